@@ -1,0 +1,63 @@
+# What a checkout needs, from nothing but make, Python 3.11 to 3.13 and a package index.
+# `make` or `make help` lists the targets.
+
+VENV := .venv
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python; do \
+  "$$python" -c '$(SUPPORTED)' 2>/dev/null && echo "$$python" && break; done)
+# More arguments for the command behind a target, as in: make search ARGS=--model_dir=runs/mine
+ARGS ?=
+
+.PHONY: help search test lint format install lock clean
+
+help:  ## List the targets.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+
+search: $(VENV)/installed  ## Search an architecture on the embedded data (a few minutes).
+	$(VENV)/bin/python -m auto_deeplab.train --gin_file=search.gin $(ARGS)
+
+test: $(VENV)/installed  ## Run the tests.
+	$(VENV)/bin/python -m pytest $(ARGS)
+
+lint: $(VENV)/installed  ## Check style and format.
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+
+format: $(VENV)/installed  ## Repair style and format.
+	$(VENV)/bin/ruff check --fix
+	$(VENV)/bin/ruff format
+
+install: $(VENV)/installed  ## Create .venv with the exact versions of requirements.lock.
+
+# Written last: where it is newer than the lock there is nothing to install. A package whose
+# installation was interrupted has no INSTALLER yet, and pip must not take it for installed.
+$(VENV)/installed: requirements.lock
+	@if ! { $(VENV)/bin/python -c '$(SUPPORTED)' && $(VENV)/bin/python -m pip --version; } \
+	    >/dev/null 2>&1; then \
+	  if ! "$(PYTHON)" -c '$(SUPPORTED)' 2>/dev/null; then \
+	    echo "error: PYTHON: received '$(PYTHON)'; expected Python 3.11, 3.12 or 3.13." \
+	      "Install one, or name it: make PYTHON=/path/to/python3.11" >&2; \
+	    exit 1; \
+	  fi; \
+	  echo "Creating $(VENV) with $$("$(PYTHON)" --version)"; \
+	  "$(PYTHON)" -m venv --clear $(VENV); \
+	fi
+	@for info in $(VENV)/lib/python3*/site-packages/*.dist-info; do \
+	  if [ -d "$$info" ] && [ ! -e "$$info/INSTALLER" ]; then rm -r "$$info"; fi; \
+	done
+	@echo "Installing requirements.lock into $(VENV) (about 3 GB; some minutes)"
+	$(VENV)/bin/python -m pip install --disable-pip-version-check --quiet -r requirements.lock
+	@touch $@
+
+# The environments of pyproject.toml are what the lock is for; repeating them on every line would
+# make pip skip all of it, without a word, elsewhere.
+lock:  ## Compile requirements.lock from requirements.txt (needs uv).
+	uv pip compile --universal --fork-strategy=fewest --python-version=3.11 --upgrade --quiet \
+	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
+	  requirements.txt --output-file=requirements.lock.new
+	sed -E "s/(implementation_name == 'cpython'|platform_machine == 'x86_64'|sys_platform == 'linux'|python_full_version < '3.14'|platform_python_implementation != 'PyPy')( and |$$)//g; s/ and $$//; s/ ; *$$//" \
+	  requirements.lock.new > requirements.lock
+	rm requirements.lock.new
+
+clean:  ## Remove .venv and caches; results in runs/ and datasets/ stay.
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

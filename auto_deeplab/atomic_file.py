@@ -1,0 +1,31 @@
+"""Files that appear whole or not at all, so that an interruption leaves no half of one."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from auto_deeplab.errors import UserError
+
+
+@contextmanager
+def replacing(path: str | os.PathLike) -> Iterator[Path]:
+    """Yields a name beside `path` to write to, which becomes `path` when the block ends well.
+
+    Folders on the way are made. The temporary name keeps the suffix, which some writers read.
+
+    Raises:
+      UserError: the file system refuses (the message names `path`).
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            os.replace(temporary, path)
+        finally:
+            with suppress(FileNotFoundError):
+                temporary.unlink()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error

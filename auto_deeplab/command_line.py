@@ -1,0 +1,56 @@
+"""What every command shares: start-up, clean error messages, near matches for mistyped names."""
+
+import difflib
+import os
+import sys
+from collections.abc import Callable, Iterable
+
+from absl import app, flags, logging
+
+from auto_deeplab.errors import UserError
+
+
+def run(main: Callable[[list[str]], None]) -> None:
+    """Parses the flags and calls `main(argv)`.
+
+    A `UserError` is printed as one line and ends the process with status 1; `--help` ends with 0.
+    """
+
+    def guarded_main(argv: list[str]) -> None:
+        if len(argv) > 1:
+            raise app.UsageError(f"unexpected arguments {argv[1:]}: flags are written --name=value")
+        if not flags.FLAGS["verbosity"].present:
+            # Libraries report on themselves at lower levels.
+            logging.set_verbosity(logging.WARNING)
+        try:
+            main(argv)
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(1)
+        except KeyboardInterrupt:
+            print("interrupted; run the same command again to continue", file=sys.stderr)
+            sys.exit(130)
+
+    try:
+        try:
+            app.run(guarded_main)
+        except SystemExit:
+            sys.stdout.flush()
+            # absl ends --help with status 1, which make and shell scripts read as a failure.
+            if {"--help", "-help", "--helpfull", "--helpshort"} & set(sys.argv[1:]):
+                sys.exit(0)
+            raise
+    except BrokenPipeError:
+        # The reader of our output, such as head, has seen enough. Python would complain once more
+        # when it closes the pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+
+
+def near_matches(name: str, known: Iterable[str]) -> str:
+    """Returns `"; did you mean a, b?"` with the known names that resemble `name`, else them all."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    if near:
+        return f"; did you mean {', '.join(near)}?"
+    return f"; known: {', '.join(known)}" if known else ""

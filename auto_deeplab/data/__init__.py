@@ -1,0 +1,1 @@
+"""Datasets: TFRecords and their description, converters, the embedded dataset, the pipeline."""

@@ -1,0 +1,169 @@
+"""`dataset.json`: what a folder of TFRecords holds, and the one place that knows its classes."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from auto_deeplab.atomic_file import replacing
+from auto_deeplab.command_line import near_matches
+from auto_deeplab.errors import UserError
+
+FILE_NAME = "dataset.json"
+FORMAT = 1
+# Labels are stored in one byte, whose value 255 is kept for "ignore".
+MOST_CLASSES = 255
+
+Color = tuple[int, int, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetDescription:
+    """The description of a dataset of images with one class label a pixel.
+
+    Args:
+      name: what the dataset is called in reports.
+      splits: number of examples of each split, such as `{"train": 2975, "val": 500}`.
+      classes: class names; a label's value is an index into them.
+      palette: one (red, green, blue) color a class, each 0..255, for overlays and legends.
+      ignore_label: the label value of pixels that neither training nor evaluation counts.
+      source: where the examples come from, for people.
+
+    Raises:
+      UserError: a value is not usable; the message names the field.
+    """
+
+    name: str
+    splits: Mapping[str, int]
+    classes: tuple[str, ...]
+    palette: tuple[Color, ...]
+    ignore_label: int = 255
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "splits", dict(self.splits))
+        object.__setattr__(self, "classes", tuple(self.classes))
+        object.__setattr__(self, "palette", tuple(tuple(color) for color in self.palette))
+        _check_text("name", self.name)
+        if not isinstance(self.source, str):
+            raise UserError(f"source: expected text, received {self.source!r}")
+        for split, examples in self.splits.items():
+            _check_text("splits", split)
+            if not _is_integer(examples) or examples < 1:
+                raise UserError(
+                    f"splits: {split!r} holds {examples!r} examples; expected a whole number >= 1"
+                )
+        if not self.splits:
+            raise UserError("splits: expected at least one split, received none")
+        if not 1 <= len(self.classes) <= MOST_CLASSES:
+            raise UserError(
+                f"classes: expected 1 to {MOST_CLASSES} names, received {len(self.classes)}"
+            )
+        for name in self.classes:
+            _check_text("classes", name)
+        repeated = sorted({name for name in self.classes if self.classes.count(name) > 1})
+        if repeated:
+            raise UserError(f"classes: named more than once: {', '.join(repeated)}")
+        if len(self.palette) != len(self.classes):
+            raise UserError(
+                f"palette: expected {len(self.classes)} colors, one a class, "
+                f"received {len(self.palette)}"
+            )
+        for color in self.palette:
+            if len(color) != 3 or not all(_is_integer(c) and 0 <= c <= 255 for c in color):
+                raise UserError(
+                    f"palette: expected (red, green, blue), each 0..255, received {color!r}"
+                )
+        if not _is_integer(self.ignore_label) or not (
+            len(self.classes) <= self.ignore_label <= 255
+        ):
+            raise UserError(
+                f"ignore_label: expected a value from {len(self.classes)} (the number of classes) "
+                f"to 255, received {self.ignore_label!r}"
+            )
+
+    def split_examples(self, split: str) -> int:
+        """Returns the number of examples of `split`; an unknown split is a `UserError`."""
+        if split not in self.splits:
+            raise UserError(
+                f"dataset {self.name} has no split {split!r}{near_matches(split, self.splits)}"
+            )
+        return self.splits[split]
+
+    def to_json(self) -> str:
+        """Returns the text of `dataset.json`; equal descriptions give equal text."""
+        fields = dataclasses.asdict(self)
+        return json.dumps({"format": FORMAT, **fields}, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, source: str = "<string>") -> "DatasetDescription":
+        """Reads the text of a `dataset.json`.
+
+        Args:
+          text: the JSON text.
+          source: the file's name, for messages.
+
+        Raises:
+          UserError: the text is not JSON, a field is missing, unknown or has a wrong value.
+        """
+        try:
+            fields = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise UserError(f"{source}: not valid JSON: {error}") from error
+        if not isinstance(fields, dict):
+            raise UserError(f"{source}: expected a JSON object, received {type(fields).__name__}")
+        received_format = fields.pop("format", None)
+        if received_format != FORMAT:
+            raise UserError(f"{source}: format: expected {FORMAT}, received {received_format!r}")
+        known = {field.name for field in dataclasses.fields(cls)}
+        for name in fields:
+            if name not in known:
+                raise UserError(f"{source}: unknown field {name!r}{near_matches(name, known)}")
+        missing = sorted(known - set(fields))
+        if missing:
+            raise UserError(f"{source}: missing field {', '.join(missing)}")
+        for name, kind in (("splits", dict), ("classes", list), ("palette", list)):
+            if not isinstance(fields[name], kind):
+                raise UserError(
+                    f"{source}: {name}: expected a JSON {'object' if kind is dict else 'list'}, "
+                    f"received {fields[name]!r}"
+                )
+        if not all(isinstance(color, list) for color in fields["palette"]):
+            raise UserError(f"{source}: palette: expected a list of [red, green, blue] lists")
+        try:
+            return cls(**fields)
+        except UserError as error:
+            raise UserError(f"{source}: {error}") from error
+
+    def save(self, dataset_dir: str | os.PathLike) -> None:
+        """Writes `dataset.json` into `dataset_dir`."""
+        with replacing(Path(dataset_dir) / FILE_NAME) as temporary:
+            temporary.write_text(self.to_json(), encoding="utf-8")
+
+    @classmethod
+    def load(cls, dataset_dir: str | os.PathLike) -> "DatasetDescription":
+        """Reads the `dataset.json` of `dataset_dir`.
+
+        Raises:
+          UserError: there is none, or it is not valid.
+        """
+        path = Path(dataset_dir) / FILE_NAME
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise UserError(
+                f"{path} does not exist: expected a dataset folder as tools/convert_*.py write them"
+            ) from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{path}: cannot be read: {error}") from error
+        return cls.from_json(text, source=str(path))
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _check_text(field: str, value: object) -> None:
+    if not isinstance(value, str) or not value.strip():
+        raise UserError(f"{field}: expected non-empty text, received {value!r}")

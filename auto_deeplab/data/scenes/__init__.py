@@ -1,0 +1,1 @@
+"""Procedurally drawn street scenes with the Cityscapes labels. Imports no TensorFlow."""

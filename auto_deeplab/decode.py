@@ -1,0 +1,56 @@
+"""Turns the result of a search into an architecture, and prints it.
+
+Reads architecture.jsonl in the search's folder, keeps the two strongest branches of each block and
+the most likely path through the trellis, and writes them to genotype.json in the same folder, for
+retraining, drawing and exporting:
+
+  python -m auto_deeplab.decode --model_dir=runs/search
+
+Prints an architecture that exists already, a file or a known name:
+
+  python -m auto_deeplab.decode --genotype=published
+"""
+
+from absl import flags
+
+from auto_deeplab import command_line
+from auto_deeplab.errors import UserError
+
+_MODEL_DIR = flags.DEFINE_string("model_dir", None, "The folder of the search to decode.")
+_EPOCH = flags.DEFINE_integer("epoch", None, "Which epoch to decode; the last by default.")
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "The file to write, instead of MODEL_DIR/genotype.json."
+)
+_NAME = flags.DEFINE_string("name", None, "The architecture's name; the folder's by default.")
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a file that holds something else.")
+_GENOTYPE = flags.DEFINE_string(
+    "genotype", None, "A file or a known name (such as published) to print; nothing is written."
+)
+
+
+def main(argv: list[str]) -> None:
+    del argv
+    from auto_deeplab.search_space import Genotype, decode_model_dir, searched_relaxation
+    from auto_deeplab.visualization.architecture_text import describe
+
+    if (_MODEL_DIR.value is None) == (_GENOTYPE.value is None):
+        raise UserError("expected either --model_dir=DIR or --genotype=NAME_OR_FILE")
+    if _GENOTYPE.value is not None:
+        for flag in (_EPOCH, _OUTPUT, _NAME):
+            if flag.value is not None:
+                raise UserError(f"--{flag.name}: goes with --model_dir, not with --genotype")
+        genotype = Genotype.load(_GENOTYPE.value)
+        print(describe(genotype, searched_relaxation(genotype)), end="")
+        return
+    decoded = decode_model_dir(
+        _MODEL_DIR.value, _EPOCH.value, _OUTPUT.value, _NAME.value, _OVERWRITE.value
+    )
+    print(describe(decoded.genotype, decoded.entry.relaxation))
+    print(
+        f"Epoch {decoded.entry.epoch}, step {decoded.entry.step}: "
+        f"{'written to' if decoded.written else 'already in'} {decoded.path}"
+    )
+
+
+if __name__ == "__main__":
+    command_line.run(main)

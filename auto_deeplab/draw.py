@@ -1,0 +1,53 @@
+"""Draws an architecture: its path through the trellis, and its cell.
+
+A known architecture, or a genotype file (with the strength of each choice where the file tells what
+a search found):
+
+  python -m auto_deeplab.draw --genotype=published --output=published.png
+  python -m auto_deeplab.draw --genotype=runs/search/genotype.json --output=found.svg
+
+What a search has found so far:
+
+  python -m auto_deeplab.draw --model_dir=runs/search --output=so_far.png
+"""
+
+from absl import flags
+
+from auto_deeplab import command_line
+from auto_deeplab.errors import UserError
+
+_GENOTYPE = flags.DEFINE_string("genotype", None, "A file or a known name (such as published).")
+_MODEL_DIR = flags.DEFINE_string(
+    "model_dir", None, "The folder of a search: draws, without --genotype, what it decodes to."
+)
+_EPOCH = flags.DEFINE_integer("epoch", None, "Which epoch of the search; the last by default.")
+_OUTPUT = flags.DEFINE_string("output", None, "The file to write: .png, .svg or .pdf.")
+_CELL = flags.DEFINE_bool("cell", True, "Draw the cell, too; --nocell draws the path alone.")
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a file that exists.")
+
+
+def main(argv: list[str]) -> None:
+    del argv
+    from auto_deeplab.search_space import Genotype, read_epoch, searched_relaxation
+    from auto_deeplab.visualization.architecture import save_architecture
+
+    if _OUTPUT.value is None:
+        raise UserError("--output: expected the file to write, such as --output=architecture.png")
+    if _GENOTYPE.value is None and _MODEL_DIR.value is None:
+        raise UserError("expected --genotype=NAME_OR_FILE or --model_dir=DIR")
+    if _EPOCH.value is not None and _MODEL_DIR.value is None:
+        raise UserError("--epoch: goes with --model_dir")
+    genotype = Genotype.load(_GENOTYPE.value) if _GENOTYPE.value is not None else None
+    if _MODEL_DIR.value is not None:
+        entry = read_epoch(_MODEL_DIR.value, _EPOCH.value)
+        relaxation = entry.relaxation
+        if genotype is None:
+            genotype = relaxation.decode(f"epoch {entry.epoch}")
+    else:
+        relaxation = searched_relaxation(genotype)
+    save_architecture(_OUTPUT.value, genotype, relaxation, _OVERWRITE.value, _CELL.value)
+    print(f"Written to {_OUTPUT.value}")
+
+
+if __name__ == "__main__":
+    command_line.run(main)

@@ -1,0 +1,1 @@
+"""How good a network's class maps are."""

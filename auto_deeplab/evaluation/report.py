@@ -1,0 +1,96 @@
+"""The result of an evaluation, as a table for people and as JSON for programs."""
+
+import dataclasses
+import json
+import math
+import os
+from collections.abc import Sequence
+
+import numpy as np
+from rich.table import Table
+
+from auto_deeplab.atomic_file import replacing
+from auto_deeplab.evaluation.metrics import ConfusionMatrix
+
+FORMAT = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationReport:
+    """What was evaluated on what, and how well it did.
+
+    Args:
+      model: the model's folder.
+      step: the training step of its weights.
+      dataset: the dataset's name.
+      split: the split's name.
+      images: the number of images.
+      class_names: the name of each class.
+      matrix: the confusion matrix.
+    """
+
+    model: str
+    step: int
+    dataset: str
+    split: str
+    images: int
+    class_names: Sequence[str]
+    matrix: ConfusionMatrix
+
+    def to_json(self) -> str:
+        """Returns the report as JSON text; figures that do not exist are null.
+
+        `confusion_matrix` has a row for each label and a column for each prediction, in pixels.
+        """
+        document = {
+            "format": FORMAT,
+            "model": self.model,
+            "step": self.step,
+            "dataset": self.dataset,
+            "split": self.split,
+            "images": self.images,
+            "mean_iou": _number(self.matrix.mean_iou),
+            "pixel_accuracy": _number(self.matrix.pixel_accuracy),
+            "classes": [
+                {"name": name, "iou": _number(iou), "label_pixels": int(pixels)}
+                for name, iou, pixels in self._rows()
+            ],
+        }
+        rows = ",\n  ".join(json.dumps(row) for row in self.matrix.counts.tolist())
+        text = json.dumps(document, indent=1)
+        return text.removesuffix("\n}") + f',\n "confusion_matrix": [\n  {rows}\n ]\n}}\n'
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Writes the JSON file, whole or not at all."""
+        with replacing(path) as temporary:
+            temporary.write_text(self.to_json(), encoding="utf-8")
+
+    def table(self) -> Table:
+        """Returns the table that the evaluate command prints."""
+        table = Table(
+            title=f"{self.dataset} {self.split}: {self.images} images, step {self.step}",
+            title_justify="left",
+            show_footer=True,
+        )
+        total = max(int(self.matrix.counts.sum()), 1)
+        table.add_column("class", footer="mean IOU\npixel accuracy")
+        table.add_column(
+            "IOU",
+            justify="right",
+            footer=f"{_percent(self.matrix.mean_iou)}\n{_percent(self.matrix.pixel_accuracy)}",
+        )
+        table.add_column("share of pixels", justify="right")
+        for name, iou, pixels in self._rows():
+            table.add_row(name, _percent(iou), f"{pixels / total:.2%}")
+        return table
+
+    def _rows(self) -> zip:
+        return zip(self.class_names, self.matrix.class_iou, self.matrix.label_pixels, strict=True)
+
+
+def _number(value: float | np.floating) -> float | None:
+    return None if math.isnan(value) else float(value)
+
+
+def _percent(value: float | np.floating) -> str:
+    return "absent" if math.isnan(value) else f"{value:.2%}"

@@ -1,0 +1,35 @@
+"""Trains Auto-DeepLab with TF Model Garden's trainer, official.vision.train.
+
+It is that trainer with this project's backbone and experiments registered: auto_deeplab_cityscapes,
+auto_deeplab_pascal and auto_deeplab_ade20k. All of its own experiments and flags are there too.
+The experiments read TFRecords of tools/convert_*.py. docs/model_garden.md says how what it
+computes differs from python -m auto_deeplab.train.
+
+Example:
+  python -m auto_deeplab.model_garden_train --experiment=auto_deeplab_cityscapes \\
+      --mode=train_and_eval --model_dir=runs/model_garden \\
+      --params_override="task.train_data.input_path=datasets/cityscapes/train-*.tfrecord"
+"""
+
+from absl import flags, logging
+from official.common import flags as model_garden_flags
+
+from auto_deeplab import command_line
+
+model_garden_flags.define_flags()
+flags.mark_flags_as_required(["experiment", "mode", "model_dir"])
+
+
+def main(argv: list[str]) -> None:
+    from official.vision import train
+
+    from auto_deeplab.model_garden import experiments  # noqa: F401
+
+    if not flags.FLAGS["verbosity"].present:
+        # The trainer's progress is in its log.
+        logging.set_verbosity(logging.INFO)
+    train.main(argv)
+
+
+if __name__ == "__main__":
+    command_line.run(main)

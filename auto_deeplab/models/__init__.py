@@ -1,0 +1,1 @@
+"""The supernet of the search and the final networks that it finds, built of Keras layers."""

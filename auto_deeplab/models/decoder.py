@@ -1,0 +1,95 @@
+"""From an encoder's features to logits, as in DeepLabv3+ (DESIGN section 4)."""
+
+from typing import Any
+
+import tensorflow as tf
+import tf_keras
+from official.vision.modeling.decoders.aspp import ASPP
+from official.vision.modeling.heads.segmentation_heads import SegmentationHead
+
+from auto_deeplab.models.encoder import EncoderFeatures
+from auto_deeplab.models.operations import KERNEL_INITIALIZER
+from auto_deeplab.models.resize import (
+    ResizeLike,
+    is_compiled_by_xla,
+    resize_bilinear,
+    spatial_size,
+)
+
+
+@tf_keras.utils.register_keras_serializable(package="auto_deeplab")
+class DecoderHead(SegmentationHead):
+    """Model Garden's head with a `deeplabv3plus` fusion that XLA computes rightly.
+
+    Call with `(low_level, encoded)`, both `[batch, height, width, channels]`; returns logits of the
+    height and width of `low_level`.
+    """
+
+    def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        low_level, encoded = inputs
+        if is_compiled_by_xla():
+            # The head's own resizing then has nothing left to do.
+            encoded = resize_bilinear(encoded, spatial_size(low_level))
+        return super().call((low_level, encoded))
+
+
+def decode(
+    images: tf.Tensor,
+    features: EncoderFeatures,
+    classes: int,
+    batch_norm: dict[str, Any],
+    activation: str = "relu",
+) -> tf.Tensor:
+    """Applies atrous spatial pyramid pooling and DeepLabv3+'s decoder.
+
+    The layers are Model Garden's, and named `aspp`, `decoder`, `logits`.
+
+    Args:
+      images: the network's input `[batch, height, width, 3]`; only its size is used.
+      features: what the encoder made of it.
+      classes: the number of classes.
+      batch_norm: arguments for `tf_keras.layers.BatchNormalization`: momentum, epsilon,
+        synchronized.
+      activation: after each batch norm.
+
+    Returns:
+      Logits, float32 `[batch, height, width, classes]`.
+    """
+    # The level of a feature map, log2 of its stride, is only a key in Model Garden's dictionaries:
+    # with plain tensors the layers do not use it.
+    level = level_of_stride(features.final_stride)
+    shared = {
+        "level": level,
+        "num_filters": 256,
+        "activation": activation,
+        "norm_momentum": batch_norm["momentum"],
+        "norm_epsilon": batch_norm["epsilon"],
+        "use_sync_bn": batch_norm["synchronized"],
+    }
+    encoded = ASPP(
+        dilation_rates=atrous_rates(features.final_stride),
+        kernel_initializer=KERNEL_INITIALIZER,
+        output_tensor=True,
+        name="aspp",
+        **shared,
+    )(features.final)
+    logits = DecoderHead(
+        num_classes=classes,
+        feature_fusion="deeplabv3plus",
+        low_level_num_filters=48,
+        name="decoder",
+        **shared,
+    )((features.low_level, encoded))
+    # Logits stay float32 under mixed precision: losses need the range.
+    return ResizeLike(dtype="float32", name="logits")((logits, images))
+
+
+def atrous_rates(stride: int) -> list[int]:
+    """Returns ASPP's rates: (6, 12, 18) at output stride 16, and the same reach in the image at
+    any other."""
+    return [max(1, round(rate * 16 / stride)) for rate in (6, 12, 18)]
+
+
+def level_of_stride(stride: int) -> int:
+    """Returns log2 of a stride, by which Model Garden names feature maps."""
+    return stride.bit_length() - 1

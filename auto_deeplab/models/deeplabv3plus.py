@@ -1,0 +1,83 @@
+"""The baseline: DeepLabv3+ on a ResNet, from Model Garden's parts (Chen et al. 2018)."""
+
+import gin
+import tf_keras
+from official.vision.modeling.backbones.resnet_deeplab import RESNET_SPECS, DilatedResNet
+
+from auto_deeplab.errors import UserError
+from auto_deeplab.models.decoder import decode, level_of_stride
+from auto_deeplab.models.encoder import EncoderFeatures
+
+OUTPUT_STRIDES = (8, 16)
+
+
+@gin.configurable(denylist=["classes"])
+def build_deeplabv3plus(
+    classes: int,
+    depth: int = 101,
+    output_stride: int = 16,
+    activation: str = "relu",
+    batch_norm_momentum: float = 0.9997,
+    batch_norm_epsilon: float = 1e-3,
+    synchronized_batch_norm: bool = False,
+    input_size: tuple[int, int] | None = None,
+) -> tf_keras.Model:
+    """Builds DeepLabv3+ as Model Garden's `seg_deeplabv3plus_*` experiments configure it.
+
+    The backbone is its `dilated_resnet` with the stem of three 3x3 convolutions and the multigrid
+    (1, 2, 4); ASPP and decoder are those of `build_network`, so the two networks differ in the
+    encoder alone.
+
+    Maps normalized images, float32 `[batch, height, width, 3]`, to logits, float32 `[batch,
+    height, width, classes]`, at any height and width. Its layers are named `resnet`, `aspp`,
+    `decoder`.
+
+    Args:
+      classes: the number of classes.
+      depth: of the ResNet: 50, 101, 152 or 200.
+      output_stride: the stride of the encoder's last features: 16, or 8.
+      activation: after each batch norm. The papers have "relu"; Model Garden's experiments have
+        "swish", which is slower.
+      batch_norm_momentum: of the moving statistics; see `build_network`.
+      batch_norm_epsilon: added to the variance.
+      synchronized_batch_norm: whether replicas share batch statistics.
+      input_size: (height, width) to fix, or None for any.
+
+    Raises:
+      UserError: an argument is out of range.
+    """
+    if classes < 1:
+        raise UserError(f"classes: received {classes}; expected at least 1")
+    if depth not in RESNET_SPECS:
+        raise UserError(
+            f"build_deeplabv3plus.depth: received {depth}; expected one of "
+            f"{', '.join(map(str, RESNET_SPECS))}"
+        )
+    if output_stride not in OUTPUT_STRIDES:
+        raise UserError(
+            f"build_deeplabv3plus.output_stride: received {output_stride}; expected 8 or 16"
+        )
+    images = tf_keras.Input((*(input_size or (None, None)), 3), name="images")
+    resnet = DilatedResNet(
+        model_id=depth,
+        output_stride=output_stride,
+        input_specs=tf_keras.layers.InputSpec(shape=images.shape),
+        stem_type="v1",
+        multigrid=(1, 2, 4),
+        activation=activation,
+        use_sync_bn=synchronized_batch_norm,
+        norm_momentum=batch_norm_momentum,
+        norm_epsilon=batch_norm_epsilon,
+        name="resnet",
+    )
+    endpoints = resnet(images)
+    features = EncoderFeatures(
+        endpoints["2"], endpoints[str(level_of_stride(output_stride))], output_stride
+    )
+    batch_norm = {
+        "momentum": batch_norm_momentum,
+        "epsilon": batch_norm_epsilon,
+        "synchronized": synchronized_batch_norm,
+    }
+    logits = decode(images, features, classes, batch_norm, activation)
+    return tf_keras.Model(images, logits, name="deeplabv3plus")

@@ -1,0 +1,74 @@
+"""Scheduled drop path (Zoph et al. 2018, section 3; DESIGN section 4)."""
+
+from typing import Any
+
+import tensorflow as tf
+import tf_keras
+
+
+@tf_keras.utils.register_keras_serializable(package="auto_deeplab")
+class ScheduledDropPath(tf_keras.layers.Layer):
+    """In training, drops a branch's whole output for an image, or scales it up to make up for it.
+
+    An image's branch is kept with probability
+    `1 - step_ratio * layer_ratio * (1 - final_keep_prob)` and then divided by that probability, so
+    the expectation is the input. At inference the input passes unchanged.
+
+    `step_ratio` is a variable that says how much of the training has passed, 0 to 1; training
+    advances it with `set_step_ratio`. It starts at 0, where nothing is dropped.
+
+    Args:
+      final_keep_prob: the keep probability of the last layer at the end of training, in (0, 1].
+      layer_ratio: the layer's number, counted from 1, divided by the number of layers.
+    """
+
+    def __init__(self, final_keep_prob: float, layer_ratio: float, **kwargs):
+        super().__init__(**kwargs)
+        if not 0 < final_keep_prob <= 1:
+            raise ValueError(f"final_keep_prob: received {final_keep_prob}; expected (0, 1]")
+        if not 0 <= layer_ratio <= 1:
+            raise ValueError(f"layer_ratio: received {layer_ratio}; expected [0, 1]")
+        self.final_keep_prob = final_keep_prob
+        self.layer_ratio = layer_ratio
+        # It is made even where nothing is ever dropped, so that a checkpoint fits the network
+        # whatever the keep probability it goes on with.
+        self.step_ratio = self.add_weight(
+            name="step_ratio",
+            shape=(),
+            dtype=tf.float32,
+            initializer="zeros",
+            trainable=False,
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        )
+
+    def keep_prob(self) -> tf.Tensor:
+        """Returns the keep probability at the present step, a float32 scalar."""
+        share = self.step_ratio * self.layer_ratio
+        # The same as in the class's text, but never 0 by rounding: survivors are divided by it.
+        return (1.0 - share) + share * self.final_keep_prob
+
+    def call(self, features: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        if not training or self.final_keep_prob == 1:
+            return features
+        keep_prob = self.keep_prob()
+        # Uniform values lie in [0, 1): with a keep probability of 1 nothing is dropped.
+        kept = tf.random.uniform([tf.shape(features)[0], 1, 1, 1]) < keep_prob
+        return features * tf.cast(tf.cast(kept, tf.float32) / keep_prob, features.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {
+            "final_keep_prob": self.final_keep_prob,
+            "layer_ratio": self.layer_ratio,
+        }
+
+
+def set_step_ratio(network: tf.Module, step_ratio: float | tf.Tensor) -> None:
+    """Tells every `ScheduledDropPath` of a network how much of the training has passed.
+
+    Args:
+      network: a Keras model or any module that holds the layers.
+      step_ratio: the present step divided by the number of steps, 0 to 1.
+    """
+    for module in network.submodules:
+        if isinstance(module, ScheduledDropPath):
+            module.step_ratio.assign(step_ratio)

@@ -1,0 +1,60 @@
+"""The final network: encoder, atrous spatial pyramid pooling, decoder (DESIGN section 4)."""
+
+import gin
+import tf_keras
+
+from auto_deeplab.errors import UserError
+from auto_deeplab.models.decoder import decode
+from auto_deeplab.models.encoder import encode
+from auto_deeplab.search_space import Genotype
+
+
+@gin.configurable(denylist=["genotype", "classes"])
+def build_network(
+    genotype: Genotype,
+    classes: int,
+    filters: int = 20,
+    final_keep_prob: float = 1.0,
+    batch_norm_momentum: float = 0.9997,
+    batch_norm_epsilon: float = 1e-3,
+    synchronized_batch_norm: bool = False,
+    input_size: tuple[int, int] | None = None,
+) -> tf_keras.Model:
+    """Builds the network of a genotype.
+
+    Maps normalized images, float32 `[batch, height, width, 3]`, to logits, float32 `[batch,
+    height, width, classes]`, at any height and width. Its layers are named `stem`, `layer1` to
+    `layerL`, `aspp`, `decoder`.
+
+    Args:
+      genotype: the path and the cell.
+      classes: the number of classes.
+      filters: F, the published networks' width: 20, 32 or 48.
+      final_keep_prob: of scheduled drop path; training advances the schedule with
+        `drop_path.set_step_ratio`. 1 never drops.
+      batch_norm_momentum: of the moving statistics. The paper's value suits its 1.5M steps; a run
+        of a few thousand needs a smaller one, or it is evaluated with its first statistics.
+      batch_norm_epsilon: added to the variance.
+      synchronized_batch_norm: whether replicas share batch statistics.
+      input_size: (height, width) to fix, or None for any.
+
+    Raises:
+      UserError: an argument is out of range.
+    """
+    if classes < 1:
+        raise UserError(f"classes: received {classes}; expected at least 1")
+    if filters < 1:
+        raise UserError(f"build_network.filters: received {filters}; expected at least 1")
+    if not 0 < final_keep_prob <= 1:
+        raise UserError(
+            f"build_network.final_keep_prob: received {final_keep_prob}; expected (0, 1]"
+        )
+    images = tf_keras.Input((*(input_size or (None, None)), 3), name="images")
+    batch_norm = {
+        "momentum": batch_norm_momentum,
+        "epsilon": batch_norm_epsilon,
+        "synchronized": synchronized_batch_norm,
+    }
+    features = encode(images, genotype, filters, batch_norm, final_keep_prob)
+    logits = decode(images, features, classes, batch_norm)
+    return tf_keras.Model(images, logits, name="auto_deeplab")

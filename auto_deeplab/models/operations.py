@@ -1,0 +1,208 @@
+"""The operations of the final network's cells, one Keras layer each (DESIGN section 4).
+
+Every layer maps `[batch, height, width, channels]` to `[batch, ceil(height / stride),
+ceil(width / stride), filters]` with stride 1 or 2. At stride 1 `skip` and the pools keep the
+channels they get, so `filters` is also what a cell gives them.
+
+Arguments that the layers share:
+  filters: the channels of the output.
+  stride: 1 or 2.
+  batch_norm: arguments for `tf_keras.layers.BatchNormalization`, such as
+    `{"momentum": 0.9997, "epsilon": 1e-3, "synchronized": False}`.
+"""
+
+from typing import Any
+
+import tensorflow as tf
+import tf_keras
+
+from auto_deeplab.models.resize import resize_bilinear, spatial_size
+
+KERNEL_INITIALIZER = "he_normal"
+
+
+def relu_convolution_norm(
+    filters: int, kernel_size: int, batch_norm: dict[str, Any], stride: int = 1
+) -> tf_keras.Sequential:
+    """Returns (ReLU, convolution without bias, batch norm), the network's building block."""
+    return tf_keras.Sequential(
+        [
+            tf_keras.layers.ReLU(),
+            tf_keras.layers.Conv2D(
+                filters,
+                kernel_size,
+                strides=stride,
+                padding="same",
+                use_bias=False,
+                kernel_initializer=KERNEL_INITIALIZER,
+            ),
+            tf_keras.layers.BatchNormalization(**batch_norm),
+        ]
+    )
+
+
+class _Operation(tf_keras.layers.Layer):
+    """Holds what all operations are made with."""
+
+    def __init__(self, filters: int, stride: int = 1, batch_norm: dict | None = None, **kwargs):
+        super().__init__(**kwargs)
+        if stride not in (1, 2):
+            raise ValueError(f"stride: received {stride!r}; expected 1 or 2")
+        self.filters = filters
+        self.stride = stride
+        self.batch_norm = dict(batch_norm or {})
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {
+            "filters": self.filters,
+            "stride": self.stride,
+            "batch_norm": dict(self.batch_norm),
+        }
+
+
+@tf_keras.utils.register_keras_serializable(package="auto_deeplab")
+class Zero(_Operation):
+    """`none`: zeros."""
+
+    def call(self, features: tf.Tensor) -> tf.Tensor:
+        height, width = (-(-length // self.stride) for length in spatial_size(features))
+        return tf.zeros([tf.shape(features)[0], height, width, self.filters], features.dtype)
+
+
+@tf_keras.utils.register_keras_serializable(package="auto_deeplab")
+class Skip(_Operation):
+    """`skip`: the identity; at stride 2 (ReLU, 1x1 convolution, batch norm)."""
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        self.reduction = (
+            relu_convolution_norm(self.filters, 1, self.batch_norm, stride=self.stride)
+            if self.stride > 1
+            else None
+        )
+        super().build(input_shape)
+
+    def call(self, features: tf.Tensor) -> tf.Tensor:
+        return features if self.reduction is None else self.reduction(features)
+
+
+class _Pool(_Operation):
+    """A 3x3 pool with SAME padding."""
+
+    pool: type[tf_keras.layers.Layer]
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        self.pooling = self.pool(3, strides=self.stride, padding="same")
+        super().build(input_shape)
+
+    def call(self, features: tf.Tensor) -> tf.Tensor:
+        return self.pooling(features)
+
+
+@tf_keras.utils.register_keras_serializable(package="auto_deeplab")
+class MaxPool(_Pool):
+    """`max_pool_3x3`."""
+
+    pool = tf_keras.layers.MaxPooling2D
+
+
+@tf_keras.utils.register_keras_serializable(package="auto_deeplab")
+class AveragePool(_Pool):
+    """`avg_pool_3x3`: averages over the pixels inside the image only, never over the padding."""
+
+    pool = tf_keras.layers.AveragePooling2D
+
+
+@tf_keras.utils.register_keras_serializable(package="auto_deeplab")
+class SeparableConvolution(_Operation):
+    """`sep_conv_3x3`, `sep_conv_5x5`: twice (ReLU, depthwise-separable convolution, batch norm).
+
+    The first depthwise convolution carries the stride.
+    """
+
+    def __init__(self, filters: int, kernel_size: int, **kwargs):
+        super().__init__(filters, **kwargs)
+        self.kernel_size = kernel_size
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        self.stages = tf_keras.Sequential()
+        for stride in (self.stride, 1):
+            self.stages.add(tf_keras.layers.ReLU())
+            self.stages.add(
+                tf_keras.layers.SeparableConv2D(
+                    self.filters,
+                    self.kernel_size,
+                    strides=stride,
+                    padding="same",
+                    use_bias=False,
+                    # He's rule with the kernel_size^2 values that one output really reads;
+                    # Keras' own would count those of all channels.
+                    depthwise_initializer=tf_keras.initializers.RandomNormal(
+                        stddev=2**0.5 / self.kernel_size
+                    ),
+                    pointwise_initializer=KERNEL_INITIALIZER,
+                )
+            )
+            self.stages.add(tf_keras.layers.BatchNormalization(**self.batch_norm))
+        super().build(input_shape)
+
+    def call(self, features: tf.Tensor) -> tf.Tensor:
+        return self.stages(features)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"kernel_size": self.kernel_size}
+
+
+@tf_keras.utils.register_keras_serializable(package="auto_deeplab")
+class AtrousConvolution(_Operation):
+    """`atrous_conv_3x3`, `atrous_conv_5x5`: ReLU, dense convolution with rate 2, batch norm.
+
+    At stride 2 the input is halved bilinearly and the convolution has rate 1.
+    """
+
+    def __init__(self, filters: int, kernel_size: int, **kwargs):
+        super().__init__(filters, **kwargs)
+        self.kernel_size = kernel_size
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        self.convolution = tf_keras.layers.Conv2D(
+            self.filters,
+            self.kernel_size,
+            dilation_rate=2 if self.stride == 1 else 1,
+            padding="same",
+            use_bias=False,
+            kernel_initializer=KERNEL_INITIALIZER,
+        )
+        self.norm = tf_keras.layers.BatchNormalization(**self.batch_norm)
+        super().build(input_shape)
+
+    def call(self, features: tf.Tensor) -> tf.Tensor:
+        features = tf.nn.relu(features)
+        if self.stride == 2:
+            half = [(length + 1) // 2 for length in spatial_size(features)]
+            features = resize_bilinear(features, half)
+        return self.norm(self.convolution(features))
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"kernel_size": self.kernel_size}
+
+
+def make_operation(op: str, **kwargs) -> tf_keras.layers.Layer:
+    """Returns the layer of an operation of `search_space.OPERATIONS`.
+
+    Args:
+      op: its name.
+      **kwargs: `filters`, `stride`, `batch_norm` and, if wanted, Keras' own such as `name`.
+    """
+    return _LAYERS[op](**kwargs)
+
+
+_LAYERS = {
+    "none": Zero,
+    "max_pool_3x3": MaxPool,
+    "avg_pool_3x3": AveragePool,
+    "skip": Skip,
+    "sep_conv_3x3": lambda **kwargs: SeparableConvolution(kernel_size=3, **kwargs),
+    "sep_conv_5x5": lambda **kwargs: SeparableConvolution(kernel_size=5, **kwargs),
+    "atrous_conv_3x3": lambda **kwargs: AtrousConvolution(kernel_size=3, **kwargs),
+    "atrous_conv_5x5": lambda **kwargs: AtrousConvolution(kernel_size=5, **kwargs),
+}

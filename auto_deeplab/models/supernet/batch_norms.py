@@ -1,0 +1,55 @@
+"""The batch norms of one node: statistics taken, or applied, in the order in which they are met."""
+
+import tensorflow as tf
+
+from auto_deeplab.models.supernet import grouped
+
+
+class BatchNorms:
+    """Normalizes with the batch's statistics and collects them, or with moving ones.
+
+    A node holds the moving statistics of all its batch norms in one vector: what would be a
+    thousand small variables, read and written one by one, is two.
+
+    Args:
+        moving: mean and variance, each [sum of channels of all batch norms], to normalize with
+            (inference), or None to normalize with the batch's own (training).
+        channels: the channels of each batch norm, in the order in which they are met.
+    """
+
+    def __init__(self, moving: tuple[tf.Tensor, tf.Tensor] | None, channels: list[int]):
+        self._moving = None
+        if moving is not None:
+            mean, variance = (tf.split(vector, channels) for vector in moving)
+            self._moving = iter(zip(mean, variance, strict=True))
+        self._batch: list[tuple[tf.Tensor, tf.Tensor]] = []
+
+    @property
+    def training(self) -> bool:
+        """Whether the batch's own statistics normalize."""
+        return self._moving is None
+
+    def next_moving(self) -> tuple[tf.Tensor, tf.Tensor] | None:
+        """Returns the (mean, variance) for the next batch norm; None in training."""
+        return None if self._moving is None else next(self._moving)
+
+    def record(self, statistics: tuple[tf.Tensor, tf.Tensor]) -> None:
+        """Keeps the (mean, variance) that the batch norm used."""
+        self._batch.append(statistics)
+
+    def __call__(self, images: tf.Tensor, scale: tf.Tensor | None = None) -> tf.Tensor:
+        """Normalizes [batch, height, width, channels] and multiplies by `scale` ([channels])."""
+        output, statistics = grouped.batch_norm(images, scale, self.next_moving())
+        self.record(statistics)
+        return output
+
+    def statistics(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns what was recorded: means and variances, each [sum of channels].
+
+        Nothing is differentiated through them. A loop that carries them out would do so, for
+        zeros, were they not cut off.
+        """
+        means, variances = (
+            tf.stop_gradient(tf.concat(kind, axis=0)) for kind in zip(*self._batch, strict=True)
+        )
+        return means, variances

@@ -1,0 +1,112 @@
+"""The cell of the supernet (paper, section 3.1, equation 2): blocks over mixed edges."""
+
+from collections.abc import Mapping
+
+import tensorflow as tf
+
+from auto_deeplab.models.supernet import grouped
+from auto_deeplab.models.supernet.batch_norms import BatchNorms
+from auto_deeplab.models.supernet.mixed_operations import MixedOperations, mixing_tensors
+from auto_deeplab.models.supernet.stacked_layer import StackedLayer
+from auto_deeplab.search_space import CellGraph
+
+
+def states(graph: CellGraph) -> tuple[str, ...]:
+    """Returns what edges leave from, in order: prev_prev, prev and all blocks but the last."""
+    return graph.inputs(graph.blocks)
+
+
+def edges_from(graph: CellGraph, state: str) -> list[int]:
+    """Returns the rows of alpha of the edges that leave `state`, in the order of their blocks."""
+    return [row for row, edge in enumerate(graph.edges) if edge.input == state]
+
+
+def cell_mixing(
+    operation_weights: tf.Tensor, graph: CellGraph, filters: int
+) -> dict[str, dict[str, tf.Tensor]]:
+    """Returns `mixing_tensors` for each state, from softmax(alpha), float [edges, operations]."""
+    return {
+        state: mixing_tensors(
+            tf.gather(operation_weights, edges_from(graph, state)), graph.operations, filters
+        )
+        for state in states(graph)
+    }
+
+
+class Cell(StackedLayer):
+    """`block_i = sum_j sum_k alpha^k_{j->i} O^k(H_j)`, its output the blocks side by side.
+
+    Args:
+        graph: the cell's blocks and edges.
+        filters: the channels of each block (F·s/4).
+        has_prev_prev: whether the node has an input two layers back; without one, the edges
+            from it contribute nothing and have no kernels.
+        depth: see `StackedLayer`.
+    """
+
+    def __init__(self, graph: CellGraph, filters: int, has_prev_prev: bool, depth: int, **kwargs):
+        super().__init__(depth, **kwargs)
+        self.graph = graph
+        self.filters = filters
+        self.has_prev_prev = has_prev_prev
+        self.mixed: dict[str, MixedOperations] = {}
+        for state in states(graph):
+            if state == "prev_prev" and not has_prev_prev:
+                continue
+            edges = len(edges_from(graph, state))
+            with tf.name_scope(f"from_{state}"):
+                self.mixed[state] = MixedOperations(graph.operations, edges, filters, depth)
+            self.normalized_channels += self.mixed[state].normalized_channels
+        self.kernels = {state: mixed.kernels for state, mixed in self.mixed.items()}
+
+    def call(
+        self,
+        prev: tf.Tensor,
+        prev_prev: tf.Tensor | None,
+        arcs: int,
+        mixing: Mapping[str, Mapping[str, tf.Tensor]],
+        kernels: Mapping[str, Mapping[str, tf.Tensor]],
+        batch_norms: BatchNorms,
+    ) -> tf.Tensor:
+        """Evaluates the cell for all arcs into the node at once.
+
+        Args:
+            prev: float [arcs * batch, height, width, filters], the incoming arcs one after the
+                other on the batch axis.
+            prev_prev: float [batch, height, width, filters], shared by the arcs, or None.
+            arcs: the number of incoming arcs.
+            mixing: from `cell_mixing`.
+            kernels: one network layer's, structured as `self.kernels`.
+            batch_norms: those of the node; they see all arcs of the node as one batch.
+
+        Returns:
+            float [arcs * batch, height, width, blocks * filters].
+        """
+
+        def mixed(state: str, images: tf.Tensor) -> tf.Tensor:
+            return self.mixed[state](
+                images, mixing=mixing[state], kernels=kernels[state], batch_norms=batch_norms
+            )
+
+        # What is summed so far for the blocks still to come, side by side.
+        ahead: list[tf.Tensor] = []
+        if prev_prev is not None:
+            output = mixed("prev_prev", prev_prev)
+            ahead = [output if arcs == 1 else tf.tile(output, [arcs, 1, 1, 1])]
+        blocks: list[tf.Tensor] = []
+        state = prev
+        for name in states(self.graph)[1:]:
+            coming = tf.add_n([*ahead, mixed(name, state)])
+            state, rest = self._split_first(coming, self.graph.blocks - len(blocks))
+            blocks.append(state)
+            ahead = [] if rest is None else [rest]
+        return tf.concat(blocks, axis=-1)
+
+    def _split_first(self, coming: tf.Tensor, count: int) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Splits the first of `count` blocks off, dropping the padding; the rest is padded anew."""
+        if count == 1:
+            return coming[..., : self.filters], None
+        rest = (count - 1) * self.filters
+        padding = coming.shape[-1] - self.filters - rest
+        first, rest, *_ = tf.split(coming, [self.filters, rest, padding], axis=-1)
+        return first, grouped.pad_channels(rest)

@@ -1,0 +1,50 @@
+"""Convolution, batch norm and ReLU, as the supernet's stem and heads use them."""
+
+import tensorflow as tf
+import tf_keras
+
+from auto_deeplab.models.supernet.grouped import BATCH_NORM_EPSILON
+
+
+class ConvolutionBlock(tf_keras.layers.Layer):
+    """Convolution without bias, batch norm without learned scale and offset, ReLU.
+
+    Args:
+        channels: of the input; known here, so that the weights exist before the first call.
+        filters: of the output.
+        size: of the kernel.
+        batch_norm_momentum: how much of the moving statistics a training step keeps.
+        stride: of the convolution.
+        rate: atrous rate of the convolution.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        filters: int,
+        size: int,
+        batch_norm_momentum: float,
+        stride: int = 1,
+        rate: int = 1,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.convolution = tf_keras.layers.Conv2D(
+            filters,
+            size,
+            strides=stride,
+            dilation_rate=rate,
+            padding="same",
+            use_bias=False,
+            kernel_initializer="he_normal",
+        )
+        self.batch_norm = tf_keras.layers.BatchNormalization(
+            momentum=batch_norm_momentum, epsilon=BATCH_NORM_EPSILON, center=False, scale=False
+        )
+        with tf.name_scope(self.name):
+            self.convolution.build([None, None, None, channels])
+            self.batch_norm.build([None, None, None, filters])
+
+    def call(self, images: tf.Tensor, training: bool) -> tf.Tensor:
+        """[batch, height, width, channels] -> [batch, height / stride, width / stride, filters]."""
+        return tf.nn.relu(self.batch_norm(self.convolution(images), training=training))

@@ -1,0 +1,46 @@
+"""The heads of the supernet (paper, section 4.2): an ASPP at each stride of the last layer."""
+
+import tensorflow as tf
+import tf_keras
+
+from auto_deeplab.models.supernet.convolution_block import ConvolutionBlock
+
+# The atrous rate at stride s is this over s: 24 at stride 4, 3 at stride 32.
+ATROUS_RATE_TIMES_STRIDE = 96
+
+
+class AtrousSpatialPyramid(tf_keras.layers.Layer):
+    """ASPP with three branches (1x1, 3x3 atrous, image pooling), projected to class logits.
+
+    Args:
+        stride: of the features.
+        filters: of the features and of each branch.
+        classes: number of classes.
+        batch_norm_momentum: how much of the moving statistics a training step keeps.
+    """
+
+    def __init__(
+        self, stride: int, filters: int, classes: int, batch_norm_momentum: float, **kwargs
+    ):
+        super().__init__(**kwargs)
+        rate = max(1, ATROUS_RATE_TIMES_STRIDE // stride)
+        momentum = batch_norm_momentum
+        with tf.name_scope(self.name):
+            self.pointwise = ConvolutionBlock(filters, filters, 1, momentum, name="pointwise")
+            self.atrous = ConvolutionBlock(filters, filters, 3, momentum, rate=rate, name="atrous")
+            self.pooling = ConvolutionBlock(filters, filters, 1, momentum, name="image_pooling")
+            self.classifier = tf_keras.layers.Conv2D(classes, 1, name="classifier")
+            self.classifier.build([None, None, None, 3 * filters])
+
+    def call(self, features: tf.Tensor, training: bool) -> tf.Tensor:
+        """[batch, height, width, channels] -> logits [batch, height, width, classes]."""
+        pointwise = self.pointwise(features, training=training)
+        pooled = self.pooling(
+            tf.reduce_mean(features, axis=[1, 2], keepdims=True), training=training
+        )
+        branches = [
+            pointwise,
+            self.atrous(features, training=training),
+            tf.broadcast_to(pooled, tf.shape(pointwise)),
+        ]
+        return self.classifier(tf.concat(branches, axis=-1))

@@ -1,0 +1,157 @@
+"""The supernet: stem, trellis and heads, with the architecture weights alpha and beta."""
+
+import itertools
+
+import gin
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+from auto_deeplab.models.supernet.convolution_block import ConvolutionBlock
+from auto_deeplab.models.supernet.heads import AtrousSpatialPyramid
+from auto_deeplab.models.supernet.trellis import Trellis
+from auto_deeplab.search_space import OPERATIONS, CellGraph, Relaxation, TrellisGraph
+
+IMAGE_CHANNELS = 3
+STEM_CHANNELS = (64, 128)
+ARCHITECTURE_INITIALIZER = {"class_name": "RandomNormal", "config": {"stddev": 1e-3}}
+
+
+@gin.configurable
+class Supernet(tf_keras.Model):
+    """Every network of the search space at once (paper, section 4).
+
+    Args:
+        classes: number of classes.
+        layers: L, layers of the trellis.
+        strides: the strides that nodes may have.
+        blocks: B, blocks of a cell.
+        filters: F; each block at stride s has F·s/4 channels.
+        operations: what an edge may carry.
+        batch_norm_momentum: how much of the moving statistics a training step keeps.
+        unroll: build identical layers one by one rather than as a loop.
+
+    Attributes:
+        alpha: float32 [edges, operations], logits of the operations of each edge.
+        beta: float32 [arcs], logits of the arcs; a softmax over the arcs that leave one node.
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        layers: int = 12,
+        strides: tuple[int, ...] = (4, 8, 16, 32),
+        blocks: int = 5,
+        filters: int = 8,
+        operations: tuple[str, ...] = OPERATIONS,
+        batch_norm_momentum: float = 0.9,
+        unroll: bool = False,
+        name: str = "supernet",
+    ):
+        super().__init__(name=name)
+        self.cell_graph = CellGraph(blocks, operations)
+        self.trellis_graph = TrellisGraph(layers, strides)
+        self.alpha = self.add_weight(
+            "alpha",
+            [len(self.cell_graph.edges), len(self.cell_graph.operations)],
+            initializer=ARCHITECTURE_INITIALIZER,
+            dtype=tf.float32,
+        )
+        self.beta = self.add_weight(
+            "beta",
+            [len(self.trellis_graph.arcs)],
+            initializer=ARCHITECTURE_INITIALIZER,
+            dtype=tf.float32,
+        )
+        with tf.name_scope("stem"):
+            self.stem = [
+                ConvolutionBlock(
+                    channels, filters_, 3, batch_norm_momentum, stride=2, name=f"block{index}"
+                )
+                for index, (channels, filters_) in enumerate(
+                    itertools.pairwise((IMAGE_CHANNELS, *STEM_CHANNELS)), start=1
+                )
+            ]
+        with tf.name_scope("trellis"):
+            self.trellis = Trellis(
+                self.trellis_graph,
+                self.cell_graph,
+                filters,
+                STEM_CHANNELS[-1],
+                batch_norm_momentum,
+                unroll,
+            )
+        self.heads = {
+            str(node.stride): AtrousSpatialPyramid(
+                node.stride,
+                blocks * filters * node.stride // 4,
+                classes,
+                batch_norm_momentum,
+                name=f"head_stride{node.stride}",
+            )
+            for node in self.trellis_graph.nodes_of(layers)
+        }
+
+    @property
+    def architecture_variables(self) -> list[tf.Variable]:
+        """alpha and beta: what the search learns."""
+        return [self.alpha, self.beta]
+
+    @property
+    def network_variables(self) -> list[tf.Variable]:
+        """The trainable weights of the operations: all but alpha and beta."""
+        architecture = {id(variable) for variable in self.architecture_variables}
+        return [v for v in self.trainable_variables if id(v) not in architecture]
+
+    def call(
+        self, images: tf.Tensor, training: bool = False, freeze: str | None = None
+    ) -> tf.Tensor:
+        """Computes the logits.
+
+        Args:
+            images: float32 [batch, height, width, 3], normalized; any height and width.
+            training: normalize with the batch's statistics and update the moving ones.
+            freeze: "network" or "architecture": what not to differentiate through, which saves
+                that part of the backward pass; None differentiates through both.
+
+        Returns:
+            float32 [batch, height, width, classes], at the size of the images.
+        """
+        alpha, beta = tf.identity(self.alpha), tf.identity(self.beta)
+        if freeze == "architecture":
+            alpha, beta = tf.stop_gradient(alpha), tf.stop_gradient(beta)
+        size = images.shape[1:3]
+        size = np.array(size) if size.is_fully_defined() else tf.shape(images)[1:3]
+        features = images
+        for block in self.stem:
+            features = block(features, training=training)
+        outputs = self.trellis(
+            features,
+            image_size=size,
+            operation_weights=tf.nn.softmax(alpha),
+            arc_weights=self.arc_weights(beta),
+            training=training,
+            frozen=freeze == "network",
+        )
+        logits = [
+            self.heads[str(stride)](features, training=training)
+            for stride, features in outputs.items()
+        ]
+        return tf.add_n([tf.image.resize(stride_logits, size) for stride_logits in logits])
+
+    def arc_weights(self, beta: tf.Tensor) -> tf.Tensor:
+        """Returns the softmax of beta, float [arcs], over the arcs that leave each node."""
+        arcs = self.trellis_graph.arcs
+        sources = sorted({(arc.layer, arc.source) for arc in arcs})
+        group = [sources.index((arc.layer, arc.source)) for arc in arcs]
+        count = len(sources)
+        largest = tf.math.unsorted_segment_max(tf.stop_gradient(beta), group, count)
+        exponentials = tf.exp(beta - tf.gather(largest, group))
+        sums = tf.math.unsorted_segment_sum(exponentials, group, count)
+        return exponentials / tf.gather(sums, group)
+
+    def relaxation(self) -> Relaxation:
+        """Returns the current alpha and beta with the search space they live in."""
+        return Relaxation(
+            self.cell_graph, self.trellis_graph, self.alpha.numpy(), self.beta.numpy()
+        )

@@ -1,0 +1,130 @@
+"""The trellis of the supernet (paper, section 3.2): layers of nodes at several strides."""
+
+import functools
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+from auto_deeplab.models.supernet.cell import cell_mixing
+from auto_deeplab.models.supernet.segment import (
+    NodeStructure,
+    Segment,
+    run_as_loop,
+    run_unrolled,
+)
+from auto_deeplab.search_space import STEM, CellGraph, TrellisGraph
+
+
+class Trellis(tf_keras.layers.Layer):
+    """All layers of the supernet between the stem and the heads.
+
+    Args:
+        graph: the trellis's nodes and arcs.
+        cell_graph: the cell's blocks and edges.
+        filters: F; a block at stride s has F·s/4 channels.
+        stem_channels: the channels of the stem's output.
+        batch_norm_momentum: how much of the moving statistics a training step keeps.
+        unroll: build identical layers one by one rather than as a loop. Same results, a larger
+            graph.
+    """
+
+    def __init__(
+        self,
+        graph: TrellisGraph,
+        cell_graph: CellGraph,
+        filters: int,
+        stem_channels: int,
+        batch_norm_momentum: float,
+        unroll: bool = False,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.graph = graph
+        self.cell_graph = cell_graph
+        self.batch_norm_momentum = batch_norm_momentum
+        self.unroll = unroll
+        self.block_filters = {stride: filters * stride // 4 for stride in graph.strides}
+
+        def channels(layer: int, stride: int) -> int | None:
+            if (layer, stride) == STEM:
+                return stem_channels
+            if (layer, stride) in graph.nodes:
+                return cell_graph.blocks * self.block_filters[stride]
+            return None
+
+        def structure(layer: int) -> tuple[NodeStructure, ...]:
+            return tuple(
+                NodeStructure(
+                    node.stride,
+                    tuple(
+                        (arc.source, channels(layer - 1, arc.source))
+                        for arc in graph.incoming(layer, node.stride)
+                    ),
+                    channels(layer - 2, node.stride),
+                )
+                for node in graph.nodes_of(layer)
+            )
+
+        self.segments = []
+        for alike, layers in itertools.groupby(range(1, graph.layers + 1), key=structure):
+            layers = list(layers)
+            with tf.name_scope(f"layer{layers[0]}"):
+                self.segments.append(
+                    Segment(alike, layers[0], len(layers), cell_graph, self.block_filters)
+                )
+
+    def call(
+        self,
+        stem: tf.Tensor,
+        image_size: Sequence[int] | tf.Tensor,
+        operation_weights: tf.Tensor,
+        arc_weights: tf.Tensor,
+        training: bool,
+        frozen: bool = False,
+    ) -> dict[int, tf.Tensor]:
+        """Evaluates all layers.
+
+        Args:
+            stem: float [batch, height / 4, width / 4, channels], after its ReLU.
+            image_size: height and width of the images.
+            operation_weights: float [edges, operations], softmax(alpha).
+            arc_weights: float [arcs], softmax(beta).
+            training: normalize with the batch's statistics and update the moving ones.
+            frozen: do not differentiate through the kernels; saves that part of the backward pass.
+
+        Returns:
+            stride -> output of the last layer after ReLU,
+            float [batch, ceil(height / s), ceil(width / s), blocks·F·s/4].
+        """
+        mixing = {
+            stride: cell_mixing(operation_weights, self.cell_graph, filters)
+            for stride, filters in self.block_filters.items()
+        }
+        # SAME convolutions of stride 2 round halves up.
+        sizes = {stride: -(-image_size // stride) for stride in self.graph.strides}
+        layer_of_arc = np.array([arc.layer for arc in self.graph.arcs])
+        before, before_that = {STEM.stride: stem}, {}
+        for segment in self.segments:
+            arcs = np.flatnonzero(np.isin(layer_of_arc, segment.layers_covered))
+            weights = tf.reshape(
+                arc_weights[arcs[0] : arcs[-1] + 1], [segment.depth, sum(segment.arcs_of_nodes)]
+            )
+            run = run_unrolled if self.unroll or segment.depth == 1 else run_as_loop
+            before, before_that, statistics = run(
+                functools.partial(segment, sizes=sizes, mixing=mixing, frozen=frozen),
+                before,
+                before_that,
+                segment.stacked(weights, training),
+            )
+            if training:
+                self._update_moving(segment, statistics)
+        return before
+
+    def _update_moving(self, segment, statistics):
+        for variable, batch in zip(
+            tf.nest.flatten(segment.moving()), tf.nest.flatten(statistics), strict=True
+        ):
+            variable.assign_sub((variable - batch) * (1 - self.batch_norm_momentum))

@@ -1,0 +1,85 @@
+"""The cell's graph: its blocks, what each block may read, and the edges that alpha weighs."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+from auto_deeplab.command_line import near_matches
+from auto_deeplab.errors import UserError
+from auto_deeplab.search_space.operations import OPERATIONS
+
+
+class Edge(NamedTuple):
+    """What block `block` (1, 2, ...) may read: `prev_prev`, `prev`, `block1`, `block2`, ..."""
+
+    block: int
+    input: str
+
+
+def block_inputs(block: int) -> tuple[str, ...]:
+    """Returns the names of what block `block` (counted from 1) may read, in alpha's row order."""
+    return ("prev_prev", "prev", *(f"block{earlier}" for earlier in range(1, block)))
+
+
+@dataclass(frozen=True)
+class CellGraph:
+    """The directed acyclic graph that every cell of the network shares (the paper's section 3.1).
+
+    Args:
+      blocks: how many blocks the cell has, at least 1.
+      operations: what an edge may carry: a subset of `OPERATIONS` in its order, of which at least
+        one is not `none`.
+
+    Raises:
+      UserError: an argument is not one of these.
+    """
+
+    blocks: int = 5
+    operations: tuple[str, ...] = OPERATIONS
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.blocks, int) or isinstance(self.blocks, bool) or self.blocks < 1:
+            raise UserError(f"CellGraph.blocks: received {self.blocks!r}; expected an integer >= 1")
+        if isinstance(self.operations, str):
+            raise UserError(
+                f"CellGraph.operations: received the text {self.operations!r}; expected a list"
+            )
+        object.__setattr__(self, "operations", tuple(self.operations))
+        for operation in self.operations:
+            if operation not in OPERATIONS:
+                raise UserError(
+                    f"CellGraph.operations: received {operation!r}"
+                    f"{near_matches(str(operation), OPERATIONS)}"
+                )
+        in_order = tuple(name for name in OPERATIONS if name in self.operations)
+        if self.operations != in_order:
+            raise UserError(
+                f"CellGraph.operations: received {list(self.operations)}; expected each once, in "
+                f"this order: {list(in_order)}"
+            )
+        if set(self.operations) <= {"none"}:
+            raise UserError(
+                f"CellGraph.operations: received {list(self.operations)}; expected at least one "
+                "operation other than 'none'"
+            )
+
+    def inputs(self, block: int) -> tuple[str, ...]:
+        """Returns the names of what `block` (1 to `blocks`) may read, in alpha's row order."""
+        if not 1 <= block <= self.blocks:
+            raise UserError(f"block: received {block}; expected 1 to {self.blocks}")
+        return block_inputs(block)
+
+    @cached_property
+    def edges(self) -> tuple[Edge, ...]:
+        """Every edge, ordered by block and then by input: the rows of alpha."""
+        return tuple(
+            Edge(block, name) for block in range(1, self.blocks + 1) for name in block_inputs(block)
+        )
+
+    def count_cells(self) -> int:
+        """Returns the number of cells: each block picks two (input, operation) pairs, in order."""
+        return math.prod(
+            (len(block_inputs(block)) * len(self.operations)) ** 2
+            for block in range(1, self.blocks + 1)
+        )

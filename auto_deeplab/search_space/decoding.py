@@ -1,0 +1,113 @@
+"""From the searched alpha and beta to a discrete architecture (the paper's section 3.3)."""
+
+from fractions import Fraction
+
+import numpy as np
+
+from auto_deeplab.errors import UserError
+from auto_deeplab.search_space.cell import CellGraph
+from auto_deeplab.search_space.genotype import Branch
+from auto_deeplab.search_space.trellis import STEM, Node, TrellisGraph
+
+
+def checked_values(name: str, values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Returns `values` as float64, if they have this shape and are finite.
+
+    Raises:
+      UserError: they do not; the message begins with `name`.
+    """
+    try:
+        values = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise UserError(f"{name}: expected numbers of the shape {list(shape)}") from None
+    if values.shape != shape:
+        raise UserError(f"{name}: received the shape {list(values.shape)}; expected {list(shape)}")
+    if not np.isfinite(values).all():
+        where = np.argwhere(~np.isfinite(values))[0].tolist()
+        raise UserError(f"{name}{where}: received {values[tuple(where)]}; expected finite numbers")
+    return values
+
+
+def log_softmax(values: np.ndarray) -> np.ndarray:
+    """Returns the logarithm of the softmax over the last axis, in float64."""
+    values = np.asarray(values, dtype=np.float64)
+    shifted = values - values.max(axis=-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+
+
+def arc_log_weights(beta: np.ndarray, trellis: TrellisGraph) -> np.ndarray:
+    """Returns log softmax(beta) [arcs]: one softmax over the arcs that leave the same node."""
+    beta = checked_values("beta", beta, (len(trellis.arcs),))
+    positions = {arc: position for position, arc in enumerate(trellis.arcs)}
+    log_weights = np.empty_like(beta)
+    for node in (STEM, *trellis.nodes):
+        leaving = [positions[arc] for arc in trellis.outgoing(*node)]
+        if leaving:
+            log_weights[leaving] = log_softmax(beta[leaving])
+    return log_weights
+
+
+def decode_cell(alpha: np.ndarray, cell: CellGraph) -> tuple[tuple[Branch, Branch], ...]:
+    """Keeps each block's two strongest edges, each with its strongest operation but `none`.
+
+    An edge's strength is the largest softmax(alpha) among its operations other than `none`. Ties
+    go to the earlier input and the earlier operation. A block's branches are in input order.
+
+    Args:
+      alpha: float [edges, operations], before the softmax.
+      cell: the graph whose edges and operations alpha weighs.
+
+    Raises:
+      UserError: alpha has another shape, or is not finite.
+    """
+    alpha = checked_values("alpha", alpha, (len(cell.edges), len(cell.operations)))
+    log_weights = log_softmax(alpha)
+    if "none" in cell.operations:
+        log_weights[:, cell.operations.index("none")] = -np.inf
+    strength = log_weights.max(axis=1)
+    blocks = []
+    for block in range(1, cell.blocks + 1):
+        rows = [row for row, edge in enumerate(cell.edges) if edge.block == block]
+        strongest = sorted(rows, key=lambda row: -strength[row])[:2]
+        blocks.append(
+            tuple(
+                Branch(cell.edges[row].input, cell.operations[log_weights[row].argmax()])
+                for row in sorted(strongest)
+            )
+        )
+    return tuple(blocks)
+
+
+def decode_network(beta: np.ndarray, trellis: TrellisGraph) -> tuple[int, ...]:
+    """Returns the path (one stride a layer) with the largest product of softmax(beta).
+
+    The Viterbi algorithm in log space. Sums are exact, so that the order of additions cannot
+    decide; among equally likely paths it returns the one with the lower stride at the first layer
+    where they differ.
+
+    Args:
+      beta: float [arcs], before the softmax.
+      trellis: the graph whose arcs beta weighs.
+
+    Raises:
+      UserError: beta has another shape, or is not finite.
+    """
+    log_weights = dict(
+        zip(trellis.arcs, map(Fraction, arc_log_weights(beta, trellis).tolist()), strict=True)
+    )
+    # From the last layer back: the best that can still be collected after each node.
+    to_go = dict.fromkeys(trellis.nodes_of(trellis.layers), Fraction(0))
+    best_next = {}
+    for layer in range(trellis.layers - 1, -1, -1):
+        for node in trellis.nodes_of(layer) if layer else (STEM,):
+            # max() keeps the first of equals, and arcs are ordered by target stride.
+            arc = max(
+                trellis.outgoing(*node),
+                key=lambda arc: log_weights[arc] + to_go[Node(arc.layer, arc.target)],
+            )
+            best_next[node] = Node(arc.layer, arc.target)
+            to_go[node] = log_weights[arc] + to_go[best_next[node]]
+    path = [STEM]
+    for _ in range(trellis.layers):
+        path.append(best_next[path[-1]])
+    return tuple(node.stride for node in path[1:])

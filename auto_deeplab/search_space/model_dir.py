@@ -1,0 +1,113 @@
+"""Decoding what a search left in its model_dir."""
+
+import os
+import platform
+import re
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from auto_deeplab import __version__
+from auto_deeplab.errors import UserError
+from auto_deeplab.search_space.genotype import Genotype
+from auto_deeplab.search_space.relaxation import HistoryEntry, Relaxation, read_history
+
+HISTORY_NAME = "architecture.jsonl"
+GENOTYPE_NAME = "genotype.json"
+CONFIG_NAME = "config.gin"
+
+_PACKAGES = ("gin-config", "numpy", "tensorflow", "tf-keras", "tf-models-official")
+
+
+class Decoded(NamedTuple):
+    """A decoded search. `written` is False where `path` held this very genotype already."""
+
+    genotype: Genotype
+    entry: HistoryEntry
+    path: Path
+    written: bool
+
+
+def read_epoch(model_dir: str | os.PathLike, epoch: int | None = None) -> HistoryEntry:
+    """Returns what a search had found at the end of `epoch`, or of its last one.
+
+    Raises:
+      UserError: there is no such folder, history or epoch.
+    """
+    if not Path(model_dir).is_dir():
+        raise UserError(f"model_dir: received {str(model_dir)!r}; expected a search's folder")
+    path = Path(model_dir) / HISTORY_NAME
+    history = read_history(path)
+    if not history:
+        raise UserError(f"{path}: holds no epoch yet; expected one line an epoch")
+    if epoch is None:
+        return history[-1]
+    for entry in history:
+        if entry.epoch == epoch:
+            return entry
+    raise UserError(
+        f"epoch: received {epoch}; {path} has the epochs {history[0].epoch} to {history[-1].epoch}"
+    )
+
+
+def decode_model_dir(
+    model_dir: str | os.PathLike,
+    epoch: int | None = None,
+    output: str | os.PathLike | None = None,
+    name: str | None = None,
+    overwrite: bool = False,
+) -> Decoded:
+    """Decodes a search and writes the genotype, with its provenance.
+
+    Args:
+      model_dir: the search's folder, with architecture.jsonl and, for the provenance, config.gin.
+      epoch: which epoch to decode; by default the last.
+      output: the file to write; by default genotype.json in `model_dir`.
+      name: the genotype's name; by default the folder's.
+      overwrite: whether to replace a file that holds another genotype.
+
+    Raises:
+      UserError: there is nothing to decode, or the file holds something else already.
+    """
+    entry = read_epoch(model_dir, epoch)
+    genotype = entry.relaxation.decode(
+        name or Path(model_dir).resolve().name, _provenance(Path(model_dir), entry)
+    )
+    path = Path(output) if output else Path(model_dir) / GENOTYPE_NAME
+    if path.is_file() and path.read_bytes() == genotype.to_json().encode():
+        return Decoded(genotype, entry, path, written=False)
+    if path.exists() and not overwrite:
+        raise UserError(
+            f"{path}: exists already and differs from what epoch {entry.epoch} decodes to; "
+            "--overwrite replaces it, --output=FILE writes elsewhere"
+        )
+    genotype.save(path, overwrite=overwrite)
+    return Decoded(genotype, entry, path, written=True)
+
+
+def searched_relaxation(genotype: Genotype) -> Relaxation | None:
+    """Returns the alpha and beta that `genotype` was decoded from, if its provenance has them."""
+    document = (genotype.provenance or {}).get("relaxation")
+    if document is None:
+        return None
+    return Relaxation.from_json_dict(document, source=f"{genotype.name}: provenance.relaxation")
+
+
+def _provenance(model_dir: Path, entry: HistoryEntry) -> dict[str, Any]:
+    packages = {"python": platform.python_version(), "auto-deeplab": __version__}
+    for package in _PACKAGES:
+        try:
+            packages[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    provenance = {"epoch": entry.epoch, "step": entry.step, "packages": packages}
+    config_path = model_dir / CONFIG_NAME
+    if config_path.is_file():
+        config = config_path.read_text(encoding="utf-8")
+        provenance["seeds"] = {
+            seed_name: int(value)
+            for seed_name, value in re.findall(r"^(\S*seed)[ ]*=[ ]*(-?\d+)\b", config, re.M)
+        }
+        provenance["gin_config"] = config
+    provenance["relaxation"] = entry.relaxation.to_json_dict()
+    return provenance

@@ -1,0 +1,1 @@
+"""Networks outside of training: exported, loaded again, applied to people's images."""

@@ -1,0 +1,108 @@
+"""Finds and reads people's images."""
+
+import glob
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from auto_deeplab.errors import UserError
+
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
+
+
+class ImageFile(NamedTuple):
+    """An image to read.
+
+    Attributes:
+      path: where it is.
+      name: its path below the folder it was found in, without the suffix.
+    """
+
+    path: Path
+    name: str
+
+
+class UnreadableImage(Exception):
+    """A file that is no image, or a damaged one: the message says why, without its name."""
+
+
+def find_images(images: str, outside: str | os.PathLike | None = None) -> list[ImageFile]:
+    """Returns the images that a user means, ordered by name.
+
+    Args:
+      images: a file; a folder, whose subfolders count too; or a glob, where ** reaches any depth.
+        In folders and globs only files that end as images do are taken, and no hidden ones.
+      outside: a folder of which nothing is taken, such as the one for results.
+
+    Raises:
+      UserError: there are none, or two whose names differ in the suffix alone.
+    """
+    if os.path.isfile(images):
+        root, paths = Path(images).parent, [Path(images)]
+    else:
+        if os.path.isdir(images):
+            root, matches = Path(images), map(str, Path(images).rglob("*"))
+        else:
+            root, matches = _fixed_part(images), glob.iglob(images, recursive=True)
+        excluded = Path(outside).resolve() if outside is not None else None
+        paths = [
+            path
+            for path in map(Path, matches)
+            if path.suffix.lower() in SUFFIXES
+            and not path.name.startswith(".")
+            and path.is_file()
+            and (excluded is None or excluded not in path.resolve().parents)
+        ]
+    if not paths:
+        raise UserError(
+            f"--images={images}: no images found; expected a file, a folder or a glob of files "
+            f"that end with {', '.join(SUFFIXES)}"
+        )
+    found: dict[str, ImageFile] = {}
+    for path in sorted(paths):
+        name = path.relative_to(root).with_suffix("").as_posix()
+        if name in found:
+            raise UserError(
+                f"{path} and {found[name].path} would give results of the same name: "
+                "rename one of them"
+            )
+        found[name] = ImageFile(path, name)
+    return list(found.values())
+
+
+def read_image(path: str | os.PathLike) -> np.ndarray:
+    """Reads an image as viewers show it: turned by its EXIF orientation, as RGB.
+
+    Grayscale, palette, CMYK and 16-bit files are converted; transparency is dropped.
+
+    Returns:
+      uint8 [height, width, 3].
+
+    Raises:
+      UnreadableImage: the file cannot be read or decoded.
+    """
+    try:
+        with Image.open(path) as image:
+            upright = ImageOps.exif_transpose(image)
+            if upright.mode.startswith("I"):
+                # 16-bit gray: Pillow's own conversion would clip everything above 255 to white.
+                gray = np.asarray(upright).astype(np.uint32) >> 8
+                return np.repeat(np.minimum(gray, 255).astype(np.uint8)[..., None], 3, axis=-1)
+            return np.asarray(upright.convert("RGB"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        # Pillow's message for a file that is no image repeats the file's name.
+        reason = "not an image file" if "cannot identify" in str(error) else str(error)
+        raise UnreadableImage(reason) from error
+
+
+def _fixed_part(pattern: str) -> Path:
+    """Returns the folder of a glob before its first wildcard."""
+    fixed = []
+    for part in Path(pattern).parts[:-1]:
+        if glob.has_magic(part):
+            break
+        fixed.append(part)
+    return Path(*fixed)

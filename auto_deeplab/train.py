@@ -1,0 +1,51 @@
+"""Trains what a gin file describes: a search for an architecture, or the network it found.
+
+  python -m auto_deeplab.train --gin_file=search.gin
+  python -m auto_deeplab.train --gin_file=retrain.gin \\
+      --gin_param="Retrain.genotype='runs/search/genotype.json'"
+
+Gin files are looked up as given and in gin_configs/; --gin_param replaces single values and may be
+repeated. Checkpoints, logs, metrics and, after a search, genotype.json are written to --model_dir.
+The same command continues an interrupted training, and ends at once when it is done.
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from auto_deeplab import command_line
+
+_GIN_FILE = flags.DEFINE_string(
+    "gin_file", None, "The configuration, such as search.gin.", required=True
+)
+_GIN_PARAM = flags.DEFINE_multi_string(
+    "gin_param", [], "Replaces a value of the file, such as Search.epochs=10."
+)
+_MODEL_DIR = flags.DEFINE_string(
+    "model_dir", None, "Where results go; runs/NAME for NAME.gin by default."
+)
+_DISTRIBUTION = flags.DEFINE_string(
+    "distribution", "none", "none: one device; mirrored: all GPUs of this machine."
+)
+
+
+def main(argv: list[str]) -> None:
+    del argv
+    # Before TensorFlow, which takes seconds: a mistyped file name should not.
+    from auto_deeplab import configuration
+
+    gin_file = configuration.find(_GIN_FILE.value)
+    from auto_deeplab.training.job import configured_job
+    from auto_deeplab.training.model_dir import ModelDir
+    from auto_deeplab.training.runtime import configure_runtime, make_strategy
+
+    configuration.load(gin_file, _GIN_PARAM.value)
+    configure_runtime()
+    model_dir = ModelDir(Path(_MODEL_DIR.value or Path("runs") / Path(gin_file).stem))
+    with configuration.explaining_calls():
+        configured_job().train(model_dir, make_strategy(_DISTRIBUTION.value))
+    print(f"done: results are in {model_dir.path}")
+
+
+if __name__ == "__main__":
+    command_line.run(main)

@@ -1,0 +1,1 @@
+"""Search and retraining: losses, updates, schedules, checkpoints, logs."""

@@ -1,0 +1,95 @@
+"""The folder that one training writes: which file is where, and what may be put into it."""
+
+import dataclasses
+import difflib
+import json
+from pathlib import Path
+from typing import Any
+
+from auto_deeplab.atomic_file import replacing
+from auto_deeplab.errors import UserError
+from auto_deeplab.search_space.model_dir import CONFIG_NAME, GENOTYPE_NAME, HISTORY_NAME
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelDir:
+    """Names the files of a training's folder.
+
+    Args:
+        path: the folder; made when something is written to it.
+    """
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The operative gin configuration: every value in effect, defaults included."""
+        return self.path / CONFIG_NAME
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def genotype(self) -> Path:
+        """The architecture: what a search found, or what is retrained."""
+        return self.path / GENOTYPE_NAME
+
+    @property
+    def history(self) -> Path:
+        """alpha and beta after each epoch of a search."""
+        return self.path / HISTORY_NAME
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON line an epoch."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def tensorboard(self) -> Path:
+        """TensorBoard's logs."""
+        return self.path / "tensorboard"
+
+    def keep_config(self, config: str) -> None:
+        """Writes the configuration, or checks it against that of the run to be continued.
+
+        Raises:
+            UserError: the folder holds a run of another configuration.
+        """
+        if self.config.is_file():
+            kept = self.config.read_text(encoding="utf-8")
+            if kept != config:
+                difference = "\n".join(
+                    line
+                    for line in difflib.unified_diff(
+                        kept.splitlines(), config.splitlines(), "kept", "given", n=0, lineterm=""
+                    )
+                    if not line.startswith("@@")
+                )
+                raise UserError(
+                    f"{self.path} holds a run of another configuration:\n{difference}\n"
+                    "give another --model_dir, or the configuration that it was started with"
+                )
+            return
+        with replacing(self.config) as temporary:
+            temporary.write_text(config, encoding="utf-8")
+
+    def append_metrics(self, values: dict[str, Any]) -> None:
+        """Adds an epoch's line to the metrics.
+
+        Lines of this epoch and later ones are dropped: a run that goes on from a checkpoint
+        writes them again.
+        """
+        lines = [line for line in self.read_metrics() if line["epoch"] < values["epoch"]]
+        with replacing(self.metrics) as temporary:
+            temporary.write_text(
+                "".join(json.dumps(line) + "\n" for line in [*lines, values]), encoding="utf-8"
+            )
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """Returns the epochs' lines, oldest first; none where there is no file."""
+        if not self.metrics.is_file():
+            return []
+        with open(self.metrics, encoding="utf-8") as file:
+            return [json.loads(line) for line in file]

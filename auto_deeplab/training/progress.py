@@ -1,0 +1,48 @@
+"""The progress bar of a training."""
+
+import sys
+
+import tf_keras
+from tqdm import tqdm
+
+
+class ProgressBar(tf_keras.callbacks.Callback):
+    """Shows epoch, step, losses, steps a second and the time left, over the whole training.
+
+    Args:
+        total_steps: the steps of the whole training.
+        finished_steps: how many of them an earlier run has made.
+        epochs: the number of epochs.
+    """
+
+    def __init__(self, total_steps: int, finished_steps: int, epochs: int):
+        super().__init__()
+        self._epochs = epochs
+        self._bar = tqdm(
+            total=total_steps,
+            initial=finished_steps,
+            unit="step",
+            dynamic_ncols=True,
+            smoothing=0.1,
+            # In a file each update is a line of its own.
+            mininterval=0.1 if sys.stderr.isatty() else 10.0,
+        )
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Shows the epoch, counted from 1."""
+        self._bar.set_description(f"epoch {epoch + 1}/{self._epochs}")
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Advances by one step."""
+        self._bar.set_postfix(
+            {name: f"{float(value):.4f}" for name, value in (logs or {}).items()}, refresh=False
+        )
+        self._bar.update()
+
+    def write(self, line: str) -> None:
+        """Prints a line above the bar."""
+        self._bar.write(line)
+
+    def close(self) -> None:
+        """Ends the bar."""
+        self._bar.close()

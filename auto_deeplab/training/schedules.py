@@ -1,0 +1,19 @@
+"""Learning rate schedules of the paper."""
+
+import tf_keras
+
+
+def cosine(
+    initial: float, final: float, total_steps: int
+) -> tf_keras.optimizers.schedules.LearningRateSchedule:
+    """The search's schedule: from `initial` to `final` along half a cosine."""
+    return tf_keras.optimizers.schedules.CosineDecay(initial, total_steps, alpha=final / initial)
+
+
+def polynomial(
+    initial: float, total_steps: int, power: float = 0.9
+) -> tf_keras.optimizers.schedules.LearningRateSchedule:
+    """Retraining's schedule: `initial * (1 - step / total_steps) ** power`."""
+    return tf_keras.optimizers.schedules.PolynomialDecay(
+        initial, total_steps, end_learning_rate=0.0, power=power
+    )

@@ -1,0 +1,169 @@
+"""The search (paper, section 4.3): everything between a dataset and a genotype."""
+
+import dataclasses
+
+import gin
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+from auto_deeplab.data.description import DatasetDescription
+from auto_deeplab.data.pipeline import SegmentationRecords, steps_per_epoch, training_batches
+from auto_deeplab.errors import UserError
+from auto_deeplab.models.supernet.supernet import Supernet
+from auto_deeplab.search_space import append_history, decode_model_dir
+from auto_deeplab.training import job, schedules
+from auto_deeplab.training.checkpoints import Checkpoints
+from auto_deeplab.training.epochs import Validation, run_epochs
+from auto_deeplab.training.model_dir import ModelDir
+from auto_deeplab.training.search_model import SearchModel
+
+
+@gin.configurable
+@dataclasses.dataclass
+class Search:
+    """A search; the defaults are the paper's.
+
+    Args:
+        dataset: the folder of the dataset, or a function that makes one.
+        train_split: the split whose halves are trainA and trainB.
+        validation_split: the split that measures the supernet.
+        epochs: passes over trainA.
+        warm_up_epochs: how many of them leave alpha and beta alone.
+        batch_size: images a step, over all replicas.
+        seed: of the halves, the order, the augmentation and the initial values.
+        network_learning_rate: of w, at the start.
+        network_final_learning_rate: of w, at the end.
+        network_momentum: of w's SGD.
+        network_weight_decay: L2 weight decay of w.
+        architecture_learning_rate: of alpha and beta.
+        architecture_weight_decay: L2 weight decay of alpha and beta.
+        validation_batch_size: images predicted at a time.
+        validation_images: how many images to validate on; None for all.
+        validation_every: validate after each this many epochs.
+        checkpoint_minutes: minutes between checkpoints within an epoch.
+        jit_compile: compile both updates with XLA.
+    """
+
+    dataset: job.DatasetSource = gin.REQUIRED
+    train_split: str = "train"
+    validation_split: str = "val"
+    epochs: int = 40
+    warm_up_epochs: int = 20
+    batch_size: int = 2
+    seed: int = 0
+    network_learning_rate: float = 0.025
+    network_final_learning_rate: float = 0.001
+    network_momentum: float = 0.9
+    network_weight_decay: float = 3e-4
+    architecture_learning_rate: float = 3e-3
+    architecture_weight_decay: float = 1e-3
+    validation_batch_size: int = 1
+    validation_images: int | None = None
+    validation_every: int = 1
+    checkpoint_minutes: float = 10.0
+    jit_compile: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.warm_up_epochs <= self.epochs:
+            raise UserError(
+                f"Search.warm_up_epochs: received {self.warm_up_epochs}; expected 0 to "
+                f"Search.epochs, which is {self.epochs}"
+            )
+
+    @property
+    def has_genotype(self) -> bool:
+        """False: a supernet holds all architectures; the one it finds is not its own."""
+        return False
+
+    def build_model(self, description: DatasetDescription, model_dir: ModelDir) -> Supernet:
+        """Returns the supernet, initialized by the seed."""
+        tf_keras.utils.set_random_seed(self.seed)
+        return Supernet(len(description.classes))
+
+    def train(self, model_dir: ModelDir, strategy: tf.distribute.Strategy) -> None:
+        """Searches to the end and decodes the genotype."""
+        directory = job.dataset_dir(self.dataset)
+        records = SegmentationRecords(directory, self.train_split)
+        half_a, half_b = (records.half(half, self.seed) for half in ("A", "B"))
+        validation = Validation(
+            SegmentationRecords(directory, self.validation_split),
+            self.validation_batch_size,
+            self.validation_images,
+            self.validation_every,
+        )
+        epoch_steps = steps_per_epoch(half_a, self.batch_size)
+        total_steps = self.epochs * epoch_steps
+        warm_up_steps = self.warm_up_epochs * epoch_steps
+        schedule = schedules.cosine(
+            self.network_learning_rate,
+            self.network_final_learning_rate,
+            total_steps,
+        )
+
+        def batches(first_step: int) -> tf.data.Dataset:
+            def stream(half: SegmentationRecords, seed: int, step: int) -> tf.data.Dataset:
+                return training_batches(
+                    half, batch_size=self.batch_size, seed=seed, first_step=step
+                )
+
+            streams = {"network": stream(half_a, self.seed, first_step)}
+            if first_step >= warm_up_steps:
+                streams["architecture"] = stream(half_b, self.seed + 1, first_step - warm_up_steps)
+            return tf.data.Dataset.zip(streams)
+
+        with strategy.scope():
+            supernet = self.build_model(records.description, model_dir)
+            model = SearchModel(
+                supernet,
+                records.description.ignore_label,
+                self.network_weight_decay,
+                self.architecture_weight_decay,
+            )
+            # The fused updates of these optimizers are one operation a variable.
+            model.compile(
+                tf_keras.optimizers.legacy.SGD(schedule, self.network_momentum),
+                tf_keras.optimizers.legacy.Adam(self.architecture_learning_rate),
+                jit_compile=self.jit_compile,
+            )
+            checkpoints = Checkpoints(
+                model_dir,
+                self.checkpoint_minutes * 60,
+                model=supernet,
+                optimizer=model.network_optimizer,
+                architecture_optimizer=model.architecture_optimizer,
+            )
+        batches(0)
+        job.write_once(model_dir, records.description)
+
+        def keep_architecture(epoch: int, step: int) -> None:
+            relaxation = supernet.relaxation()
+            append_history(model_dir.history, epoch, step, relaxation)
+            tf.summary.histogram("architecture/alpha", relaxation.operation_weights())
+            tf.summary.histogram("architecture/beta", relaxation.arc_weights())
+            tf.summary.image("architecture/alpha", heat_map(relaxation.operation_weights()))
+
+        trained = run_epochs(
+            model,
+            batches,
+            total_steps,
+            epoch_steps,
+            model_dir,
+            checkpoints,
+            validation,
+            learning_rates=lambda step: {
+                "learning_rate": float(schedule(step)),
+                "architecture_learning_rate": self.architecture_learning_rate
+                if step >= warm_up_steps
+                else 0.0,
+            },
+            on_epoch_end=keep_architecture,
+        )
+        if trained or not model_dir.genotype.exists():
+            decode_model_dir(model_dir.path, overwrite=True)
+
+
+def heat_map(weights: np.ndarray, pixels: int = 16) -> np.ndarray:
+    """Returns a matrix in gray: float32 [1, rows * pixels, columns * pixels, 1], 0 to 1."""
+    enlarged = np.kron(weights, np.ones((pixels, pixels)))
+    return (enlarged / enlarged.max())[None, :, :, None].astype(np.float32)

@@ -1,0 +1,127 @@
+"""The search as a Keras model whose `train_step` alternates (paper, section 4.3)."""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+import tf_keras
+
+from auto_deeplab.models.supernet.supernet import Supernet
+from auto_deeplab.training.loss import cross_entropy
+from auto_deeplab.training.update import create_slots, update
+
+
+class SearchModel(tf_keras.Model):
+    """Trains a supernet: the weights w on trainA, then alpha and beta on trainB.
+
+    `fit` takes a dataset of dicts: `{"network": (images, labels)}` updates w alone, which is the
+    warm-up; with `"architecture": (images, labels)` beside it, alpha and beta follow on those.
+    Each update is a function of its own, built when it is first needed: a warm-up neither builds
+    nor runs anything of the architecture's update.
+
+    Args:
+        supernet: the network to train.
+        ignore_label: the label of pixels that do not count.
+        network_weight_decay: L2 weight decay of w.
+        architecture_weight_decay: L2 weight decay of alpha and beta.
+    """
+
+    def __init__(
+        self,
+        supernet: Supernet,
+        ignore_label: int = 255,
+        network_weight_decay: float = 3e-4,
+        architecture_weight_decay: float = 1e-3,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.supernet = supernet
+        self.ignore_label = ignore_label
+        self.network_weight_decay = network_weight_decay
+        self.architecture_weight_decay = architecture_weight_decay
+
+    def compile(
+        self,
+        network_optimizer: tf_keras.optimizers.legacy.Optimizer,
+        architecture_optimizer: tf_keras.optimizers.legacy.Optimizer,
+        jit_compile: bool = False,
+    ):
+        """Sets the optimizers of both levels.
+
+        Args:
+            network_optimizer: of w.
+            architecture_optimizer: of alpha and beta.
+            jit_compile: compile both updates with XLA.
+        """
+        super().compile(optimizer=network_optimizer, jit_compile=jit_compile)
+        self.network_optimizer = network_optimizer
+        self.architecture_optimizer = architecture_optimizer
+        create_slots(network_optimizer, self.supernet.network_variables)
+        create_slots(architecture_optimizer, self.supernet.architecture_variables)
+        self._run_network_update = self._compiled(self.update_network, jit_compile)
+        self._run_architecture_update = self._compiled(self.update_architecture, jit_compile)
+
+    def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Normalized images [batch, height, width, 3] -> logits [batch, height, width, classes]."""
+        return self.supernet(images, training=training)
+
+    def update_network(self, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        """Updates w on one replica's batch of trainA; returns the loss."""
+        return self._update(
+            images,
+            labels,
+            "architecture",
+            self.supernet.network_variables,
+            self.network_optimizer,
+            self.network_weight_decay,
+        )
+
+    def update_architecture(self, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        """Updates alpha and beta on one replica's batch of trainB; returns the loss."""
+        return self._update(
+            images,
+            labels,
+            "network",
+            self.supernet.architecture_variables,
+            self.architecture_optimizer,
+            self.architecture_weight_decay,
+        )
+
+    def train_step(self, data: dict[str, tuple[tf.Tensor, tf.Tensor]]) -> dict[str, tf.Tensor]:
+        """One round of the alternation: w first, then, past the warm-up, alpha and beta.
+
+        Args:
+            data: "network" and, past the warm-up, "architecture": images, float32 [batch, height,
+                width, 3], normalized, and labels, int32 [batch, height, width].
+
+        Returns:
+            "loss" of trainA and, past the warm-up, "architecture_loss" of trainB.
+        """
+        logs = {"loss": self._run_network_update(*data["network"])}
+        if "architecture" in data:
+            logs["architecture_loss"] = self._run_architecture_update(*data["architecture"])
+        return logs
+
+    def make_train_function(self, force: bool = False) -> Callable:
+        """Lets `fit` call `train_step` directly: what it runs is compiled already."""
+        if self.train_function is None or force:
+            self.train_function = lambda iterator: self.train_step(next(iterator))
+        return self.train_function
+
+    def _update(self, images, labels, freeze, variables, optimizer, weight_decay):
+        def loss():
+            logits = self.supernet(images, training=True, freeze=freeze)
+            return cross_entropy(labels, logits, self.ignore_label)
+
+        return update(loss, variables, optimizer, weight_decay)
+
+    def _compiled(self, replica_update, jit_compile):
+        strategy = self.distribute_strategy
+        if jit_compile:
+            replica_update = tf.function(replica_update, jit_compile=True, autograph=False)
+
+        @tf.function(autograph=False)
+        def run(images, labels):
+            losses = strategy.run(replica_update, args=(images, labels))
+            return strategy.experimental_local_results(losses)[0]
+
+        return run

@@ -1,0 +1,68 @@
+"""Loading what a training left in its model_dir."""
+
+import dataclasses
+import os
+from functools import cached_property
+from pathlib import Path
+
+import tf_keras
+
+from auto_deeplab import configuration
+from auto_deeplab.data.description import DatasetDescription
+from auto_deeplab.errors import UserError
+from auto_deeplab.search_space import Genotype
+
+# Each config.gin has values for `runtime`, which gin must know to read them.
+from auto_deeplab.training import job, runtime  # noqa: F401
+from auto_deeplab.training.checkpoints import load_weights
+from auto_deeplab.training.model_dir import ModelDir
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """A trained network with what it was trained on.
+
+    Attributes:
+        model: normalized images, float32 [batch, height, width, 3] -> logits
+            [batch, height, width, classes].
+        description: the dataset's description.
+        genotype: the network's architecture; None for one that no genotype describes, such as a
+            supernet.
+        step: the training step that the weights are from.
+        source: the dataset that it was trained on, as it was configured.
+    """
+
+    model: tf_keras.Model
+    description: DatasetDescription
+    genotype: Genotype | None
+    step: int
+    source: job.DatasetSource
+
+    @cached_property
+    def dataset_dir(self) -> str:
+        """The folder of the dataset that it was trained on."""
+        return job.dataset_dir(self.source)
+
+
+def load_trained(model_dir: str | os.PathLike) -> Trained:
+    """Builds the network of a training and loads its newest weights.
+
+    Args:
+        model_dir: the folder that the training wrote.
+
+    Raises:
+        UserError: a file is missing or does not fit.
+    """
+    folder = ModelDir(Path(model_dir))
+    if not folder.config.is_file():
+        raise UserError(
+            f"--model_dir: {str(model_dir)!r} has no {folder.config.name}; expected a folder that "
+            "python -m auto_deeplab.train wrote"
+        )
+    configuration.load(str(folder.config))
+    configured = job.configured_job()
+    description = DatasetDescription.load(folder.path)
+    model = configured.build_model(description, folder)
+    step = load_weights(model, folder)
+    genotype = Genotype.load(folder.genotype) if configured.has_genotype else None
+    return Trained(model, description, genotype, step, configured.dataset)

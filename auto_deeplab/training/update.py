@@ -1,0 +1,56 @@
+"""One gradient update, as search and retraining share it."""
+
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+import tf_keras
+
+from auto_deeplab.training.loss import sum_over_replicas
+
+
+def update(
+    compute_loss: Callable[[], tf.Tensor],
+    variables: Sequence[tf.Variable],
+    optimizer: tf_keras.optimizers.legacy.Optimizer,
+    weight_decay: float,
+    decayed: Callable[[tf.Variable], bool] = lambda variable: True,
+) -> tf.Tensor:
+    """Descends the gradient of a loss with L2 weight decay.
+
+    The decay is the coupled one of the paper's time: `weight_decay * variable` joins the gradient
+    before the optimizer sees it.
+
+    Args:
+        compute_loss: returns the replica's part of the loss (see `loss.cross_entropy`).
+        variables: what to update; only they are differentiated.
+        optimizer: applies the gradients, already summed over replicas.
+        weight_decay: the decay's factor.
+        decayed: which variables decay.
+
+    Returns:
+        The loss of the global batch, float32 scalar, before the update and without the decay.
+    """
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(variables)
+        loss = compute_loss()
+    gradients = sum_over_replicas(tape.gradient(loss, variables))
+    gradients = [
+        gradient + weight_decay * variable if weight_decay and decayed(variable) else gradient
+        for gradient, variable in zip(gradients, variables, strict=True)
+    ]
+    optimizer.apply_gradients(
+        zip(gradients, variables, strict=True), experimental_aggregate_gradients=False
+    )
+    return sum_over_replicas(loss)
+
+
+def create_slots(
+    optimizer: tf_keras.optimizers.legacy.Optimizer, variables: Sequence[tf.Variable]
+) -> None:
+    """Makes an optimizer's variables now rather than in its first update.
+
+    A function that makes variables is traced twice, which for the supernet takes a minute; and
+    what exists can be restored from a checkpoint, and checked, before training goes on.
+    """
+    # Keras has no public way to do this for its fused optimizers.
+    optimizer._create_all_weights(variables)

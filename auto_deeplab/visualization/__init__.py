@@ -1,0 +1,1 @@
+"""Pictures of architectures and of predictions."""

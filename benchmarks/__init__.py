@@ -1,0 +1,1 @@
+"""What measures speed and memory; README.md says how to read it."""

@@ -1,0 +1,111 @@
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from auto_deeplab.data.description import FILE_NAME, DatasetDescription
+from auto_deeplab.errors import UserError
+
+_NAMES = st.text(min_size=1, max_size=12).filter(str.strip)
+_BYTE = st.integers(0, 255)
+
+
+@st.composite
+def _descriptions(draw):
+    classes = draw(st.lists(_NAMES, min_size=1, max_size=30, unique=True))
+    return DatasetDescription(
+        name=draw(_NAMES),
+        splits=draw(st.dictionaries(_NAMES, st.integers(1, 10**9), min_size=1, max_size=4)),
+        classes=classes,
+        palette=[draw(st.tuples(_BYTE, _BYTE, _BYTE)) for _ in classes],
+        ignore_label=draw(st.integers(len(classes), 255)),
+        source=draw(st.text(max_size=20)),
+    )
+
+
+def _valid() -> dict:
+    return {
+        "format": 1,
+        "name": "two",
+        "splits": {"train": 3, "val": 2},
+        "classes": ["road", "sky"],
+        "palette": [[128, 64, 128], [70, 130, 180]],
+        "ignore_label": 255,
+        "source": "",
+    }
+
+
+@settings(deadline=None, max_examples=50)
+@given(_descriptions())
+def test_json_round_trip(description):
+    text = description.to_json()
+    assert DatasetDescription.from_json(text) == description
+    assert DatasetDescription.from_json(text).to_json() == text
+
+
+def test_save_and_load(tmp_path):
+    description = DatasetDescription.from_json(json.dumps(_valid()))
+    description.save(tmp_path)
+    assert DatasetDescription.load(tmp_path) == description
+    assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("format", 2, "format: expected 1, received 2"),
+        ("name", " ", "name"),
+        ("splits", {}, "splits: expected at least one"),
+        ("splits", {"train": 0}, "'train' holds 0"),
+        ("splits", {"train": 1.5}, "'train' holds 1.5"),
+        ("splits", {"train": True}, "'train' holds True"),
+        ("splits", ["train"], "splits: expected a JSON object"),
+        ("classes", [], "classes: expected 1 to 255 names, received 0"),
+        ("classes", "road", "classes: expected a JSON list"),
+        ("classes", ["road", "road"], "named more than once: road"),
+        ("classes", ["road", 3], "classes: expected non-empty text, received 3"),
+        ("palette", [[1, 2, 3]], "palette: expected 2 colors, one a class, received 1"),
+        ("palette", [[1, 2, 3], [0, 0, 256]], "each 0..255, received (0, 0, 256)"),
+        ("palette", [[1, 2, 3], [0, 0]], "received (0, 0)"),
+        ("palette", [[1, 2, 3], 7], "palette: expected a list of"),
+        ("ignore_label", 1, "ignore_label: expected a value from 2"),
+        ("ignore_label", 256, "received 256"),
+        ("ignore_label", None, "received None"),
+        ("source", 4, "source: expected text"),
+        ("colour", 1, "unknown field 'colour'"),
+    ],
+)
+def test_bad_field_is_named(field, value, message):
+    with pytest.raises(UserError) as error:
+        DatasetDescription.from_json(json.dumps({**_valid(), field: value}), source="some.json")
+    assert message in str(error.value)
+    assert str(error.value).startswith("some.json: ")
+
+
+def test_unknown_field_suggests_the_near_one():
+    with pytest.raises(UserError, match="did you mean classes"):
+        DatasetDescription.from_json(json.dumps({**_valid(), "clases": []}))
+
+
+def test_missing_field_and_bad_json():
+    fields = _valid()
+    del fields["palette"]
+    with pytest.raises(UserError, match="missing field palette"):
+        DatasetDescription.from_json(json.dumps(fields))
+    with pytest.raises(UserError, match="not valid JSON"):
+        DatasetDescription.from_json("{")
+    with pytest.raises(UserError, match="received list"):
+        DatasetDescription.from_json("[]")
+
+
+def test_missing_file_names_it(tmp_path):
+    with pytest.raises(UserError, match=r"dataset\.json does not exist"):
+        DatasetDescription.load(tmp_path / "nowhere")
+
+
+def test_unknown_split_lists_the_known_ones():
+    description = DatasetDescription.from_json(json.dumps(_valid()))
+    assert description.split_examples("val") == 2
+    with pytest.raises(UserError, match="no split 'vla'; did you mean val"):
+        description.split_examples("vla")

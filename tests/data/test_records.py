@@ -1,0 +1,87 @@
+import cv2
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from auto_deeplab.data.example import EncodedExample
+from auto_deeplab.data.records import parse_example, serialize_example, shard_name, shard_paths
+from auto_deeplab.errors import UserError
+
+_IMAGE = np.random.default_rng(1).integers(0, 256, (7, 9, 3), np.uint8)
+_LABEL = np.random.default_rng(2).integers(0, 5, (7, 9), np.uint8)
+
+
+def _example(suffix: str = ".png") -> EncodedExample:
+    return EncodedExample(
+        name="a/b.png",
+        image=cv2.imencode(suffix, _IMAGE[..., ::-1])[1].tobytes(),
+        image_format={".png": "png", ".jpg": "jpeg"}[suffix],
+        label=cv2.imencode(".png", _LABEL)[1].tobytes(),
+        height=7,
+        width=9,
+    )
+
+
+def test_keys_are_those_of_the_deeplab_family():
+    message = tf.train.Example.FromString(serialize_example(_example()))
+    features = message.features.feature
+    texts = {key: features[key].bytes_list.value[0] for key in features if "format" in key}
+    assert texts == {"image/format": b"png", "image/segmentation/class/format": b"png"}
+    assert features["image/filename"].bytes_list.value[0] == b"a/b.png"
+    integers = {
+        f"image/{key}": value for key, value in (("height", 7), ("width", 9), ("channels", 3))
+    }
+    assert {key: features[key].int64_list.value[0] for key in integers} == integers
+    encoded = np.frombuffer(
+        features["image/segmentation/class/encoded"].bytes_list.value[0], np.uint8
+    )
+    np.testing.assert_array_equal(cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED), _LABEL)
+    assert len(features) == 8
+
+
+def test_equal_examples_give_equal_bytes():
+    assert serialize_example(_example()) == serialize_example(_example())
+
+
+def test_parse_returns_the_pixels():
+    image, label = parse_example(serialize_example(_example()))
+    np.testing.assert_array_equal(image, _IMAGE)
+    np.testing.assert_array_equal(label, _LABEL)
+    assert (image.dtype, label.dtype) == (tf.uint8, tf.uint8)
+
+
+def test_parse_reads_jpeg():
+    image, _ = parse_example(serialize_example(_example(".jpg")))
+    expected = cv2.imdecode(cv2.imencode(".jpg", _IMAGE[..., ::-1])[1], cv2.IMREAD_COLOR)[..., ::-1]
+    assert np.abs(image.numpy().astype(int) - expected).mean() < 3
+
+
+def test_model_garden_reads_the_records():
+    segmentation_input = pytest.importorskip("official.vision.dataloaders.segmentation_input")
+    decoded = segmentation_input.Decoder().decode(tf.constant(serialize_example(_example())))
+    image = tf.io.decode_png(decoded["image/encoded"])
+    label = tf.io.decode_png(decoded["image/segmentation/class/encoded"])
+    np.testing.assert_array_equal(image, _IMAGE)
+    np.testing.assert_array_equal(label[..., 0], _LABEL)
+    assert (int(decoded["image/height"]), int(decoded["image/width"])) == (7, 9)
+
+
+def test_shards_are_found_in_order(tmp_path):
+    names = [shard_name("train", index, 3) for index in range(3)]
+    assert names[1] == "train-00001-of-00003.tfrecord"
+    for name in (*reversed(names), "val-00000-of-00001.tfrecord", "train-00000-of-00003.txt"):
+        (tmp_path / name).touch()
+    assert [path.name for path in shard_paths(tmp_path, "train")] == names
+
+
+def test_missing_and_mixed_shards_are_errors(tmp_path):
+    with pytest.raises(UserError, match="no file train-"):
+        shard_paths(tmp_path, "train")
+    (tmp_path / shard_name("train", 0, 3)).touch()
+    with pytest.raises(
+        UserError, match=r"missing train-00001-of-00003.tfrecord, train-00002-of-00003.tfrecord"
+    ):
+        shard_paths(tmp_path, "train")
+    (tmp_path / shard_name("train", 0, 2)).touch()
+    with pytest.raises(UserError, match="count 2 and 3"):
+        shard_paths(tmp_path, "train")

@@ -1,0 +1,50 @@
+"""The report of an evaluation as JSON and as a table."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from auto_deeplab.evaluation.metrics import ConfusionMatrix
+from auto_deeplab.evaluation.report import EvaluationReport
+
+
+@pytest.fixture
+def report():
+    matrix = ConfusionMatrix(3)
+    matrix.update(np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1]))
+    return EvaluationReport("runs/a", 12, "streets", "val", 2, ("road", "car", "sky"), matrix)
+
+
+def test_json(report, tmp_path):
+    report.save(tmp_path / "new" / "evaluation.json")
+    document = json.loads((tmp_path / "new" / "evaluation.json").read_text())
+    assert document == {
+        "format": 1,
+        "model": "runs/a",
+        "step": 12,
+        "dataset": "streets",
+        "split": "val",
+        "images": 2,
+        "mean_iou": pytest.approx((2 / 3 + 1 / 2) / 2),
+        "pixel_accuracy": 0.75,
+        "classes": [
+            {"name": "road", "iou": pytest.approx(2 / 3), "label_pixels": 3},
+            {"name": "car", "iou": 0.5, "label_pixels": 1},
+            {"name": "sky", "iou": None, "label_pixels": 0},
+        ],
+        "confusion_matrix": [[2, 1, 0], [0, 1, 0], [0, 0, 0]],
+    }
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["evaluation.json"]
+
+
+def test_table(report):
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(report.table())
+    lines = [line.replace("│", " ").split() for line in console.export_text().splitlines()]
+    assert ["road", "66.67%", "75.00%"] in lines
+    assert ["sky", "absent", "0.00%"] in lines
+    assert ["mean", "IOU", "58.33%"] in lines
+    assert ["pixel", "accuracy", "75.00%"] in lines

@@ -1,0 +1,111 @@
+"""Model Garden's trainer trains, saves and evaluates on TFRecords of our Cityscapes converter."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import tensorflow as tf
+
+from auto_deeplab.data.street_scenes import street_scenes
+from auto_deeplab.search_space import Branch, Genotype
+from tests.conftest import REPOSITORY
+
+CELL = ((Branch("prev", "sep_conv_3x3"), Branch("prev_prev", "atrous_conv_3x3")),)
+
+
+def run(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "auto_deeplab.model_garden_train", *arguments],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+def test_a_few_steps(tmp_path):
+    dataset = street_scenes(
+        str(tmp_path / "scenes"), train_images=4, val_images=2, height=64, width=128, workers=1
+    )
+    Genotype("small", (4, 8), CELL).save(tmp_path / "genotype.json")
+    override = {
+        "runtime": {"distribution_strategy": "off"},
+        "task": {
+            "model": {
+                "backbone": {
+                    "auto_deeplab": {
+                        "genotype": str(tmp_path / "genotype.json"),
+                        "filters": 4,
+                        "final_keep_prob": 0.9,
+                    }
+                },
+                "norm_activation": {"norm_momentum": 0.5},
+            },
+            "train_data": {
+                "input_path": f"{dataset}/train-*.tfrecord",
+                "output_size": [64, 128],
+                "crop_size": [33, 33],
+                "global_batch_size": 2,
+                "shuffle_buffer_size": 4,
+            },
+            "validation_data": {
+                "input_path": f"{dataset}/val-*.tfrecord",
+                "output_size": [64, 128],
+                "global_batch_size": 1,
+            },
+            "drop_path_steps": 4,
+        },
+        "trainer": {
+            "train_steps": 4,
+            "steps_per_loop": 2,
+            "summary_interval": 2,
+            "checkpoint_interval": 4,
+            "validation_interval": 4,
+            "validation_steps": 2,
+        },
+    }
+    model_dir = tmp_path / "run"
+    done = run(
+        "--experiment=auto_deeplab_cityscapes",
+        "--mode=train_and_eval",
+        f"--model_dir={model_dir}",
+        f"--params_override={json.dumps(override)}",
+    )
+    assert done.returncode == 0, done.stderr
+    assert tf.train.latest_checkpoint(str(model_dir)).endswith("ckpt-4")
+    values = {
+        (value.tag, event.step): float(tf.make_ndarray(value.tensor))
+        for path in model_dir.glob("*/events*")
+        for event in tf.compat.v1.train.summary_iterator(str(path))
+        for value in event.summary.value
+        if value.tensor.dtype == tf.float32.as_datatype_enum and not value.tensor.tensor_shape.dim
+    }
+    for step in (2, 4):
+        # The loss of guessing among 19 classes, more or less.
+        assert 0.5 < values["training_loss", step] / np.log(19) < 2
+    assert 0 < values["mean_iou", 4] <= 1
+
+
+def test_help_is_quick_and_shows_an_example():
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "auto_deeplab.model_garden_train", "--help"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0
+    assert "--experiment=auto_deeplab_cityscapes" in done.stdout
+    assert "| tensorflow\n" not in done.stderr
+
+
+def test_what_is_wrong_is_said(tmp_path):
+    done = run(
+        "--experiment=auto_deeplab_pascal",
+        "--mode=train",
+        f"--model_dir={tmp_path}",
+        "--params_override=task.model.backbone.auto_deeplab.genotype=publishd",
+    )
+    assert done.returncode == 1
+    assert "did you mean published?" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,143 @@
+"""Folded networks against the networks that they were made of."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras
+
+from auto_deeplab.models.deeplabv3plus import build_deeplabv3plus
+from auto_deeplab.models.folding import folded, shifted_depthwise_convolution
+from auto_deeplab.models.network import build_network
+from auto_deeplab.search_space import Branch, Genotype
+
+layers = tf_keras.layers
+
+# Every operation, at stride 1 and 2, and a path up and down.
+CELL = (
+    (Branch("prev", "sep_conv_3x3"), Branch("prev_prev", "atrous_conv_3x3")),
+    (Branch("prev", "sep_conv_5x5"), Branch("prev_prev", "skip")),
+    (Branch("block1", "max_pool_3x3"), Branch("prev_prev", "atrous_conv_5x5")),
+    (Branch("prev", "avg_pool_3x3"), Branch("block2", "sep_conv_5x5")),
+)
+
+
+@pytest.fixture(autouse=True)
+def same_weights_every_time():
+    tf_keras.utils.set_random_seed(1)
+
+
+def with_statistics(model):
+    """Gives batch norm what training would: statistics of the features, and its own scales."""
+    rng = np.random.default_rng(0)
+    for norm in model.submodules:
+        if isinstance(norm, layers.BatchNormalization):
+            norm.momentum = 0.0
+            if norm.scale:
+                norm.gamma.assign(rng.uniform(0.5, 1.5, norm.gamma.shape))
+            if norm.center:
+                norm.beta.assign(rng.normal(0, 0.2, norm.beta.shape))
+    model(tf.constant(rng.normal(size=[2, 65, 65, 3]), tf.float32), training=True)
+    return model
+
+
+def operations(function, **options):
+    graph = tf.function(function, autograph=False, **options).get_concrete_function(
+        tf.TensorSpec([1, 65, 65, 3], tf.float32)
+    )
+    return [operation.type for operation in graph.graph.get_operations()]
+
+
+def compare(model, sizes=((33, 46), (41, 30)), jit_compile=False):
+    weights = model.get_weights()
+    function = tf.function(folded(model), autograph=False, jit_compile=jit_compile)
+    rng = np.random.default_rng(1)
+    for size in sizes:
+        images = tf.constant(rng.uniform(-1, 1, [2, *size, 3]), tf.float32)
+        expected = model(images, training=False).numpy()
+        assert np.std(expected) > 0
+        np.testing.assert_allclose(function(images), expected, atol=1e-4 * np.abs(expected).max())
+    for before, after in zip(weights, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)
+    for layer in model.submodules:
+        if isinstance(layer, layers.BatchNormalization | layers.Conv2D):
+            assert "call" not in vars(layer)
+
+
+def test_found_networks():
+    genotype = Genotype("all", (8, 4, 8, 16, 8), CELL)
+    network = with_statistics(build_network(genotype, classes=3, filters=4))
+    compare(network)
+    before = operations(lambda images: network(images, training=False))
+    after = operations(folded(network))
+    assert {"FusedBatchNormV3", "SpaceToBatchND"} <= set(before)
+    assert not {"FusedBatchNormV3", "SpaceToBatchND"} & set(after)
+
+
+def test_a_found_network_compiled_by_xla():
+    genotype = Genotype("all", (8, 4), CELL[:2])
+    network = with_statistics(build_network(genotype, classes=3, filters=4))
+    compare(network, sizes=[(33, 46)], jit_compile=True)
+    assert "DepthwiseConv2dNative" in operations(folded(network))
+    assert "DepthwiseConv2dNative" not in operations(folded(network), jit_compile=True)
+
+
+def test_the_baseline():
+    network = with_statistics(build_deeplabv3plus(3, depth=50))
+    compare(network)
+    remaining = set(operations(folded(network)))
+    assert not {"FusedBatchNormV3", "SpaceToBatchND"} & remaining
+
+
+def model_of(build):
+    images = tf_keras.Input([None, None, 3])
+    return with_statistics(tf_keras.Model(images, build(images)))
+
+
+def activated(x):
+    return layers.BatchNormalization()(layers.Conv2D(4, 3, activation="relu")(x))
+
+
+def read_twice(x):
+    x = layers.Conv2D(4, 3, padding="same")(x)
+    return layers.BatchNormalization()(x) + x
+
+
+def shared(x):
+    convolution = layers.Conv2D(3, 3, padding="same")
+    return convolution(layers.BatchNormalization()(convolution(x)))
+
+
+def kept(x):
+    x = layers.Conv2D(4, 3, groups=1, strides=2, padding="same")(x)
+    x = layers.Conv2DTranspose(4, 2, strides=2)(x)
+    return layers.BatchNormalization()(x)
+
+
+def depthwise(x):
+    x = layers.DepthwiseConv2D(3, depth_multiplier=2, padding="same", dilation_rate=2)(x)
+    x = layers.BatchNormalization(scale=False)(x)
+    x = layers.SeparableConv2D(5, 3, strides=2, use_bias=True)(x)
+    return layers.BatchNormalization(center=False)(x)
+
+
+@pytest.mark.parametrize(
+    ("build", "norms"), [(activated, 1), (read_twice, 1), (shared, 1), (kept, 1), (depthwise, 0)]
+)
+def test_batch_norm_stays_where_it_does_not_directly_follow(build, norms):
+    model = model_of(build)
+    compare(model)
+    assert operations(folded(model)).count("FusedBatchNormV3") == norms
+
+
+@pytest.mark.parametrize("kernel_size", [3, 5])
+@pytest.mark.parametrize("strides", [(1, 1), (2, 2)])
+@pytest.mark.parametrize("size", [(1, 2), (5, 8), (12, 7)])
+def test_shifted_depthwise_convolution(kernel_size, strides, size):
+    rng = np.random.default_rng(0)
+    features = tf.constant(rng.normal(size=[2, *size, 3]), tf.float32)
+    kernel = rng.normal(size=[kernel_size, kernel_size, 3, 1]).astype(np.float32)
+    np.testing.assert_allclose(
+        shifted_depthwise_convolution(features, kernel, strides),
+        tf.nn.depthwise_conv2d(features, kernel, [1, *strides, 1], "SAME"),
+        atol=1e-5,
+    )

@@ -1,0 +1,127 @@
+"""Finding images as users name them, and reading what cameras and programs write."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from auto_deeplab.errors import UserError
+from auto_deeplab.serving.image_files import UnreadableImage, find_images, read_image
+
+
+def gradient(height=16, width=24):
+    """An image whose four corners differ, smooth enough for JPEG."""
+    y, x = np.mgrid[0:height, 0:width]
+    return np.stack([y * 10, x * 8, 255 - x * 4 - y * 5], axis=-1).astype(np.uint8)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ["b.png", "a.JPG", "deep/er/c.png", "out/a_overlay.png", ".hidden.png"]:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(gradient()).save(path)
+    (tmp_path / "notes.txt").write_text("no image")
+    return tmp_path
+
+
+def names(*arguments):
+    return [image.name for image in find_images(*map(str, arguments))]
+
+
+def test_find_images(folder):
+    assert names(folder) == ["a", "b", "deep/er/c", "out/a_overlay"]
+    assert names(folder, folder / "out") == ["a", "b", "deep/er/c"]
+    assert names(folder / "b.png") == ["b"]
+    assert names(folder / "*") == ["a", "b"]
+    assert names(folder / "**" / "*.png", folder / "out") == ["b", "deep/er/c"]
+    assert names(folder / "d*" / "**" / "*.png") == ["deep/er/c"]
+
+
+def test_a_file_is_taken_whatever_it_is_called(folder):
+    assert names(folder / "notes.txt") == ["notes"]
+
+
+@pytest.mark.parametrize("pattern", ["missing.png", "missing/*.png", "*.txt"])
+def test_finding_nothing_is_an_error(folder, pattern):
+    with pytest.raises(UserError, match="no images found"):
+        names(folder / pattern)
+
+
+def test_two_images_of_one_name_are_an_error(folder):
+    Image.fromarray(gradient()).save(folder / "b.bmp")
+    with pytest.raises(UserError, match=r"b\.png and .*b\.bmp"):
+        names(folder)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_respected(tmp_path, orientation):
+    # What a viewer shows is the same for each file; what is stored differs.
+    stored = {
+        1: lambda x: x,
+        2: lambda x: x[:, ::-1],
+        3: lambda x: x[::-1, ::-1],
+        4: lambda x: x[::-1],
+        5: lambda x: x.swapaxes(0, 1),
+        6: lambda x: x.swapaxes(0, 1)[::-1],
+        7: lambda x: x.swapaxes(0, 1)[::-1, ::-1],
+        8: lambda x: x.swapaxes(0, 1)[:, ::-1],
+    }[orientation](gradient())
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / "turned.png"
+    Image.fromarray(np.ascontiguousarray(stored)).save(path, exif=exif)
+    np.testing.assert_array_equal(read_image(path), gradient())
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix", "tolerance"),
+    [
+        ("RGB", "png", 0),
+        ("RGB", "jpg", 12),
+        ("CMYK", "jpg", 12),
+        ("RGBA", "png", 0),
+        ("RGB", "webp", 40),
+        ("RGB", "tif", 0),
+    ],
+)
+def test_color_files(tmp_path, mode, suffix, tolerance):
+    path = tmp_path / f"image.{suffix}"
+    Image.fromarray(gradient()).convert(mode).save(path)
+    pixels = read_image(path)
+    assert pixels.dtype == np.uint8
+    assert np.abs(pixels.astype(int) - gradient()).max() <= tolerance
+
+
+@pytest.mark.parametrize(("mode", "suffix"), [("L", "png"), ("L", "jpg"), ("1", "png")])
+def test_gray_files(tmp_path, mode, suffix):
+    path = tmp_path / f"image.{suffix}"
+    gray = Image.fromarray(gradient()).convert(mode)
+    gray.save(path)
+    pixels = read_image(path)
+    assert pixels.shape == (16, 24, 3)
+    np.testing.assert_array_equal(pixels[..., 0], pixels[..., 2])
+    assert np.abs(pixels[..., 0].astype(int) - np.asarray(gray.convert("L"))).max() <= 4
+
+
+def test_16_bit_gray_keeps_its_range(tmp_path):
+    values = np.array([[0, 255, 256], [32768, 65280, 65535]], np.uint16)
+    Image.fromarray(values).save(tmp_path / "deep.png")
+    np.testing.assert_array_equal(
+        read_image(tmp_path / "deep.png")[..., 1], [[0, 0, 1], [128, 255, 255]]
+    )
+
+
+def test_unreadable_files_say_why(tmp_path):
+    path = tmp_path / "image.png"
+    with pytest.raises(UnreadableImage, match="No such file"):
+        read_image(path)
+    path.write_bytes(b"")
+    with pytest.raises(UnreadableImage, match="not an image"):
+        read_image(path)
+    path.write_text("text")
+    with pytest.raises(UnreadableImage, match="not an image"):
+        read_image(path)
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, [64, 64, 3], np.uint8)).save(path)
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(UnreadableImage, match="truncated"):
+        read_image(path)

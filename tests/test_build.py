@@ -1,0 +1,212 @@
+"""What BUILD, the Makefile and the lock promise."""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+FOLDERS = ("auto_deeplab", "benchmarks", "gin_configs", "tests", "tools")
+
+
+def repository_files(*patterns):
+    """The files that match one of Bazel's glob patterns; .venv and results are not looked at."""
+    files = [path for folder in FOLDERS for path in (REPOSITORY / folder).rglob("*")]
+    names = [path.relative_to(REPOSITORY).as_posix() for path in files if path.is_file()]
+    signs = {"**/": "(.*/)?", "**": ".*", "*": "[^/]*"}
+    expressions = [
+        "".join(signs.get(part, re.escape(part)) for part in re.split(r"(\*\*/|\*\*|\*)", pattern))
+        for pattern in patterns
+    ]
+    return {name for name in names if any(re.fullmatch(e, name) for e in expressions)}
+
+
+@pytest.fixture(scope="module")
+def targets():
+    """BUILD's targets by rule: BUILD is Python but for the rules, which are recorded here."""
+    recorded = {"py_library": [], "py_binary": [], "py_test": []}
+
+    def glob(include, exclude=()):
+        return sorted(repository_files(*include) - repository_files(*exclude))
+
+    def recorder(rule):
+        return lambda **attributes: recorded[rule].append(attributes)
+
+    exec(
+        compile((REPOSITORY / "BUILD").read_text(), "BUILD", "exec"),
+        {"glob": glob, "package": lambda **_: None, **{rule: recorder(rule) for rule in recorded}},
+    )
+    return recorded
+
+
+def test_every_command_is_a_binary(targets):
+    commands = {
+        path
+        for path in repository_files("auto_deeplab/*.py", "benchmarks/*.py", "tools/*.py")
+        if 'if __name__ == "__main__"' in (REPOSITORY / path).read_text()
+    }
+    assert {"auto_deeplab/decode.py", "auto_deeplab/draw.py"} <= commands
+    assert {target["main"] for target in targets["py_binary"]} == commands
+
+
+def test_every_test_file_is_a_test(targets):
+    tests = repository_files("tests/**/test_*.py")
+    assert {target["args"][0] for target in targets["py_test"]} == tests
+    assert all(target["args"][0] in target["srcs"] for target in targets["py_test"])
+
+
+def test_every_module_is_in_a_library(targets):
+    covered = {source for target in targets["py_library"] for source in target.get("srcs", [])}
+    assert repository_files("auto_deeplab/**/*.py") <= covered
+
+
+def test_dependencies_exist_and_point_one_way(targets):
+    libraries = {f":{target['name']}": target.get("deps", []) for target in targets["py_library"]}
+    for rule in targets.values():
+        for target in rule:
+            assert set(target.get("deps", [])) <= set(libraries), target["name"]
+
+    def below(name, above=()):
+        assert name not in above, f"{name} depends on itself"
+        for dependency in libraries[name]:
+            below(dependency, (*above, name))
+
+    for name in libraries:
+        below(name)
+
+
+@pytest.mark.skipif(shutil.which("bazel") is None, reason="needs bazel")
+def test_bazel_accepts_the_build_file(tmp_path):
+    result = subprocess.run(
+        ["bazel", "--batch", f"--output_user_root={tmp_path}", "query", "//..."],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "//:auto_deeplab/decode" in result.stdout.split()
+
+
+def requirements(name):
+    lines = (REPOSITORY / name).read_text().splitlines()
+    return [Requirement(line) for line in lines if line.strip() and not line.startswith("#")]
+
+
+def test_the_lock_has_exact_versions_and_nothing_else():
+    for line in (REPOSITORY / "requirements.lock").read_text().splitlines():
+        assert re.fullmatch(
+            r"[a-z0-9._-]+(\[[a-z0-9-]+\])?==[\w.+]+( ; python_full_version [<>]=? '[\d.]+')?", line
+        ), line
+
+
+@pytest.mark.parametrize("python", ["3.11.0", "3.12.0", "3.13.0"])
+def test_the_lock_meets_the_requirements_on_every_python(python):
+    environment = {"python_version": python.rpartition(".")[0], "python_full_version": python}
+
+    def applies(requirement):
+        return requirement.marker is None or requirement.marker.evaluate(environment)
+
+    locked = {}
+    for requirement in filter(applies, requirements("requirements.lock")):
+        assert requirement.name not in locked, f"{requirement.name} is locked twice"
+        (specifier,) = requirement.specifier
+        locked[requirement.name] = specifier.version
+    for requirement in filter(applies, requirements("requirements.txt")):
+        assert requirement.specifier.contains(locked[requirement.name]), requirement
+    assert "opencv-python" not in locked, "it and opencv-python-headless share their files"
+
+
+def imported_modules(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (name.name.partition(".")[0] for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module.partition(".")[0]
+
+
+def test_what_is_imported_is_required():
+    distributions = metadata.packages_distributions()
+    required = {requirement.name for requirement in requirements("requirements.txt")}
+    files = repository_files(*(f"{folder}/**/*.py" for folder in FOLDERS))
+    imported = {module for path in files for module in imported_modules(REPOSITORY / path)}
+    ours = set(FOLDERS)
+    for module in sorted(imported - sys.stdlib_module_names - ours):
+        names = {name.lower().replace("_", "-") for name in distributions.get(module, [])}
+        assert names & required, f"{module} comes from {names or 'nowhere'}"
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A folder with the Makefile, a lock and an installed .venv whose python tells how it ran."""
+    shutil.copy(REPOSITORY / "Makefile", tmp_path)
+    (tmp_path / "requirements.lock").write_text("")
+    binaries = tmp_path / ".venv" / "bin"
+    binaries.mkdir(parents=True)
+    for name in ("python", "ruff"):
+        (binaries / name).write_text(f'#!/bin/sh\necho "{name}: $@"\n')
+        (binaries / name).chmod(0o755)
+    (tmp_path / ".venv" / "installed").touch()
+    return tmp_path
+
+
+def make(folder, *arguments):
+    # Not what the make that may be running these tests passes on to its children.
+    ours = ("ARGS", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTHON")
+    environment = {name: value for name, value in os.environ.items() if name not in ours}
+    return subprocess.run(
+        ["make", "--silent", *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "output"),
+    [
+        (["search"], "python: -m auto_deeplab.train --gin_file=search.gin\n"),
+        (
+            ["search", "ARGS=--model_dir=x"],
+            "python: -m auto_deeplab.train --gin_file=search.gin --model_dir=x\n",
+        ),
+        (["test"], "python: -m pytest\n"),
+        (["lint"], "ruff: check\nruff: format --check\n"),
+    ],
+)
+def test_a_second_call_installs_nothing(checkout, arguments, output):
+    result = make(checkout, *arguments)
+    assert (result.returncode, result.stdout) == (0, output)
+
+
+def test_a_changed_lock_is_installed(checkout):
+    os.utime(checkout / ".venv" / "installed", (0, 0))
+    result = make(checkout, "test")
+    assert result.returncode == 0, result.stderr
+    assert re.search(
+        r"^python: -m pip install .*-r requirements\.lock$", result.stdout, re.MULTILINE
+    )
+    assert make(checkout, "test").stdout == "python: -m pytest\n"
+
+
+def test_without_a_python_in_range_the_message_is_clear(checkout):
+    shutil.rmtree(checkout / ".venv")
+    result = make(checkout, "test", "PYTHON=python2.4")
+    assert result.returncode == 2
+    assert "received 'python2.4'; expected Python 3.11, 3.12 or 3.13" in result.stderr
+    assert not (checkout / ".venv").exists()
+
+
+def test_help_lists_the_targets(checkout):
+    result = make(checkout)
+    for target in ("search", "test", "lint"):
+        assert f"make {target}" in result.stdout

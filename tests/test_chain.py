@@ -1,0 +1,173 @@
+"""The whole chain on real photographs, each step by its command: from images to overlays."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.conftest import REPOSITORY
+
+CLASSES = "sky,building,pole,road,pavement,tree,sign,fence,car,pedestrian,bicyclist"
+UNLABELLED = 11
+
+# Loads a SavedModel where this package cannot be imported, and writes the class map of an image.
+RELOAD = """
+import sys
+import numpy as np
+import tensorflow as tf
+
+model = tf.saved_model.load(sys.argv[1])
+images = tf.io.decode_image(tf.io.read_file(sys.argv[2]))[None]
+class_map = model.signatures["serving_default"](images=images)["class_map"]
+np.save(sys.argv[3], class_map.numpy())
+assert "auto_deeplab" not in sys.modules
+"""
+
+
+def run(folder: Path, *arguments: str, environment: dict[str, str] | None = None) -> str:
+    """Runs Python in `folder` as a user would and returns what it prints."""
+    process = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env=environment or {**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert process.returncode == 0, process.stdout + process.stderr
+    return process.stdout
+
+
+@pytest.fixture
+def few_images(camvid, tmp_path):
+    """A folder in CamVid's layout with some of its images."""
+    for split, count in (("train", 8), ("val", 3)):
+        for kind in ("images", "labels"):
+            target = tmp_path / "camvid" / split / kind
+            target.mkdir(parents=True)
+            for path in sorted((camvid / split / kind).iterdir())[:count]:
+                (target / path.name).symlink_to(path)
+    return tmp_path / "camvid"
+
+
+def test_images_to_overlays(few_images, tmp_path):
+    run(
+        tmp_path,
+        str(REPOSITORY / "tools" / "convert_folder.py"),
+        *(
+            f"--{split}_{kind}={few_images / split / kind}"
+            for split in ("train", "val")
+            for kind in ("images", "labels")
+        ),
+        f"--classes={CLASSES}",
+        f"--ignore_label={UNLABELLED}",
+        "--scale=0.25",
+        "--output_dir=datasets/camvid",
+    )
+    description = json.loads((tmp_path / "datasets/camvid/dataset.json").read_text())
+    assert description["splits"] == {"train": 8, "val": 3}
+
+    search = [
+        "-m",
+        "auto_deeplab.train",
+        "--gin_file=search.gin",
+        "--model_dir=runs/search",
+        *(
+            f"--gin_param={value}"
+            for value in (
+                "Search.dataset='datasets/camvid'",
+                "Search.epochs=2",
+                "Search.warm_up_epochs=1",
+                "Search.batch_size=2",
+                "Supernet.layers=3",
+                "Supernet.strides=(4, 8)",
+                "Supernet.blocks=2",
+                "training_batches.crop_size=65",
+            )
+        ),
+    ]
+    run(tmp_path, *search)
+    history = (tmp_path / "runs/search/architecture.jsonl").read_text().splitlines()
+    warm_up, end = (json.loads(line) for line in history)
+    assert np.abs(np.array(warm_up["alpha"])).max() < 0.01
+    assert np.abs(np.array(end["alpha"]) - warm_up["alpha"]).max() > 0.01
+    assert np.abs(np.array(end["beta"]) - warm_up["beta"]).max() > 0.01
+    assert list((tmp_path / "runs/search/tensorboard").iterdir())
+
+    # The same command again ends at once and changes nothing.
+    written = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs/search").iterdir()}
+    run(tmp_path, *search)
+    for path, time in written.items():
+        if path.is_file():
+            assert path.stat().st_mtime_ns == time, path
+
+    decoded = run(tmp_path, "-m", "auto_deeplab.decode", "--model_dir=runs/search")
+    genotype = json.loads((tmp_path / "runs/search/genotype.json").read_text())
+    assert len(genotype["network"]) == 3
+    assert len(genotype["cell"]) == 2
+    assert all(branch["op"] in decoded for block in genotype["cell"] for branch in block)
+
+    run(
+        tmp_path,
+        "-m",
+        "auto_deeplab.train",
+        "--gin_file=retrain.gin",
+        "--model_dir=runs/retrain",
+        "--gin_param=Retrain.dataset='datasets/camvid'",
+        "--gin_param=Retrain.genotype='runs/search/genotype.json'",
+        "--gin_param=Retrain.steps=10",
+        "--gin_param=Retrain.batch_size=2",
+        "--gin_param=build_network.filters=4",
+        "--gin_param=build_network.batch_norm_momentum=0.5",
+        "--gin_param=training_batches.crop_size=65",
+    )
+    losses = [
+        json.loads(line)["loss"]
+        for line in (tmp_path / "runs/retrain/metrics.jsonl").read_text().splitlines()
+    ]
+    assert losses[-1] < losses[0]
+
+    table = run(tmp_path, "-m", "auto_deeplab.evaluate", "--model_dir=runs/retrain")
+    assert "bicyclist" in table
+    evaluation = json.loads((tmp_path / "runs/retrain/evaluation_val.json").read_text())
+    assert 0 < evaluation["mean_iou"] <= evaluation["pixel_accuracy"] <= 1
+
+    run(tmp_path, "-m", "auto_deeplab.export", "--model_dir=runs/retrain", "--output=exported")
+    photo = sorted((few_images / "val/images").iterdir())[0]
+    run(
+        tmp_path,
+        "-c",
+        RELOAD,
+        "exported/1",
+        str(photo),
+        "class_map.npy",
+        environment={"PATH": os.environ["PATH"]},
+    )
+    class_map = np.load(tmp_path / "class_map.npy")
+    height, width, _ = cv2.imread(str(photo)).shape
+    assert class_map.shape == (1, height, width)
+
+    for model, output in (
+        ("--saved_model=exported", "served"),
+        ("--model_dir=runs/retrain", "own"),
+    ):
+        run(
+            tmp_path,
+            "-m",
+            "auto_deeplab.predict",
+            model,
+            f"--images={few_images / 'val/images'}",
+            f"--output={output}",
+            "--class_maps",
+        )
+        predicted = cv2.imread(
+            str(tmp_path / output / f"{photo.stem}_classes.png"), cv2.IMREAD_UNCHANGED
+        )
+        # Pillow and TensorFlow decode JPEG alike but for rounding.
+        assert np.mean(predicted == class_map[0]) > 0.99
+        assert len(list((tmp_path / output).iterdir())) == 6

@@ -1,0 +1,139 @@
+import gin
+import pytest
+
+from auto_deeplab import configuration
+from auto_deeplab.errors import UserError
+from auto_deeplab.models.supernet.supernet import Supernet
+from auto_deeplab.search_space import OPERATIONS
+from auto_deeplab.training import runtime  # noqa: F401 (registers what every file configures)
+from auto_deeplab.training.job import configured_job
+
+BASE = "include 'base/search.gin'\n"
+
+
+@pytest.fixture(autouse=True)
+def no_configuration():
+    gin.clear_config()
+    yield
+    gin.clear_config()
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write_gin_file(text):
+        path = tmp_path / "mine.gin"
+        path.write_text(text)
+        return str(path)
+
+    return write_gin_file
+
+
+def test_finds_files_as_given_and_among_those_of_the_project(write):
+    assert configuration.find("search.gin") == str(configuration.GIN_FOLDER / "search.gin")
+    path = write("")
+    assert configuration.find(path) == path
+
+
+def test_an_unknown_file_lists_near_matches(write, tmp_path):
+    with pytest.raises(UserError, match=r"--gin_file: 'serch\.gin' .* did you mean search\.gin"):
+        configuration.find("serch.gin")
+    write("")
+    with pytest.raises(UserError, match=r"did you mean \S*/mine\.gin"):
+        configuration.find(str(tmp_path / "mien.gin"))
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        (BASE + "Serch.epochs = 3", ["line 2", "'Serch'", "did you mean Search?"]),
+        (BASE + "Search.epoch = 3", ["line 2", "'epoch'", "did you mean epochs"]),
+        (BASE + "Supernet.layer = 3", ["'layer'", "did you mean layers"]),
+        (BASE + "configured_job.job = @Serch()", ["'@Serch()'", "did you mean Search?"]),
+        ("include 'base/serch.gin'", ["base/serch.gin", "did you mean base/search.gin"]),
+        (
+            "import auto_deeplab.training.serch",
+            ["auto_deeplab.training.serch", "did you mean auto_deeplab.training.search"],
+        ),
+        ("import auto_deeplb.training.search", ["'auto_deeplb'", "did you mean auto_deeplab?"]),
+        (BASE + "Search.epochs =", ["line 2"]),
+        (BASE + "Search.dataset = %folder", ["'folder/gin.macro'"]),
+    ],
+)
+def test_a_wrong_name_is_reported_in_one_line(write, text, parts):
+    path = write(text)
+    with pytest.raises(UserError) as error:
+        configuration.load(path)
+    message = str(error.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    for part in parts:
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    ("parameter", "part"),
+    [
+        ("Search.epoks = 3", "did you mean epochs"),
+        ("Serch.epochs = 3", "did you mean Search?"),
+        ("Search.epochs", "expected"),
+        ("Search.dataset = datasets/unquoted", "parse"),
+    ],
+)
+def test_a_wrong_parameter_is_reported(parameter, part):
+    with pytest.raises(UserError, match=part):
+        configuration.load("search_cityscapes.gin", [parameter])
+
+
+def test_parameters_win_over_the_file_and_do_not_outlive_it():
+    configuration.load("search_cityscapes.gin", ["Search.epochs = 3", "Search.warm_up_epochs = 1"])
+    job = configured_job()
+    assert (job.epochs, job.warm_up_epochs, job.batch_size) == (3, 1, 2)
+    configuration.load("search_cityscapes.gin")
+    assert configured_job().epochs == 40
+
+
+def test_missing_values_and_errors_of_what_is_called_are_one_line(write):
+    configuration.load(write(BASE))
+    with (
+        pytest.raises(UserError, match=r'^Search\.dataset: received nothing.*\.dataset = \.\.\."$'),
+        configuration.explaining_calls(),
+    ):
+        configured_job()
+    configuration.load(write(BASE + "Search.dataset = 'x'\nSearch.epochs = 2"))
+    with (
+        pytest.raises(UserError, match=r"^Search\.warm_up_epochs: received 20; .* is 2$"),
+        configuration.explaining_calls(),
+    ):
+        configured_job()
+
+
+def test_the_search_on_cityscapes_is_the_papers():
+    """DESIGN section 2, the paper's section 5.1."""
+    configuration.load("search_cityscapes.gin")
+    job = configured_job()
+    assert (job.epochs, job.warm_up_epochs, job.batch_size) == (40, 20, 2)
+    assert (job.network_learning_rate, job.network_final_learning_rate) == (0.025, 0.001)
+    assert (job.network_momentum, job.network_weight_decay) == (0.9, 3e-4)
+    assert (job.architecture_learning_rate, job.architecture_weight_decay) == (3e-3, 1e-3)
+    assert (job.train_split, job.validation_split) == ("train", "val")
+    assert gin.query_parameter("training_batches.crop_size") == 321
+    # "Random crops": the images are not scaled.
+    assert gin.query_parameter("training_batches.scales") == (1.0,)
+
+    supernet = Supernet(19)
+    assert supernet.trellis_graph.layers == 12
+    assert supernet.trellis_graph.strides == (4, 8, 16, 32)
+    assert supernet.cell_graph.blocks == 5
+    assert supernet.cell_graph.operations == OPERATIONS
+    assert supernet.alpha.shape == (20, 8)
+    assert gin.query_parameter("Supernet.filters") == 8
+
+
+@pytest.mark.parametrize(
+    "path", sorted(configuration.GIN_FOLDER.glob("*.gin")), ids=lambda p: p.name
+)
+def test_every_file_names_a_job(path):
+    configuration.load(path.name)
+    job = gin.query_parameter("configured_job.job")
+    assert job.selector in ("Search", "Retrain")
+    assert configured_job().dataset

@@ -1,0 +1,113 @@
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from auto_deeplab.search_space import (
+    CellGraph,
+    Genotype,
+    Relaxation,
+    TrellisGraph,
+    append_history,
+    decode_cell,
+    decode_network,
+)
+
+
+def decode(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "auto_deeplab.decode", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.fixture
+def model_dir(tmp_path):
+    generator = np.random.default_rng(0)
+    for epoch in (1, 2):
+        relaxation = Relaxation(
+            CellGraph(),
+            TrellisGraph(),
+            generator.normal(size=(20, 8)),
+            generator.normal(size=105),
+        )
+        append_history(tmp_path / "architecture.jsonl", epoch, 10 * epoch, relaxation)
+    return tmp_path, relaxation
+
+
+def test_decode_writes_and_prints(model_dir):
+    folder, relaxation = model_dir
+    result = decode(f"--model_dir={folder}")
+    assert result.returncode == 0, result.stderr
+    genotype = Genotype.load(folder / "genotype.json")
+    assert genotype.network == decode_network(relaxation.beta, TrellisGraph())
+    assert genotype.cell == decode_cell(relaxation.alpha, CellGraph())
+    for branches in genotype.cell:
+        for branch in branches:
+            assert branch.input in result.stdout
+            assert branch.op in result.stdout
+    assert result.stdout.count("●") == 13
+    assert f"Epoch 2, step 20: written to {folder}/genotype.json" in result.stdout
+
+    again = decode(f"--model_dir={folder}")
+    assert again.returncode == 0
+    assert f"already in {folder}/genotype.json" in again.stdout
+
+    other = decode(f"--model_dir={folder}", "--epoch=1")
+    assert other.returncode == 1
+    assert other.stderr.startswith(f"error: {folder}/genotype.json: exists already and differs")
+    assert Genotype.load(folder / "genotype.json") == genotype
+
+    forced = decode(f"--model_dir={folder}", "--epoch=1", "--overwrite")
+    assert forced.returncode == 0, forced.stderr
+    assert Genotype.load(folder / "genotype.json").provenance["epoch"] == 1
+
+    printed = decode(f"--genotype={folder}/genotype.json")
+    assert printed.returncode == 0
+    assert forced.stdout.startswith(printed.stdout)
+
+
+def test_published_is_printed():
+    result = decode("--genotype=published")
+    assert result.returncode == 0
+    assert "atrous_conv_5x5" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "expected either --model_dir=DIR or --genotype=NAME_OR_FILE"),
+        (["--genotype=published", "--model_dir=x"], "expected either"),
+        (["--genotype=publishd"], "did you mean published?"),
+        (["--genotype=published", "--epoch=3"], "--epoch: goes with --model_dir"),
+        (["--model_dir=nowhere"], "model_dir: received 'nowhere'"),
+    ],
+)
+def test_mistakes_are_one_line(arguments, message):
+    result = decode(*arguments)
+    assert result.returncode == 1
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_help_is_quick():
+    start = time.perf_counter()
+    result = decode("--help")
+    assert time.perf_counter() - start < 3
+    assert result.returncode == 0
+    assert "python -m auto_deeplab.decode --model_dir" in result.stdout
+    assert "--genotype" in result.stdout
+
+
+def test_decode_needs_no_tensorflow():
+    code = (
+        "import runpy, sys; sys.modules['tensorflow'] = sys.modules['tf_keras'] = None; "
+        "sys.argv = ['decode', '--genotype=published']; "
+        "runpy.run_module('auto_deeplab.decode', run_name='__main__')"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "Architecture 'published'" in result.stdout

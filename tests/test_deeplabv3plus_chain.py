@@ -1,0 +1,65 @@
+"""The baseline through our commands, each as a user runs it: train, evaluate, export, predict."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+from PIL import Image
+
+from tests.conftest import REPOSITORY
+
+
+def run(folder, command, *arguments):
+    process = subprocess.run(
+        [sys.executable, "-m", f"auto_deeplab.{command}", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert process.returncode == 0, process.stdout + process.stderr
+    return process.stdout
+
+
+def test_the_baseline_does_what_found_networks_do(colored_dataset, tmp_path):
+    train = (
+        "--gin_file=retrain_deeplabv3plus.gin",
+        "--model_dir=run",
+        *(
+            f"--gin_param={value}"
+            for value in (
+                f"Retrain.dataset='{colored_dataset}'",
+                "Retrain.steps=4",
+                "Retrain.batch_size=2",
+                "training_batches.crop_size=33",
+                "build_deeplabv3plus.depth=50",
+                "build_deeplabv3plus.batch_norm_momentum=0.5",
+            )
+        ),
+    )
+    run(tmp_path, "train", *train)
+    lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    assert lines[-1]["step"] == 4
+    assert np.isfinite(lines[-1]["loss"])
+    assert "Retrain.network = @build_deeplabv3plus" in (tmp_path / "run/config.gin").read_text()
+    assert not (tmp_path / "run/genotype.json").exists()
+
+    run(tmp_path, "evaluate", "--model_dir=run")
+    evaluation = json.loads((tmp_path / "run/evaluation_val.json").read_text())
+    assert evaluation["mean_iou"] == lines[-1]["val_mean_iou"]
+
+    run(tmp_path, "export", "--model_dir=run", "--output=exported")
+    assert not (tmp_path / "exported/1/assets/genotype.json").exists()
+    image = np.random.default_rng(0).integers(0, 256, [36, 44, 3], np.uint8)
+    Image.fromarray(image).save(tmp_path / "photo.png")
+    for model, output in (("--saved_model=exported", "served"), ("--model_dir=run", "own")):
+        run(tmp_path, "predict", model, "--images=photo.png", f"--output={output}", "--class_maps")
+    served, own = (
+        np.asarray(Image.open(tmp_path / output / "photo_classes.png"))
+        for output in ("served", "own")
+    )
+    assert served.shape == (36, 44)
+    assert np.mean(served == own) > 0.99

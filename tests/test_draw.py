@@ -1,0 +1,93 @@
+import subprocess
+import sys
+import time
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from auto_deeplab.search_space import (
+    CellGraph,
+    Relaxation,
+    TrellisGraph,
+    append_history,
+    decode_model_dir,
+)
+
+
+def draw(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "auto_deeplab.draw", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_published(tmp_path):
+    output = tmp_path / "published.png"
+    result = draw("--genotype=published", f"--output={output}")
+    assert result.returncode == 0, result.stderr
+    assert output.read_bytes().startswith(b"\x89PNG")
+    assert draw("--genotype=published", f"--output={output}").returncode == 1
+    assert draw("--genotype=published", f"--output={output}", "--overwrite").returncode == 0
+
+
+def test_the_path_alone(tmp_path):
+    sizes = []
+    for flag in ("--cell", "--nocell"):
+        result = draw("--genotype=deeplabv3", f"--output={tmp_path}/{flag}.svg", flag)
+        assert result.returncode == 0, result.stderr
+        height = ElementTree.parse(tmp_path / f"{flag}.svg").getroot().get("height")
+        sizes.append(float(height.removesuffix("pt")))
+    assert sizes[1] < sizes[0] / 2
+
+
+def test_a_search_and_the_genotype_it_gave_are_the_same_picture(tmp_path):
+    generator = np.random.default_rng(0)
+    cell, trellis = CellGraph(2), TrellisGraph(3)
+    for epoch in (1, 2):
+        relaxation = Relaxation(
+            cell,
+            trellis,
+            generator.normal(size=(len(cell.edges), 8)),
+            generator.normal(size=len(trellis.arcs)),
+        )
+        append_history(tmp_path / "architecture.jsonl", epoch, epoch, relaxation)
+    decode_model_dir(tmp_path)
+    pictures = {}
+    for name, arguments in {
+        "search": [f"--model_dir={tmp_path}"],
+        "genotype": [f"--genotype={tmp_path}/genotype.json"],
+        "both": [f"--genotype={tmp_path}/genotype.json", f"--model_dir={tmp_path}"],
+        "first": [f"--model_dir={tmp_path}", "--epoch=1"],
+    }.items():
+        output = tmp_path / f"{name}.svg"
+        result = draw(*arguments, f"--output={output}")
+        assert result.returncode == 0, result.stderr
+        pictures[name] = output.read_bytes()
+    assert pictures["search"] == pictures["genotype"] == pictures["both"]
+    assert pictures["first"] != pictures["search"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--genotype=published"], "--output: expected the file to write"),
+        (["--output=x.png"], "expected --genotype=NAME_OR_FILE or --model_dir=DIR"),
+        (["--genotype=published", "--output=x.gif"], "expected one of .pdf, .png, .svg"),
+        (["--genotype=published", "--output=x.png", "--epoch=1"], "--epoch: goes with --model_dir"),
+    ],
+)
+def test_mistakes_are_one_line(arguments, message):
+    result = draw(*arguments)
+    assert result.returncode == 1
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_help_is_quick():
+    start = time.perf_counter()
+    result = draw("--help")
+    assert time.perf_counter() - start < 3
+    assert result.returncode == 0
+    assert "python -m auto_deeplab.draw --genotype=published" in result.stdout

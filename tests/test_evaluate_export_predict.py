@@ -1,0 +1,177 @@
+"""The commands that use a trained model, each through its command line."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from auto_deeplab.data.description import DatasetDescription
+from auto_deeplab.data.example import EncodedExample
+from auto_deeplab.data.image_files import encode_png
+from auto_deeplab.data.records import serialize_example, shard_name
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SIZES = [(24, 40), (33, 21)]
+
+# A model folder with nothing but weights: training, which makes whole ones, has its own tests.
+RUN_COMMAND = """
+import os, runpy, sys, types
+import auto_deeplab
+
+def load_trained(model_dir):
+    import tf_keras
+    from auto_deeplab.data.description import DatasetDescription
+    from auto_deeplab.models.network import build_network
+    from auto_deeplab.search_space import Branch, Genotype
+
+    tf_keras.utils.set_random_seed(5)
+    cell = ((Branch("prev", "sep_conv_3x3"), Branch("prev_prev", "skip")),)
+    genotype = Genotype("small", (4, 8), cell)
+    dataset_dir = os.path.join(model_dir, "dataset")
+    return types.SimpleNamespace(
+        model=build_network(genotype, classes=3, filters=4),
+        description=DatasetDescription.load(dataset_dir),
+        genotype=genotype,
+        step=12,
+        dataset_dir=dataset_dir,
+    )
+
+trained = types.ModuleType("auto_deeplab.training.trained")
+trained.load_trained = load_trained
+sys.modules.setdefault("auto_deeplab.training", types.ModuleType("auto_deeplab.training"))
+sys.modules["auto_deeplab.training.trained"] = trained
+command = sys.argv.pop(1)
+runpy.run_module(f"auto_deeplab.{command}", run_name="__main__", alter_sys=True)
+"""
+
+
+def run(command, **flags):
+    """Runs a command with the model above; returns what it printed and its exit status."""
+    arguments = [f"--{name}={value}" for name, value in flags.items()]
+    done = subprocess.run(
+        [sys.executable, "-c", RUN_COMMAND, command, *arguments],
+        cwd=REPOSITORY,
+        env=os.environ | {"COLUMNS": "100"},
+        capture_output=True,
+        text=True,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture(scope="module")
+def model_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    dataset_dir = folder / "dataset"
+    dataset_dir.mkdir()
+    DatasetDescription(
+        "shapes",
+        {"val": len(SIZES)},
+        ("road", "car", "sky"),
+        ((200, 0, 0), (0, 200, 0), (0, 0, 200)),
+    ).save(dataset_dir)
+    rng = np.random.default_rng(0)
+    photos = folder / "photos"
+    photos.mkdir()
+    with tf.io.TFRecordWriter(str(dataset_dir / shard_name("val", 0, 1))) as writer:
+        for index, (height, width) in enumerate(SIZES):
+            image = rng.integers(0, 256, [height, width, 3], np.uint8)
+            label = rng.integers(0, 2, [height, width]).astype(np.uint8)
+            label[0] = 255
+            writer.write(
+                serialize_example(
+                    EncodedExample(
+                        f"{index}.png", encode_png(image), "png", encode_png(label), height, width
+                    )
+                )
+            )
+            Image.fromarray(image).save(photos / f"{index}.png")
+    return folder
+
+
+def test_evaluate(model_dir):
+    status, printed, errors = run("evaluate", model_dir=model_dir)
+    assert status == 0, errors
+    assert "mean IOU" in printed
+    assert "shapes val: 2 images, step 12" in printed
+    report = json.loads((model_dir / "evaluation_val.json").read_text())
+    assert report["images"] == 2
+    assert np.sum(report["confusion_matrix"]) == sum((h - 1) * w for h, w in SIZES)
+    assert 0 <= report["mean_iou"] <= report["pixel_accuracy"] <= 1
+
+    status, _, errors = run("evaluate", model_dir=model_dir)
+    assert status == 1
+    assert "evaluation_val.json exists" in errors
+
+
+def test_evaluate_says_what_is_wrong(model_dir, tmp_path):
+    other = DatasetDescription("other", {"val": 1}, ("a", "b"), ((0, 0, 0), (1, 1, 1)))
+    other.save(tmp_path)
+    with tf.io.TFRecordWriter(str(tmp_path / shard_name("val", 0, 1))) as writer:
+        writer.write(b"")
+    status, _, errors = run(
+        "evaluate", model_dir=model_dir, dataset_dir=tmp_path, output=tmp_path / "report.json"
+    )
+    assert status == 1
+    assert "its classes a, b are not those of" in errors
+    assert "Traceback" not in errors
+
+
+def test_export_and_predict(model_dir, tmp_path):
+    status, printed, errors = run("export", model_dir=model_dir, output=tmp_path / "exported")
+    assert status == 0, errors
+    assert f"step 12 of {model_dir} to {tmp_path / 'exported' / '1'}" in printed
+
+    photos = model_dir / "photos"
+    (photos / "broken.png").write_text("no image")
+    status, printed, errors = run(
+        "predict",
+        saved_model=tmp_path / "exported",
+        images=photos,
+        output=tmp_path / "a",
+        class_maps=True,
+    )
+    assert status == 1
+    assert "2 predicted, 0 done before" in printed
+    assert "1 of 3 images could not be read" in errors
+    assert f"{photos / 'broken.png'}: not an image file" in errors
+    assert "Traceback" not in errors
+
+    status, printed, errors = run(
+        "predict", model_dir=model_dir, images=photos / "[01].png", output=tmp_path / "b",
+        class_maps=True,
+    )  # fmt: skip
+    assert status == 0, errors
+    for index, size in enumerate(SIZES):
+        exported, trained = (
+            np.asarray(Image.open(tmp_path / folder / f"{index}_classes.png")) for folder in "ab"
+        )
+        assert exported.shape == size
+        np.testing.assert_array_equal(exported, trained)
+        with Image.open(tmp_path / "a" / f"{index}_overlay.png") as overlay:
+            assert overlay.mode == "RGB"
+
+
+@pytest.mark.parametrize("command", ["evaluate", "export", "predict"])
+def test_help_says_what_it_is_and_shows_an_example(command):
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", f"auto_deeplab.{command}", "--help"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0
+    assert f"python -m auto_deeplab.{command} --" in done.stdout
+    # Answering at once means that nothing heavy is imported.
+    assert "tensorflow" not in done.stderr
+
+
+def test_predict_wants_one_model(tmp_path):
+    status, _, errors = run("predict", images=tmp_path, output=tmp_path)
+    assert status == 1
+    assert "expected either --model_dir or --saved_model" in errors

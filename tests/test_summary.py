@@ -1,0 +1,120 @@
+"""The summary command against the published networks' numbers, and against itself."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+from auto_deeplab.search_space import Branch, Genotype
+
+# Filters, trainable parameters, multiply-adds at the two sizes.
+PUBLISHED = [
+    (20, 10_147_427, {"1025x2049": 320_450_382_392, "1024x2048": 317_541_632_000}),
+    (32, 21_622_451, {"1025x2049": 439_922_432_384, "1024x2048": 434_985_058_304}),
+    (48, 44_424_691, {"1025x2049": 662_424_364_896, "1024x2048": 653_584_883_712}),
+]
+
+# The command again and again in one process: TensorFlow starts once, each network is built once.
+SEVERAL = """
+import functools, json, sys
+from absl import flags
+from auto_deeplab import summary
+from auto_deeplab.models import network_summary
+network_summary.build_network = functools.cache(network_summary.build_network)
+for arguments in json.loads(sys.argv[1]):
+    flags.FLAGS.unparse_flags()
+    summary.main(flags.FLAGS(["summary", *arguments]))
+"""
+
+
+def summary(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "auto_deeplab.summary", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_published_networks_have_exactly_the_published_sizes():
+    cases = [(f, parameters, s, n) for f, parameters, sizes in PUBLISHED for s, n in sizes.items()]
+    arguments = [
+        ["--genotype=published", f"--filters={f}", "--classes=19", f"--image_size={s}", "--json"]
+        for f, _, s, _ in cases
+    ]
+    result = subprocess.run(
+        [sys.executable, "-c", SEVERAL, json.dumps(arguments)], capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    printed = json.loads("[" + result.stdout.replace("}\n{", "},{") + "]")
+    for (filters, parameters, size, multiply_adds), document in zip(cases, printed, strict=True):
+        assert document["filters"] == filters
+        assert document["image_size"] == [int(length) for length in size.split("x")]
+        assert document["parameters"] == parameters
+        assert document["multiply_adds"] == multiply_adds
+        parts = document["parts"]
+        assert sum(part["parameters"] for part in parts) == parameters
+        assert sum(part["multiply_adds"] for part in parts) == multiply_adds
+        layers = [f"layer{layer}" for layer in range(1, 13)]
+        assert [part["name"] for part in parts] == ["stem", *layers, "aspp", "decoder"]
+
+
+@pytest.fixture
+def genotype_file(tmp_path):
+    cell = [[Branch("prev", "sep_conv_3x3"), Branch("prev", "skip")]]
+    Genotype("mine", [4, 8], cell).save(tmp_path / "mine.json")
+    return tmp_path / "mine.json"
+
+
+def test_table_of_a_file_counted_by_hand(genotype_file):
+    result = summary(
+        f"--genotype={genotype_file}", "--filters=4", "--classes=2", "--image_size=9x17"
+    )
+    assert result.returncode == 0, result.stderr
+    rows = {
+        cells[0]: cells[1:]
+        for line in result.stdout.splitlines()
+        if len(cells := [cell.strip() for cell in line.strip("│").split("│")]) == 5
+    }
+    assert list(rows) == ["stem", "layer1", "layer2", "aspp", "decoder", "total"]
+    # 9x17 -> 5x9 -> 3x5: three 3x3 convolutions, each with a batch norm of two weights a filter.
+    half, quarter = 5 * 9, 3 * 5
+    kernels = [9 * 3 * 64, 9 * 64 * 64, 9 * 64 * 128]
+    stem = half * (kernels[0] + kernels[1]) + quarter * kernels[2]
+    assert rows["stem"][:3] == ["4", f"{sum(kernels) + 2 * (64 + 64 + 128):,}", f"{stem:,}"]
+    # 128 -> 4 channels, then twice a depthwise 3x3 and a pointwise convolution.
+    kernels = [128 * 4, 9 * 4, 4 * 4, 9 * 4, 4 * 4]
+    layer = [f"{sum(kernels) + 2 * 3 * 4:,}", f"{quarter * sum(kernels):,}"]
+    assert rows["layer1"][:3] == ["4", *layer]
+    assert rows["aspp"][0] == rows["layer2"][0] == "8"
+    assert rows["total"][0] == rows["total"][3] == ""
+    for column in (1, 2):
+        values = [int(row[column].replace(",", "")) for row in rows.values()]
+        assert sum(values[:-1]) == values[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "--genotype: expected a file or a name"),
+        (["--genotype=publishd"], "did you mean published"),
+        (["--genotype=published", "--image_size=1025"], "--image_size: received '1025'; expected"),
+        (["--genotype=published", "--image_size=0x5"], "--image_size: received '0x5'; expected"),
+        (["--genotype=published", "--filters=0"], "filters: received 0"),
+    ],
+)
+def test_mistakes_are_one_line(arguments, message):
+    result = summary(*arguments)
+    assert result.returncode == 1
+    lines = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    assert message in lines[0]
+
+
+def test_help_is_quick():
+    start = time.perf_counter()
+    result = summary("--help")
+    assert time.perf_counter() - start < 3
+    assert result.returncode == 0
+    assert "python -m auto_deeplab.summary --genotype=published" in result.stdout

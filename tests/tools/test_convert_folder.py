@@ -1,0 +1,93 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from auto_deeplab.data.pipeline import SegmentationRecords
+
+_REPOSITORY = Path(__file__).resolve().parents[2]
+_CLASSES = "sky,building,pole,road,pavement,tree,sign,fence,car,pedestrian,bicyclist"
+
+
+def _run(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=_REPOSITORY, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture
+def few_images(camvid, tmp_path):
+    """Links to the first images of CamVid, as folders of its own layout."""
+    for split, count in (("train", 5), ("val", 2)):
+        for part in ("images", "labels"):
+            folder = tmp_path / "camvid" / split / part
+            folder.mkdir(parents=True)
+            for path in sorted((camvid / split / part).iterdir())[:count]:
+                (folder / path.name).symlink_to(path)
+    return tmp_path / "camvid"
+
+
+def _flags(root: Path) -> list[str]:
+    return [
+        f"--{split}_{part}={root / split / part}"
+        for split in ("train", "val")
+        for part in ("images", "labels")
+    ]
+
+
+def test_converts_camvid(few_images, tmp_path):
+    output = tmp_path / "records"
+    result = _run(
+        "tools/convert_folder.py",
+        *_flags(few_images),
+        f"--classes={_CLASSES}",
+        "--ignore_label=11",
+        f"--output_dir={output}",
+    )
+    assert result.returncode == 0, result.stderr
+    assert "5 train, 2 val examples of 11 classes" in result.stdout
+    records = SegmentationRecords(output, "train")
+    assert records.description.classes == tuple(_CLASSES.split(","))
+    assert records.description.name == "records"
+    images = sorted((few_images / "train" / "images").iterdir())
+    for number in (0, 4):
+        image, label = records.load(tf.constant(number, tf.int64))
+        source = few_images / "train" / "labels" / (images[number].stem + ".png")
+        values = np.asarray(Image.open(source))
+        np.testing.assert_array_equal(label, np.where(values == 11, 255, values))
+        decoded = np.asarray(Image.open(images[number])).astype(int)
+        assert np.abs(image.numpy() - decoded).mean() < 1
+
+    again = _run(
+        "tools/convert_folder.py",
+        *_flags(few_images),
+        f"--classes={_CLASSES}",
+        f"--output_dir={output}",
+    )
+    assert again.returncode == 1
+    assert again.stderr.splitlines()[-1].startswith("error: ")
+    assert "is not empty" in again.stderr
+
+
+def test_problems_are_listed_together_without_a_traceback(few_images, tmp_path):
+    labels = sorted((few_images / "train" / "labels").iterdir())
+    labels[1].unlink()
+    images = sorted((few_images / "val" / "images").iterdir())
+    images[0].unlink()
+    result = _run(
+        "-m",
+        "tools.convert_folder",
+        *_flags(few_images),
+        f"--classes={_CLASSES}",
+        f"--output_dir={tmp_path / 'records'}",
+    )
+    assert result.returncode == 1
+    assert "2 problems with the input, nothing written" in result.stderr
+    assert labels[1].stem in result.stderr
+    assert images[0].stem in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "records").exists()

@@ -1,0 +1,67 @@
+"""TensorFlow as the search runs it, and searches that are small enough to be run many times."""
+
+import gin
+import pytest
+import tensorflow as tf
+import tf_keras
+
+from auto_deeplab import configuration
+from auto_deeplab.models.supernet.supernet import Supernet
+
+OPERATIONS = ("none", "skip", "sep_conv_3x3")
+
+SEARCH = """
+include 'base/search.gin'
+
+Search.dataset = '{dataset}'
+Search.epochs = 3
+Search.warm_up_epochs = 1
+Search.batch_size = 1
+Search.architecture_learning_rate = 0.02
+Search.network_learning_rate = 0.05
+training_batches.crop_size = 33
+Supernet.layers = 2
+Supernet.strides = (4, 8)
+Supernet.blocks = 1
+Supernet.filters = 4
+Supernet.operations = {operations}
+"""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def plain_graphs():
+    """The graph optimizer takes longer on these graphs than everything else together."""
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
+
+@pytest.fixture(autouse=True)
+def no_configuration():
+    """No test sees another one's gin values."""
+    gin.clear_config()
+    yield
+    gin.clear_config()
+
+
+@pytest.fixture
+def make_supernet():
+    """Returns the smallest supernet that has every kind of variable."""
+
+    def make(classes=3, seed=1):
+        tf_keras.utils.set_random_seed(seed)
+        return Supernet(
+            classes, layers=2, strides=(4, 8), blocks=1, filters=4, operations=OPERATIONS
+        )
+
+    return make
+
+
+@pytest.fixture
+def configure_search(colored_dataset, tmp_path):
+    """Makes a search of 3 epochs of 5 steps, the first of them warm-up, the configuration."""
+
+    def configure(*parameters):
+        path = tmp_path / "tiny.gin"
+        path.write_text(SEARCH.format(dataset=colored_dataset, operations=OPERATIONS))
+        configuration.load(str(path), parameters)
+
+    return configure

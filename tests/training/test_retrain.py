@@ -1,0 +1,134 @@
+"""Whole retrainings, interrupted and not."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras
+
+from auto_deeplab import configuration
+from auto_deeplab.errors import UserError
+from auto_deeplab.models.drop_path import ScheduledDropPath
+from auto_deeplab.search_space import Branch, Genotype
+from auto_deeplab.training import epochs
+from auto_deeplab.training.job import configured_job
+from auto_deeplab.training.model_dir import ModelDir
+from auto_deeplab.training.retrain import Retrain
+from auto_deeplab.training.retrain_model import RetrainModel
+from auto_deeplab.training.trained import load_trained
+
+GENOTYPE = Genotype("small", (4, 8), ((Branch("prev", "sep_conv_3x3"), Branch("prev", "skip")),))
+
+# 4 steps an epoch: the second, last one is shorter.
+RETRAIN = """
+include 'base/retrain.gin'
+
+Retrain.dataset = '{dataset}'
+Retrain.genotype = '{genotype}'
+Retrain.steps = 7
+Retrain.batch_size = 2
+Retrain.weight_decay = 0.001
+Retrain.validation_every = 3
+training_batches.crop_size = 33
+build_network.filters = 4
+build_network.batch_norm_momentum = 0.5
+"""
+
+
+@pytest.fixture
+def configure_retraining(colored_dataset, tmp_path):
+    def configure(*parameters, genotype=GENOTYPE):
+        file = tmp_path / "genotype.json"
+        genotype.save(file, overwrite=True)
+        path = tmp_path / "retrain.gin"
+        path.write_text(RETRAIN.format(dataset=colored_dataset, genotype=file))
+        configuration.load(str(path), parameters)
+
+    return configure
+
+
+def retrain(folder):
+    configured_job().train(ModelDir(folder), tf.distribute.get_strategy())
+
+
+def test_an_interrupted_retraining_ends_as_if_it_had_not_been(
+    configure_retraining, tmp_path, monkeypatch
+):
+    build_model, networks = Retrain.build_model, []
+
+    def keep_network(self, description, model_dir):
+        networks.append(build_model(self, description, model_dir))
+        return networks[-1]
+
+    monkeypatch.setattr(Retrain, "build_model", keep_network)
+    folder, interrupted = tmp_path / "run", tmp_path / "interrupted"
+    configure_retraining("Retrain.checkpoint_minutes = 0")
+    retrain(folder)
+    metrics = ModelDir(folder).read_metrics()
+    assert [(line["epoch"], line["step"]) for line in metrics] == [(1, 4), (2, 7)]
+    assert ["val_mean_iou" in line for line in metrics] == [False, True]
+    assert [line["learning_rate"] for line in metrics] == pytest.approx(
+        [0.05 * (1 - step / 7) ** 0.9 for step in (3, 6)]
+    )
+    assert metrics[1]["loss"] < metrics[0]["loss"]
+
+    class Interruption(Exception):
+        pass
+
+    def interrupt(self, batch, logs=None):
+        if self._step + batch == 5:
+            raise Interruption
+
+    configure_retraining("Retrain.checkpoint_minutes = 0")
+    with monkeypatch.context() as patch:
+        patch.setattr(epochs.StepLog, "on_train_batch_begin", interrupt, raising=False)
+        with pytest.raises(Interruption):
+            retrain(interrupted)
+    retrain(interrupted)
+    assert [line["epoch"] for line in ModelDir(interrupted).read_metrics()] == [1, 2]
+    first, last = networks[0], networks[-1]
+    for expected, value in zip(first.weights, last.weights, strict=True):
+        np.testing.assert_array_equal(expected, value, err_msg=expected.name)
+
+    monkeypatch.undo()
+    trained = load_trained(folder)
+    images = np.random.default_rng(0).normal(size=[2, 21, 34, 3]).astype(np.float32)
+    np.testing.assert_array_equal(trained.model(images), first(images))
+    assert (trained.step, trained.genotype) == (7, GENOTYPE)
+    assert trained.description.name == "colored"
+
+    other = Genotype("other", (4, 4), GENOTYPE.cell)
+    configure_retraining("Retrain.checkpoint_minutes = 0", genotype=other)
+    with pytest.raises(UserError, match=r"genotype\.json is another architecture than"):
+        retrain(folder)
+
+
+class Toy(tf_keras.Model):
+    """A kernel, a bias, and a drop path that tells how far training has come."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolution = tf_keras.layers.Conv2D(3, 1)
+        self.drop_path = ScheduledDropPath(final_keep_prob=0.5, layer_ratio=1.0)
+
+    def call(self, images, training=False):
+        return self.convolution(images)
+
+
+def test_a_step_decays_kernels_alone_and_advances_the_drop_path():
+    network = Toy()
+    network.build([None, None, None, 3])
+    model = RetrainModel(network, total_steps=4, weight_decay=0.1)
+    model.compile(tf_keras.optimizers.legacy.SGD(0.5))
+    kernel, bias = (variable.numpy() for variable in network.trainable_variables)
+    images = np.random.default_rng(0).normal(size=[1, 5, 5, 3]).astype(np.float32)
+    # No pixel counts: what changes is the decay's doing.
+    ignored = tf.data.Dataset.from_tensors((images, np.full([1, 5, 5], 255, np.int32)))
+    ratios = []
+    for step in range(1, 6):
+        assert model.fit(ignored, verbose=0).history["loss"] == [0.0]
+        ratios.append(float(network.drop_path.step_ratio))
+        np.testing.assert_allclose(
+            network.convolution.kernel, kernel * (1 - 0.5 * 0.1) ** step, rtol=1e-5
+        )
+        np.testing.assert_array_equal(network.convolution.bias, bias)
+    assert ratios == [0.0, 0.25, 0.5, 0.75, 1.0]

@@ -1,0 +1,218 @@
+"""Whole searches, interrupted and not."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.python.summary.summary_iterator import summary_iterator
+
+from auto_deeplab.errors import UserError
+from auto_deeplab.search_space import Genotype, read_history
+from auto_deeplab.training import epochs
+from auto_deeplab.training.job import configured_job
+from auto_deeplab.training.model_dir import ModelDir
+from auto_deeplab.training.search_model import SearchModel
+from auto_deeplab.training.trained import load_trained
+
+EPOCH_STEPS, EPOCHS = 5, 3
+WITHIN_EPOCHS = "Search.checkpoint_minutes = 0"
+
+
+class Interruption(Exception):
+    """Stands for whatever ends a process."""
+
+
+def search(folder):
+    configured_job().train(ModelDir(folder), tf.distribute.get_strategy())
+
+
+def contents(folder):
+    return {
+        path: (path.stat().st_mtime_ns, path.read_bytes())
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def newest_values(folder):
+    """Every value of the newest checkpoint: weights, alpha, beta, optimizers."""
+    reader = tf.train.load_checkpoint(str(folder / "checkpoints"))
+    return {
+        name: reader.get_tensor(name)
+        for name in reader.get_variable_to_shape_map()
+        if "OBJECT_GRAPH" not in name and "save_counter" not in name
+    }
+
+
+def assert_same_search(folder, other):
+    values, expected = newest_values(folder), newest_values(other)
+    assert values.keys() == expected.keys()
+    for name, value in values.items():
+        np.testing.assert_array_equal(value, expected[name], err_msg=name)
+    for entry, expected_entry in zip(
+        read_history(folder / "architecture.jsonl"),
+        read_history(other / "architecture.jsonl"),
+        strict=True,
+    ):
+        assert entry[:2] == expected_entry[:2]
+        np.testing.assert_array_equal(entry.relaxation.alpha, expected_entry.relaxation.alpha)
+        np.testing.assert_array_equal(entry.relaxation.beta, expected_entry.relaxation.beta)
+    genotypes = [Genotype.load(str(run / "genotype.json")) for run in (folder, other)]
+    assert genotypes[0].network == genotypes[1].network
+    assert genotypes[0].cell == genotypes[1].cell
+
+
+@pytest.fixture(scope="session")
+def searches(tmp_path_factory):
+    """Where each test's search goes; the uninterrupted one is made once."""
+    return tmp_path_factory.mktemp("searches")
+
+
+@pytest.fixture
+def uninterrupted(searches, configure_search):
+    folder = searches / "uninterrupted"
+    configure_search(WITHIN_EPOCHS)
+    if not folder.exists():
+        search(folder)
+    return folder
+
+
+def test_what_a_search_leaves(uninterrupted):
+    metrics = ModelDir(uninterrupted).read_metrics()
+    assert [(line["epoch"], line["step"]) for line in metrics] == [(1, 5), (2, 10), (3, 15)]
+    assert ["architecture_loss" in line for line in metrics] == [False, True, True]
+    assert [line["architecture_learning_rate"] for line in metrics] == [0, 0.02, 0.02]
+    last_step = 0.001 + (0.05 - 0.001) * (1 + np.cos(np.pi * 14 / 15)) / 2
+    assert metrics[-1]["learning_rate"] == pytest.approx(last_step, rel=1e-4)
+    assert all(0 < line["val_mean_iou"] <= line["val_pixel_accuracy"] <= 1 for line in metrics)
+    assert metrics[-1]["loss"] < metrics[0]["loss"]
+
+    history = read_history(uninterrupted / "architecture.jsonl")
+    assert [(entry.epoch, entry.step) for entry in history] == [(1, 5), (2, 10), (3, 15)]
+    warm, moved, end = (entry.relaxation for entry in history)
+    # 5 steps of Adam move a value by about 5 times the rate.
+    assert np.abs(warm.alpha).max() < 0.01 < np.abs(moved.alpha - warm.alpha).max() < 0.11
+    assert np.abs(end.beta - warm.beta).max() > 0.01
+    genotype = Genotype.load(str(uninterrupted / "genotype.json"))
+    decoded = end.decode("x")
+    assert (genotype.network, genotype.cell) == (decoded.network, decoded.cell)
+    assert "Search.epochs = 3" in (uninterrupted / "config.gin").read_text()
+    # The newest of those within the epoch are kept beside the one of its end.
+    assert sorted(path.stem for path in (uninterrupted / "checkpoints").glob("*.index")) == [
+        "step-13",
+        "step-14",
+        "step-15",
+    ]
+
+
+def test_tensorboard_logs(uninterrupted):
+    tags = {}
+    for file in (uninterrupted / "tensorboard").iterdir():
+        for event in summary_iterator(str(file)):
+            for value in event.summary.value:
+                tags.setdefault(value.tag, []).append(event.step)
+    for tag in ("loss", "val_mean_iou", "architecture/alpha", "architecture/beta"):
+        assert {5, 10, 15} <= set(tags[tag]), tag
+    assert tags["step/loss"] == [10]
+    assert set(tags["learning_rate"]) == {5, 10, 15}
+
+
+def test_a_finished_search_is_left_alone(uninterrupted):
+    before = contents(uninterrupted)
+    search(uninterrupted)
+    assert contents(uninterrupted) == before
+
+
+def test_an_interrupted_search_ends_as_if_it_had_not_been(
+    uninterrupted, searches, configure_search, monkeypatch
+):
+    """It is interrupted in the warm-up, in the last epoch and in the last validation."""
+    folder = searches / "interrupted"
+    train_step, steps = SearchModel.train_step, []
+
+    def step_until(limit):
+        def step(self, data):
+            if len(steps) == limit:
+                raise Interruption
+            logs = train_step(self, data)
+            steps.append(limit)
+            return logs
+
+        return step
+
+    for limit in (3, 12):
+        configure_search(WITHIN_EPOCHS)
+        with monkeypatch.context() as patch:
+            patch.setattr(SearchModel, "train_step", step_until(limit))
+            with pytest.raises(Interruption):
+                search(folder)
+    assert len(ModelDir(folder).read_metrics()) == 2
+
+    def interrupt(self, predict):
+        raise Interruption
+
+    configure_search(WITHIN_EPOCHS)
+    with monkeypatch.context() as patch:
+        patch.setattr(epochs.Validation, "measure", interrupt)
+        with pytest.raises(Interruption):
+            search(folder)
+    assert not (folder / "genotype.json").exists()
+
+    configure_search(WITHIN_EPOCHS)
+    search(folder)
+    assert_same_search(folder, uninterrupted)
+    assert [line["epoch"] for line in ModelDir(folder).read_metrics()] == [1, 2, 3]
+    assert len((folder / "architecture.jsonl").read_text().splitlines()) == EPOCHS
+    assert len((folder / "metrics.jsonl").read_text().splitlines()) == EPOCHS
+    expected, metrics = (
+        [line["val_mean_iou"] for line in ModelDir(run).read_metrics()]
+        for run in (uninterrupted, folder)
+    )
+    assert metrics == expected
+
+
+def test_another_configuration_is_refused(uninterrupted, configure_search):
+    before = contents(uninterrupted)
+    configure_search(WITHIN_EPOCHS, "Search.batch_size = 2")
+    with pytest.raises(UserError) as refusal:
+        search(uninterrupted)
+    assert "-Search.batch_size = 1\n+Search.batch_size = 2" in str(refusal.value)
+    assert contents(uninterrupted) == before
+
+
+def test_the_supernet_is_loaded_as_it_was_trained(uninterrupted, colored_dataset):
+    trained = load_trained(uninterrupted)
+    assert trained.step == EPOCHS * EPOCH_STEPS
+    assert trained.genotype is None
+    assert trained.dataset_dir == str(colored_dataset)
+    assert trained.description.classes == ("red", "green", "blue")
+    assert trained.description.splits == {"train": 9, "val": 2}
+
+    values = newest_values(uninterrupted)
+    last = read_history(uninterrupted / "architecture.jsonl")[-1].relaxation
+    np.testing.assert_array_equal(trained.model.alpha, last.alpha.astype(np.float32))
+    np.testing.assert_array_equal(trained.model.beta, last.beta.astype(np.float32))
+    stored = sum(
+        v.size for name, v in values.items() if name.startswith("model/") and "SLOT" not in name
+    )
+    assert stored == sum(v.numpy().size for v in trained.model.weights)
+
+    validation = epochs.Validation(
+        epochs.SegmentationRecords(trained.dataset_dir, "val"), batch_size=1, limit=None, every=1
+    )
+    measured = validation.measure(epochs.class_map_function(trained.model))
+    line = ModelDir(uninterrupted).read_metrics()[-1]
+    for name, value in measured.items():
+        assert value == line[name]
+
+
+def test_warm_up_may_not_be_longer_than_the_search(configure_search):
+    configure_search("Search.warm_up_epochs = 4")
+    with pytest.raises(UserError, match=r"Search\.warm_up_epochs: received 4; expected 0 to"):
+        configured_job()
+
+
+def test_a_split_too_small_for_a_batch(configure_search, tmp_path):
+    configure_search("Search.batch_size = 6")
+    with pytest.raises(UserError, match="batch_size: 6 is more than the 5 examples"):
+        search(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
