@@ -7,6 +7,8 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python;
   "$$python" -c '$(SUPPORTED)' 2>/dev/null && echo "$$python" && break; done)
 # More arguments for the command behind a target, as in: make search ARGS=--model_dir=runs/mine
 ARGS ?=
+# Test processes side by side; each takes 1 to 3 GB of memory.
+TEST_PROCESSES ?= 2
 
 .PHONY: help search test lint format install lock clean
 
@@ -17,7 +19,7 @@ search: $(VENV)/installed  ## Search an architecture on the embedded data (a few
 	$(VENV)/bin/python -m auto_deeplab.train --gin_file=search.gin $(ARGS)
 
 test: $(VENV)/installed  ## Run the tests.
-	$(VENV)/bin/python -m pytest $(ARGS)
+	$(VENV)/bin/python -m pytest --numprocesses=$(TEST_PROCESSES) --dist=worksteal $(ARGS)
 
 lint: $(VENV)/installed  ## Check style and format.
 	$(VENV)/bin/ruff check

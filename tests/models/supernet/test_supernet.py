@@ -5,10 +5,12 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
+from auto_deeplab.models.supernet import mixed_operations
 from auto_deeplab.models.supernet.supernet import Supernet
 from tests.models.supernet.textbook import textbook_supernet
 
 CLASSES = 4
+BATCH = 3  # with 2, batch norm of the pooled image amplifies rounding tenfold
 TOLERANCE = 1e-4
 
 
@@ -28,9 +30,9 @@ def make_supernet(seed=0, **config):
 def make_batch(height, width, seed=1):
     """Images, and what to weigh the logits with."""
     random = np.random.default_rng(seed)
-    images = random.normal(0, 1, [2, height, width, 3]).astype(np.float32)
+    images = random.normal(0, 1, [BATCH, height, width, 3]).astype(np.float32)
     # Any differentiable function of the logits will do; this one has no symmetry.
-    projection = random.normal(0, 1, [2, height, width, CLASSES]).astype(np.float32)
+    projection = random.normal(0, 1, [BATCH, height, width, CLASSES]).astype(np.float32)
     return tf.constant(images), tf.constant(projection)
 
 
@@ -45,23 +47,9 @@ def relative_error(actual, expected):
     return np.linalg.norm(actual - expected) / (np.linalg.norm(expected) + 1e-12)
 
 
-def assert_agree(supernet, height, width, training):
-    """Logits and statistics agree on every batch, the gradients on one of three.
-
-    Where an activation is zero but for rounding, ReLU and max pool send the gradient elsewhere in
-    float32 than in float64; about one batch in three has such a place, and then no two correct
-    computations agree.
-    """
-    unlike = []
-    for seed in (1, 2, 3):
-        unlike.append(gradients_that_differ(supernet, *make_batch(height, width, seed), training))
-        if not unlike[-1]:
-            return
-    raise AssertionError(f"gradients differ on each batch: {unlike}")
-
-
-def gradients_that_differ(supernet, images, projection, training):
-    """Compares with the textbook; returns variable name -> relative error of its gradient."""
+def both_formulations(supernet, height, width, training):
+    """Compares logits and statistics; returns variable name -> (gradient, the textbook's)."""
+    images, projection = make_batch(height, width)
     variables = supernet.trainable_variables
     expected_statistics = {}
 
@@ -90,41 +78,67 @@ def gradients_that_differ(supernet, images, projection, training):
             np.testing.assert_allclose(
                 node.moving_variance[position, start:stop], variance, rtol=1e-3, atol=TOLERANCE
             )
-    largest = max(np.linalg.norm(gradient) for gradient in expected_gradients)
-    errors = {
-        variable.name: np.linalg.norm(gradient - wanted)
-        / max(np.linalg.norm(wanted), 1e-2 * largest)
+    return {
+        variable.name: (gradient.numpy(), wanted.numpy())
         for variable, gradient, wanted in zip(variables, gradients, expected_gradients, strict=True)
     }
-    return {name: float(error) for name, error in errors.items() if not error < TOLERANCE}
+
+
+def smooth_max_pool(images, size, stride, padding):
+    return tf.math.log(tf.nn.avg_pool2d(tf.exp(images), size, stride, padding))
+
+
+@pytest.fixture
+def smooth(monkeypatch):
+    """Puts functions with continuous derivatives where ReLU and max pool are.
+
+    Where an activation is zero but for rounding, ReLU and max pool send the gradient elsewhere in
+    float32 than in float64, and then no two correct computations agree to 1e-4.
+    """
+    monkeypatch.setattr(tf.nn, "relu", tf.nn.elu)
+    monkeypatch.setattr(tf.nn, "max_pool2d", smooth_max_pool)
+    monkeypatch.setitem(mixed_operations.POOLS, "max_pool_3x3", smooth_max_pool)
 
 
 PAPER_STRIDES = {"layers": 6, "blocks": 1, "filters": 8}  # layers 5 and 6 are alike: a loop
 PAPER_CELL = {"layers": 2, "blocks": 5, "filters": 8}
 
 
+CASES = {
+    "paper_strides": ((65, 97), PAPER_STRIDES),
+    "paper_cell": ((64, 50), PAPER_CELL),
+    "one_block": ((40, 33), {"layers": 5, "blocks": 1, "filters": 12, "strides": (4, 8)}),
+    "few_operations": (
+        (37, 32),
+        {
+            "layers": 4,
+            "blocks": 2,
+            "filters": 16,
+            "strides": (8, 16),
+            "operations": ("max_pool_3x3", "skip", "sep_conv_5x5", "atrous_conv_3x3"),
+        },
+    ),
+}
+
+
 @pytest.mark.parametrize("training", [True, False], ids=["training", "inference"])
-@pytest.mark.parametrize(
-    ("size", "config"),
-    [
-        ((65, 97), PAPER_STRIDES),
-        ((64, 50), PAPER_CELL),
-        ((40, 33), {"layers": 5, "blocks": 1, "filters": 12, "strides": (4, 8)}),
-        (
-            (37, 32),
-            {
-                "layers": 4,
-                "blocks": 2,
-                "filters": 16,
-                "strides": (8, 16),
-                "operations": ("max_pool_3x3", "skip", "sep_conv_5x5", "atrous_conv_3x3"),
-            },
-        ),
-    ],
-    ids=["paper_strides", "paper_cell", "one_block", "few_operations"],
-)
-def test_agrees_with_the_textbook(size, config, training):
-    assert_agree(make_supernet(**config), *size, training)
+@pytest.mark.parametrize(("size", "config"), CASES.values(), ids=CASES)
+def test_agrees_with_the_textbook(size, config, training, smooth):
+    gradients = both_formulations(make_supernet(**config), *size, training)
+    largest = max(np.linalg.norm(wanted) for _, wanted in gradients.values())
+    for name, (gradient, wanted) in gradients.items():
+        error = np.linalg.norm(gradient - wanted)
+        assert error < TOLERANCE * max(np.linalg.norm(wanted), 1e-2 * largest), name
+
+
+@pytest.mark.parametrize("case", ["one_block", "few_operations"])
+def test_agrees_with_the_textbook_but_where_derivatives_jump(case):
+    size, config = CASES[case]
+    gradients = both_formulations(make_supernet(**config), *size, training=True)
+    actual, expected = (
+        np.concatenate([pair[index].ravel() for pair in gradients.values()]) for index in (0, 1)
+    )
+    assert relative_error(actual, expected) < 1e-2
 
 
 def test_loop_and_unrolled_layers_agree():
@@ -153,7 +167,7 @@ def test_a_graph_for_any_size_gives_what_a_graph_for_one_size_gives():
     for height, width in ((33, 33), (40, 51)):
         images, _ = make_batch(height, width)
         logits = any_size(images)
-        assert logits.shape == (2, height, width, CLASSES)
+        assert logits.shape == (BATCH, height, width, CLASSES)
         np.testing.assert_allclose(logits, tf.function(supernet)(images), atol=1e-4)
 
 

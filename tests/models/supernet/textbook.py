@@ -113,11 +113,14 @@ def operation(name, variants, kernels, edge, filters, norm):
 
 
 def evaluate_node(node, graph, before, prev_prev, size, kernels, alpha, arc_weights, batch_norm):
-    """`sum over s' of beta · Cell(s'H^{l-1} brought to stride s, sH^{l-2}; alpha)`."""
+    """`sum over s' of beta · Cell(s'H^{l-1} brought to stride s, sH^{l-2}; alpha)`, then ReLU.
+
+    What reads a node, or the stem, starts with ReLU; so both are kept after it.
+    """
     filters = node.cell.filters
     states, start = {"prev": []}, 0
     for source in node.sources:
-        images, kernel = tf.nn.relu(before[source]), kernels[f"arc_from_{source}"]
+        images, kernel = before[source], kernels[f"arc_from_{source}"]
         if source > node.stride:
             images = resize(images, size)
         images = convolve(images, kernel, stride=2 if source < node.stride else 1)
@@ -125,7 +128,7 @@ def evaluate_node(node, graph, before, prev_prev, size, kernels, alpha, arc_weig
         start += filters
     arcs = len(states["prev"])
     if prev_prev is not None:
-        images = convolve(tf.nn.relu(prev_prev), kernels["prev_prev"])
+        images = convolve(prev_prev, kernels["prev_prev"])
         # The same for all arcs, so its edges are evaluated once.
         states["prev_prev"] = batch_norm([images], start)
         start += filters
@@ -160,7 +163,8 @@ def evaluate_node(node, graph, before, prev_prev, size, kernels, alpha, arc_weig
         states[f"block{block}"] = total
         blocks.append(total)
     cells = [tf.concat(parts, axis=-1) for parts in zip(*blocks, strict=True)]
-    return tf.add_n([weight * cell for weight, cell in zip(arc_weights, cells, strict=True)])
+    total = tf.add_n([weight * cell for weight, cell in zip(arc_weights, cells, strict=True)])
+    return tf.nn.relu(total)
 
 
 def evaluate_block(block, images, training, stride=1, rate=1):
@@ -236,7 +240,7 @@ def textbook_supernet(supernet, images, training):
             evaluate_head(
                 supernet.heads[str(node.stride)],
                 node.stride,
-                tf.nn.relu(outputs[trellis.layers, node.stride]),
+                outputs[trellis.layers, node.stride],
                 training,
             ),
             size,
