@@ -86,7 +86,6 @@ class FinalCell(tf_keras.layers.Layer):
                 if branch.op != "skip":
                     output = self.drop_path(output, training=training)
                 branches.append(output)
-            # Not add_n: in front of the concatenation it makes the graph optimizer give up fusing.
             left, right = branches
             blocks.append(left + right)
             states[f"block{len(blocks)}"] = blocks[-1]
