@@ -194,8 +194,10 @@ def _augmented_pairs(voc: _Voc, sbd: _Sbd) -> tuple[list[Pair], list[str]]:
     own = set(train)
 
     def pair(name: str) -> Pair:
-        image, label = voc.image(name), voc.label(name) if name in own else sbd.label(name)
-        return Pair(image if image.exists() else sbd.image(name), label, f"{name}.jpg")
+        # Both have copies of the same images.
+        missing = not voc.image(name).exists() and sbd.image(name).exists()
+        image = sbd.image(name) if missing else voc.image(name)
+        return Pair(image, (voc if name in own else sbd).label(name), f"{name}.jpg")
 
     return _existing([pair(name) for name in sorted(names)], problems)
 
