@@ -14,7 +14,7 @@ from auto_deeplab.data.conversion import Conversion, plan_splits
 from auto_deeplab.data.description import Color
 from auto_deeplab.data.folders import RECORD_IGNORE_LABEL, generated_palette, numbered_labels
 from auto_deeplab.data.pairs import Pair, PngLabel
-from auto_deeplab.data.record_index import index_records
+from auto_deeplab.data.record_index import RecordIndex, index_records
 from auto_deeplab.errors import UserError
 
 
@@ -25,26 +25,20 @@ class RecordFile:
     Args:
       path: the TFRecord file.
       record: the record's number in it.
-      offset: where the record's payload begins, in bytes.
-      length: of the payload, in bytes.
       feature: the feature's name.
     """
 
     path: Path
     record: int
-    offset: int
-    length: int
     feature: str
 
     def read_bytes(self) -> bytes:
         import tensorflow as tf
 
-        with self.path.open("rb") as stream:
-            stream.seek(self.offset)
-            payload = stream.read(self.length)
         try:
+            payload = _index(self.path).read(tf.constant(self.record, tf.int64)).numpy()
             features = tf.train.Example.FromString(payload).features.feature
-        except Exception as error:  # The classes of protobuf's errors depend on its implementation.
+        except Exception as error:  # Of the reader, or protobuf's, which depend on its version.
             raise OSError(f"damaged record: {error}") from error
         if self.feature not in features:
             raise OSError(f"no feature {self.feature!r}{near_matches(self.feature, features)}")
@@ -155,14 +149,16 @@ def _split_pairs(
     for instruction in instructions:
         path = Path(instruction.filename)
         try:
-            index = index_records([path])
+            records = len(_index(path))
         except OSError as error:
             raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
-        end = len(index) if instruction.take == -1 else instruction.skip + instruction.take
+        end = records if instruction.take == -1 else instruction.skip + instruction.take
         for record in range(instruction.skip, end):
-            where = functools.partial(
-                RecordFile, path, record, int(index.offsets[record]), int(index.lengths[record])
-            )
-            name = f"{path.name}/{record:06d}"
-            pairs.append(Pair(where(image_key), PngLabel(where(label_key)), name))
+            image, label = (RecordFile(path, record, key) for key in (image_key, label_key))
+            pairs.append(Pair(image, PngLabel(label), f"{path.name}/{record:06d}"))
     return pairs, []
+
+
+@functools.cache
+def _index(path: Path) -> RecordIndex:
+    return index_records([path])

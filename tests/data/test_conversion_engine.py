@@ -14,41 +14,12 @@ import pytest
 import tensorflow as tf
 
 from auto_deeplab.data import conversion_engine, records
-from auto_deeplab.data.conversion import Conversion
 from auto_deeplab.data.conversion_engine import convert, locked_folder
 from auto_deeplab.data.label_table import LabelTable
-from auto_deeplab.data.pairs import pair_by_stem
 from auto_deeplab.data.pipeline import SegmentationRecords
 from auto_deeplab.errors import UserError
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def conversion(tmp_path) -> Conversion:
-    """Seven training and two validation images, in shards of at most three."""
-    rng = np.random.default_rng(0)
-    splits = {}
-    for split, count in (("train", 7), ("val", 2)):
-        for part in ("images", "labels"):
-            (tmp_path / split / part).mkdir(parents=True)
-        for index in range(count):
-            image = rng.integers(0, 256, (8, 10, 3), np.uint8)
-            label = np.full((8, 10), 10 + index % 3, np.uint8)
-            cv2.imwrite(str(tmp_path / split / "images" / f"{index}.png"), image)
-            cv2.imwrite(str(tmp_path / split / "labels" / f"{index}.png"), label)
-        splits[split], problems = pair_by_stem(
-            tmp_path / split / "images", tmp_path / split / "labels", [".png"], [".png"]
-        )
-        assert not problems
-    return Conversion(
-        name="test",
-        splits=splits,
-        labels=LabelTable({10: 0, 11: 1, 12: 255}),
-        classes=["a", "b"],
-        palette=[(0, 0, 0), (9, 9, 9)],
-        examples_per_shard=3,
-    )
 
 
 def _convert(conversion, output, **arguments):
