@@ -123,7 +123,7 @@ def _dry_run(conversion: "Conversion") -> None:
         refusals.append(str(error))
     parent = next(path for path in output.absolute().parents if path.exists())
     if not (parent.is_dir() and os.access(parent, os.W_OK | os.X_OK)):
-        refusals.append(f"{output}: cannot be written: no permission in {parent}")
+        refusals.append(f"{output}: cannot be written: {parent} is no folder to write in")
     refusals += [
         f"split {split}: no example is left"
         for split, own in found.splits.items()

@@ -66,15 +66,19 @@ def read_image(file: SourceFile) -> DecodedImage:
       BadInput: the file cannot be read, is empty, damaged, no image, or has 16 bits a channel.
     """
     data, image = _open(file)
+    encoding = image.format
     if image.mode.startswith(("I", "F")) or _png_bits(image, data) > 8:
         raise BadInput(f"more than 8 bits a channel ({image.mode}): expected 8")
+    kept, remark = image.mode == "RGB", ""
     with _damage_explained():
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-        pixels = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    # TensorFlow's decoders do not turn images.
-    kept = image.mode == "RGB" and orientation == 1
-    remark = "" if orientation == 1 else f" once turned by its EXIF orientation {orientation}"
-    return DecodedImage(pixels, data, _RECORD_FORMATS.get(image.format, "") * kept, remark)
+        if orientation != 1:
+            # TensorFlow's decoders do not turn images.
+            image, kept = ImageOps.exif_transpose(image), False
+            remark = f" once turned by its EXIF orientation {orientation}"
+        # Converting copies, even where there is nothing to convert.
+        pixels = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+    return DecodedImage(pixels, data, _RECORD_FORMATS.get(encoding, "") * kept, remark)
 
 
 def read_label(file: SourceFile) -> np.ndarray:

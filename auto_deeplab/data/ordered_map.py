@@ -49,6 +49,7 @@ def map_with_progress(
     with (
         concurrent.futures.ThreadPoolExecutor(workers) as executor,
         contextlib.closing(ordered_map(executor, function, items, 2 * workers + 2)) as results,
-        tqdm(results, total=len(items), desc=title, unit=unit, disable=not progress) as bar,
+        tqdm(total=len(items), desc=title, unit=unit, disable=not progress) as bar,
     ):
-        yield iter(bar)
+        # Counted before it is used: the user may stop at the last one.
+        yield (result for result in results if bar.update() or True)
