@@ -12,6 +12,7 @@ import itertools
 import os
 import shutil
 import sys
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from auto_deeplab.data.conversion_shards import (
     Shard,
     ShardReport,
     convert_pair,
+    is_part_of_conversion,
     plan_shards,
     read_report,
     report_path,
@@ -200,9 +202,15 @@ def _remove_strangers(partial: Path, shards: Sequence[Shard]) -> None:
         for shard in shards
         for path in (partial / shard.name, report_path(partial, shard))
     }
-    for path in partial.iterdir():
-        if path.name not in keep:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    strangers = [path for path in partial.iterdir() if path.name not in keep]
+    for path in strangers:
+        if not is_part_of_conversion(path):
+            raise UserError(
+                f"{path}: is no part of a conversion, but {partial} is where unfinished work is "
+                "kept: move it away, or name another output folder"
+            )
+    for path in strangers:
+        path.unlink()
 
 
 def refuse_non_empty(output: Path, overwrite: bool) -> None:
@@ -216,9 +224,10 @@ def refuse_non_empty(output: Path, overwrite: bool) -> None:
 
 
 def _replace_folder(new: Path, target: Path) -> None:
-    old = target.with_name(target.name + ".old")
-    if target.exists():
-        shutil.rmtree(old, ignore_errors=True)
-        os.replace(target, old)
+    if not target.exists():
+        os.replace(new, target)
+        return
+    old = target.with_name(f".{target.name}.{uuid.uuid4().hex}.old")
+    os.replace(target, old)
     os.replace(new, target)
     shutil.rmtree(old, ignore_errors=True)

@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 import uuid
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -172,6 +173,12 @@ def read_report(shard: Shard, folder: Path, fingerprint: str) -> ShardReport | N
 def report_path(folder: Path, shard: Shard) -> Path:
     """Returns where the report of a shard is while others are not finished."""
     return folder / (shard.name + ".finished")
+
+
+def is_part_of_conversion(path: Path) -> bool:
+    """Whether a file is named as those that a conversion, finished or not, writes."""
+    names = r"\.?(dataset\.|conversion\.|.*-\d{5}-of-\d{5}\.tfrecord).*"
+    return path.is_file() and re.fullmatch(names, path.name) is not None
 
 
 def file_sha256(path: Path) -> str:

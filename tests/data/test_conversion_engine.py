@@ -81,10 +81,26 @@ def test_non_empty_output_is_kept_unless_told(conversion, tmp_path):
     with pytest.raises(UserError, match=r"is not empty.*--overwrite"):
         _convert(conversion, output)
     assert list(_contents(output)) == ["precious.txt"]
+    (tmp_path / "output.old").mkdir()
+    (tmp_path / "output.old" / "backup.txt").touch()
     _convert(conversion, output, overwrite=True)
     assert "precious.txt" not in _contents(output)
     assert SegmentationRecords(output, "val").examples == 2
-    assert not (tmp_path / "output.old").exists()
+    assert (tmp_path / "output.old" / "backup.txt").exists()
+    assert not list(tmp_path.glob(".output*"))
+
+
+def test_files_of_others_where_unfinished_work_is_kept_are_not_removed(conversion, tmp_path):
+    partial = tmp_path / "output.partial"
+    partial.mkdir()
+    (partial / "train-00000-of-00009.tfrecord").touch()
+    (partial / "notes.txt").touch()
+    with pytest.raises(UserError, match=r"notes\.txt: is no part of a conversion"):
+        _convert(conversion, tmp_path / "output")
+    assert len(_contents(partial)) == 2
+    (partial / "notes.txt").unlink()
+    _convert(conversion, tmp_path / "output")
+    assert not partial.exists()
 
 
 def test_all_problems_are_reported_and_nothing_is_written(conversion, tmp_path):
