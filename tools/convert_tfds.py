@@ -3,9 +3,9 @@ r"""Converts a data set of tensorflow_datasets that has a label for each pixel i
   python tools/convert_tfds.py --dataset=oxford_iiit_pet --splits=train,val=test \
       --classes=pet,background,outline --first_label=1 --output_dir=datasets/pets
 
-The data set is downloaded and prepared first, where it is not yet. Images stay as they are encoded
-there. --splits names ours, and theirs after an equals sign where it is another; a part of one is
-written as in tensorflow_datasets: --splits='train=train[:90%],val=train[90%:]'.
+The data set is downloaded and prepared first, where it is not yet, also for --dry_run. Images stay
+as they are encoded there. --splits names ours, and theirs after an equals sign where it is another;
+a part of one is written as in tensorflow_datasets: --splits='train=train[:90%],val=train[90%:]'.
 
 All problems with the files are listed together, and nothing is written while there are any, unless
 --skip_bad leaves them out. --dry_run only looks; --verify compares a finished result with its

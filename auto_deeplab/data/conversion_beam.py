@@ -5,7 +5,9 @@ threads run, and writes the file, so the bytes are the same. Images never pass t
 shuffle. All workers must see the inputs and the output's folder under the same paths.
 """
 
+import dataclasses
 import logging
+import pickle
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -49,18 +51,25 @@ def write_shards_with_beam(
         pipeline = beam.Pipeline(runner=runner, options=PipelineOptions(list(options)))
     except (ValueError, SystemExit) as error:
         raise UserError(f"--runner={runner} {' '.join(options)}: {error}") from error
-    with pipeline:
-        _ = (
-            pipeline
-            | "shards" >> beam.Create(shards)
-            | "spread" >> beam.Reshuffle()
-            | "write" >> beam.Map(_write, conversion, str(folder), skip_bad)
-        )
+    # What a shard needs goes through the folder: runners limit the size of a pipeline.
+    lean_conversion = dataclasses.replace(conversion, splits={}, problems=())
+    tasks = [folder / f"{shard.name}.task" for shard, _ in shards]
+    try:
+        for task, (shard, fingerprint) in zip(tasks, shards, strict=True):
+            task.write_bytes(pickle.dumps((lean_conversion, shard, fingerprint, skip_bad)))
+        with pipeline:
+            _ = (
+                pipeline
+                | "shards" >> beam.Create([str(task) for task in tasks])
+                | "spread" >> beam.Reshuffle()
+                | "write" >> beam.Map(_write)
+            )
+    finally:
+        for task in tasks:
+            task.unlink(missing_ok=True)
 
 
-def _write(
-    shard_and_fingerprint: tuple[Shard, str], conversion: Conversion, folder: str, skip_bad: bool
-) -> None:
-    shard, fingerprint = shard_and_fingerprint
+def _write(task: str) -> None:
+    conversion, shard, fingerprint, skip_bad = pickle.loads(Path(task).read_bytes())
     results = (convert_pair(conversion, pair) for pair in shard.pairs)
-    write_shard(shard, results, Path(folder), fingerprint, skip_bad)
+    write_shard(shard, results, Path(task).parent, fingerprint, skip_bad)

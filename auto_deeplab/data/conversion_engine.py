@@ -162,7 +162,8 @@ def _finish_shards(
     unfinished = [
         (shard, fingerprints[shard.name]) for shard in shards if not is_finished(report_of(shard))
     ]
-    write_shards(conversion, unfinished, folder, skip_bad)
+    if unfinished:
+        write_shards(conversion, unfinished, folder, skip_bad)
     reports = []
     for shard in shards:
         report = report_of(shard)
