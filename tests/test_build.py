@@ -98,7 +98,7 @@ def test_bazel_accepts_the_build_file(tmp_path):
 
 def requirements(name):
     lines = (REPOSITORY / name).read_text().splitlines()
-    return [Requirement(line) for line in lines if line.strip() and not line.startswith("#")]
+    return [Requirement(line) for line in lines if line.strip() and line[0] not in "#-"]
 
 
 def test_the_lock_has_exact_versions_and_nothing_else():
@@ -135,13 +135,14 @@ def imported_modules(path):
 
 def test_what_is_imported_is_required():
     distributions = metadata.packages_distributions()
-    required = {requirement.name for requirement in requirements("requirements.txt")}
+    files = ("requirements.txt", "requirements-beam.txt")
+    required = {requirement.name for name in files for requirement in requirements(name)}
     files = repository_files(*(f"{folder}/**/*.py" for folder in FOLDERS))
     imported = {module for path in files for module in imported_modules(REPOSITORY / path)}
     ours = set(FOLDERS)
     for module in sorted(imported - sys.stdlib_module_names - ours):
-        names = {name.lower().replace("_", "-") for name in distributions.get(module, [])}
-        assert names & required, f"{module} comes from {names or 'nowhere'}"
+        names = {name.lower().replace("_", "-") for name in distributions.get(module, [module])}
+        assert names & required, f"{module} comes from {names}"
 
 
 @pytest.fixture

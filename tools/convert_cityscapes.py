@@ -1,10 +1,11 @@
-r"""Converts Cityscapes (gtFine) into TFRecords and dataset.json.
+r"""Converts Cityscapes (gtFine or gtCoarse) into TFRecords and dataset.json.
 
-Expects the layout of the official downloads leftImg8bit_trainvaltest.zip and
-gtFine_trainvaltest.zip, unpacked into one folder:
+Expects the layout of the official downloads, unpacked into one folder: leftImg8bit_trainvaltest.zip
+with gtFine_trainvaltest.zip, and leftImg8bit_trainextra.zip with gtCoarse.zip.
 
   CITYSCAPES_ROOT/leftImg8bit/SPLIT/CITY/CITY_000000_000019_leftImg8bit.png
   CITYSCAPES_ROOT/gtFine/SPLIT/CITY/CITY_000000_000019_gtFine_labelIds.png
+  CITYSCAPES_ROOT/gtCoarse/SPLIT/CITY/CITY_000000_000019_gtCoarse_labelIds.png
 
 The search runs on images of half the size, retraining on the full size:
 
@@ -12,9 +13,15 @@ The search runs on images of half the size, retraining on the full size:
       --output_dir=datasets/cityscapes_half
   python tools/convert_cityscapes.py --cityscapes_root=/data/cityscapes \
       --output_dir=datasets/cityscapes
+  python tools/convert_cityscapes.py --cityscapes_root=/data/cityscapes --annotation=gtCoarse \
+      --splits=train_extra --output_dir=datasets/cityscapes_coarse
 
-Images shrink by area averaging, labels to the nearest neighbor. An interrupted conversion continues
-when the same command is run again.
+Images shrink by area averaging, labels to the nearest neighbor. The labels of the test split are
+not public: what its files hold is no class, so all of it is ignored.
+
+All problems with the files are listed together, and nothing is written while there are any, unless
+--skip_bad leaves them out. --dry_run only looks; --verify compares a finished result with its
+inputs. An interrupted conversion continues when the same command is run again.
 """
 
 import sys
@@ -26,37 +33,30 @@ from absl import flags
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from auto_deeplab import command_line
+from auto_deeplab.data import conversion_command
 
 _ROOT = flags.DEFINE_string(
-    "cityscapes_root", None, "Folder with leftImg8bit and gtFine.", required=True
+    "cityscapes_root", None, "Folder with leftImg8bit and gtFine or gtCoarse.", required=True
 )
-_OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Folder to make.", required=True)
-_SCALE = flags.DEFINE_float(
-    "scale", 1.0, "Factor of height and width: 0.5 for the search's half-resolution images."
+_ANNOTATION = flags.DEFINE_enum(
+    "annotation", "gtFine", ["gtFine", "gtCoarse"], "Which annotations to convert."
 )
-_SPLITS = flags.DEFINE_list("splits", ["train", "val"], "Splits to convert.")
-_EXAMPLES_PER_SHARD = flags.DEFINE_integer(
-    "examples_per_shard", 100, "The most examples in a TFRecord file.", lower_bound=1
+_SPLITS = flags.DEFINE_list(
+    "splits",
+    None,
+    "Splits to convert: train, val, test, train_extra. By default train,val of gtFine and "
+    "train,train_extra of gtCoarse.",
 )
-_OVERWRITE = flags.DEFINE_bool(
-    "overwrite", False, "Replace the output folder if it is not empty, once the new one is done."
-)
+
+flags.adopt_module_key_flags(conversion_command)
 
 
 def main(argv: list[str]) -> None:
     del argv
-    from auto_deeplab.data.cityscapes import cityscapes_conversion
-    from auto_deeplab.data.conversion_engine import convert
+    from auto_deeplab.data.cityscapes import SPLITS, cityscapes_conversion
 
-    conversion = cityscapes_conversion(
-        _ROOT.value,
-        splits=_SPLITS.value,
-        scale=_SCALE.value,
-        examples_per_shard=_EXAMPLES_PER_SHARD.value,
-    )
-    description = convert(conversion, _OUTPUT_DIR.value, overwrite=_OVERWRITE.value)
-    counts = ", ".join(f"{count} {split}" for split, count in description.splits.items())
-    print(f"{_OUTPUT_DIR.value}: {counts} examples of {len(description.classes)} classes")
+    splits = _SPLITS.value or SPLITS[_ANNOTATION.value]
+    conversion_command.run(lambda: cityscapes_conversion(_ROOT.value, splits, _ANNOTATION.value))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 r"""Converts folders of images and of label images into TFRecords and dataset.json.
 
-Images are PNG or JPEG files. The labels of IMAGE.jpg are in IMAGE.png of the label folder: an 8-bit
-PNG of one channel (or of palette indices) that holds each pixel's class number, from 0.
+Images are PNG, JPEG, BMP, TIFF or WebP files. The labels of IMAGE.jpg are in IMAGE.png of the label
+folder: an 8-bit PNG of one channel (or of palette indices) that holds each pixel's class number,
+from 0.
 
   python tools/convert_folder.py \
       --train_images=photos/train --train_labels=labels/train \
@@ -10,8 +11,10 @@ PNG of one channel (or of palette indices) that holds each pixel's class number,
 
 --classes is a comma list, or a text file with one class name a line; the order is that of the class
 numbers. --ignore_label is the number of the pixels that do not count; the records hold 255 there.
-All problems with the files are listed together, and nothing is written until there are none.
-An interrupted conversion continues when the same command is run again.
+
+All problems with the files are listed together, and nothing is written while there are any, unless
+--skip_bad leaves them out. --dry_run only looks; --verify compares a finished result with its
+inputs. An interrupted conversion continues when the same command is run again.
 """
 
 import sys
@@ -23,11 +26,14 @@ from absl import flags
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from auto_deeplab import command_line
+from auto_deeplab.data import conversion_command
 
 _TRAIN_IMAGES = flags.DEFINE_string("train_images", None, "Folder of training images.")
 _TRAIN_LABELS = flags.DEFINE_string("train_labels", None, "Folder of their labels.")
 _VAL_IMAGES = flags.DEFINE_string("val_images", None, "Folder of validation images.")
 _VAL_LABELS = flags.DEFINE_string("val_labels", None, "Folder of their labels.")
+_TEST_IMAGES = flags.DEFINE_string("test_images", None, "Folder of test images.")
+_TEST_LABELS = flags.DEFINE_string("test_labels", None, "Folder of their labels.")
 _CLASSES = flags.DEFINE_string(
     "classes", None, "Class names: a comma list, or a file with one a line.", required=True
 )
@@ -40,37 +46,28 @@ _PALETTE = flags.DEFINE_string(
     "File with a color a class, one a line: red green blue, each 0..255. "
     "By default colors are generated.",
 )
-_OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Folder to make.", required=True)
 _NAME = flags.DEFINE_string("name", None, "Name of the dataset; by default the output folder's.")
-_SCALE = flags.DEFINE_float("scale", 1.0, "Factor of height and width, at most 1.")
-_EXAMPLES_PER_SHARD = flags.DEFINE_integer(
-    "examples_per_shard", 100, "The most examples in a TFRecord file.", lower_bound=1
-)
-_OVERWRITE = flags.DEFINE_bool(
-    "overwrite", False, "Replace the output folder if it is not empty, once the new one is done."
-)
+
+flags.adopt_module_key_flags(conversion_command)
 
 
 def main(argv: list[str]) -> None:
     del argv
-    from auto_deeplab.data.conversion_engine import convert
     from auto_deeplab.data.folders import folder_conversion, read_classes, read_palette
 
-    conversion = folder_conversion(
-        name=_NAME.value or Path(_OUTPUT_DIR.value).resolve().name,
-        folders={
-            "train": (_TRAIN_IMAGES.value, _TRAIN_LABELS.value),
-            "val": (_VAL_IMAGES.value, _VAL_LABELS.value),
-        },
-        classes=read_classes(_CLASSES.value),
-        ignore_label=_IGNORE_LABEL.value,
-        palette=read_palette(_PALETTE.value) if _PALETTE.value else None,
-        scale=_SCALE.value,
-        examples_per_shard=_EXAMPLES_PER_SHARD.value,
+    conversion_command.run(
+        lambda: folder_conversion(
+            name=_NAME.value or Path(conversion_command.OUTPUT_DIR.value).resolve().name,
+            folders={
+                "train": (_TRAIN_IMAGES.value, _TRAIN_LABELS.value),
+                "val": (_VAL_IMAGES.value, _VAL_LABELS.value),
+                "test": (_TEST_IMAGES.value, _TEST_LABELS.value),
+            },
+            classes=read_classes(_CLASSES.value),
+            ignore_label=_IGNORE_LABEL.value,
+            palette=read_palette(_PALETTE.value) if _PALETTE.value else None,
+        )
     )
-    description = convert(conversion, _OUTPUT_DIR.value, overwrite=_OVERWRITE.value)
-    counts = ", ".join(f"{count} {split}" for split, count in description.splits.items())
-    print(f"{_OUTPUT_DIR.value}: {counts} examples of {len(description.classes)} classes")
 
 
 if __name__ == "__main__":

@@ -9,14 +9,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 from auto_deeplab.command_line import near_matches
-from auto_deeplab.data.conversion import Conversion, raise_problems
+from auto_deeplab.data.conversion import Conversion, plan_splits
 from auto_deeplab.data.description import Color
-from auto_deeplab.data.image_files import LabelTable, Pair, pair_by_stem
+from auto_deeplab.data.label_table import LabelTable
+from auto_deeplab.data.pairs import Pair, pair_by_stem
 from auto_deeplab.errors import UserError
 
 IGNORE = 255
 IMAGE_SUFFIX = "_leftImg8bit.png"
-LABEL_SUFFIX = "_gtFine_labelIds.png"
+LABEL_SUFFIX = "_labelIds.png"
+# The two kinds of annotation, as the folders and files are called.
+FINE, COARSE = "gtFine", "gtCoarse"
+# The splits to train with.
+SPLITS = {FINE: ("train", "val"), COARSE: ("train", "train_extra")}
 
 
 class Label(NamedTuple):
@@ -77,12 +82,15 @@ TRAIN_IDS: dict[int, int] = {label.label_id: label.train_id for label in LABELS}
 LABEL_IDS: dict[str, int] = {label.name: label.label_id for label in LABELS}
 
 
-def split_pairs(root: str | os.PathLike, split: str) -> tuple[list[Pair], list[str]]:
+def split_pairs(
+    root: str | os.PathLike, split: str, annotation: str = FINE
+) -> tuple[list[Pair], list[str]]:
     """Pairs `leftImg8bit/SPLIT/CITY/*_leftImg8bit.png` with `gtFine/SPLIT/CITY/*_labelIds.png`.
 
     Args:
-      root: the folder that holds `leftImg8bit` and `gtFine`.
+      root: the folder that holds `leftImg8bit` and `gtFine` or `gtCoarse`.
       split: such as "train".
+      annotation: "gtFine" or "gtCoarse".
 
     Returns:
       The pairs, ordered by city and name, and the problems found: files without partner.
@@ -90,18 +98,18 @@ def split_pairs(root: str | os.PathLike, split: str) -> tuple[list[Pair], list[s
     Raises:
       UserError: the layout or the split is missing.
     """
-    folders = [Path(root) / part for part in ("leftImg8bit", "gtFine")]
+    folders = [Path(root) / part for part in ("leftImg8bit", annotation)]
     for folder in folders:
         if not folder.is_dir():
             raise UserError(
                 f"{folder} does not exist: expected the Cityscapes layout, leftImg8bit/SPLIT/CITY/ "
-                f"and gtFine/SPLIT/CITY/, in {root}"
+                f"and {annotation}/SPLIT/CITY/, in {root}"
             )
         if not (folder / split).is_dir():
             known = sorted(path.name for path in folder.iterdir() if path.is_dir())
             raise UserError(f"{folder} has no split {split!r}{near_matches(split, known)}")
     images, labels = (folder / split for folder in folders)
-    return pair_by_stem(images, labels, [IMAGE_SUFFIX], [LABEL_SUFFIX])
+    return pair_by_stem(images, labels, [IMAGE_SUFFIX], [f"_{annotation}{LABEL_SUFFIX}"])
 
 
 def image_path(root: str | os.PathLike, split: str, city: str, stem: str) -> Path:
@@ -109,45 +117,38 @@ def image_path(root: str | os.PathLike, split: str, city: str, stem: str) -> Pat
     return Path(root) / "leftImg8bit" / split / city / (stem + IMAGE_SUFFIX)
 
 
-def label_path(root: str | os.PathLike, split: str, city: str, stem: str) -> Path:
+def label_path(
+    root: str | os.PathLike, split: str, city: str, stem: str, annotation: str = FINE
+) -> Path:
     """Returns where the layout keeps the labels of the image `stem`."""
-    return Path(root) / "gtFine" / split / city / (stem + LABEL_SUFFIX)
+    return Path(root) / annotation / split / city / f"{stem}_{annotation}{LABEL_SUFFIX}"
 
 
 def cityscapes_conversion(
     root: str | os.PathLike,
     splits: Sequence[str] = ("train", "val"),
-    scale: float = 1.0,
-    name: str = "cityscapes",
-    source: str = "Cityscapes, gtFine: https://www.cityscapes-dataset.com",
-    examples_per_shard: int = 100,
+    annotation: str = FINE,
+    name: str | None = None,
+    source: str | None = None,
 ) -> Conversion:
     """Plans the conversion of a folder in the Cityscapes layout.
 
     Args:
-      root: the folder that holds `leftImg8bit` and `gtFine`.
+      root: the folder that holds `leftImg8bit` and `gtFine` or `gtCoarse`.
       splits: the splits to convert.
-      scale: the factor of height and width; 0.5 for the paper's search.
-      name: the dataset's name.
-      source: where the images come from.
-      examples_per_shard: the most examples in a TFRecord file.
+      annotation: "gtFine" or "gtCoarse".
+      name: the dataset's name; by default that of the annotation.
+      source: where the images come from; by default the official site.
 
     Raises:
-      UserError: a folder is missing, or files have no partner: all of them are listed.
+      UserError: folders of the layout are missing.
     """
-    pairs, problems = {}, []
-    for split in splits:
-        pairs[split], found = split_pairs(root, split)
-        problems += found
-    raise_problems(problems)
     return Conversion(
-        name=name,
-        splits=pairs,
+        name=name or {FINE: "cityscapes", COARSE: "cityscapes_coarse"}[annotation],
+        **plan_splits(splits, lambda split: split_pairs(root, split, annotation)),
         labels=LabelTable(TRAIN_IDS),
         classes=CLASSES,
         palette=PALETTE,
         ignore_label=IGNORE,
-        source=source,
-        scale=scale,
-        examples_per_shard=examples_per_shard,
+        source=source or f"Cityscapes, {annotation}: https://www.cityscapes-dataset.com",
     )

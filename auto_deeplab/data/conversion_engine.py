@@ -1,72 +1,102 @@
-"""The engine of every converter: pairs of image and label files in, TFRecords out.
+"""The engine of every converter: pairs of images and labels in, TFRecords out.
 
 Work goes to `OUTPUT.partial`, which is renamed to `OUTPUT` when all of it is done. Interrupted work
 continues: a shard that is finished is kept as long as its inputs and the parameters are the same.
-The bytes written depend on the inputs and parameters alone, whatever the number of threads.
+The bytes written depend on the inputs and parameters alone, whatever the workers.
 """
 
-import collections
-import concurrent.futures
 import contextlib
 import fcntl
-import hashlib
+import functools
 import itertools
-import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import sys
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import tensorflow as tf
-from tqdm import tqdm
 
-from auto_deeplab.data import records
-from auto_deeplab.data.conversion import Conversion, raise_problems
+from auto_deeplab.data.conversion import Conversion, list_problems, raise_problems
+from auto_deeplab.data.conversion_shards import (
+    Shard,
+    ShardReport,
+    convert_pair,
+    is_part_of_conversion,
+    plan_shards,
+    read_report,
+    report_path,
+    shard_fingerprint,
+    write_manifest,
+    write_shard,
+)
+from auto_deeplab.data.conversion_survey import survey
 from auto_deeplab.data.description import DatasetDescription
-from auto_deeplab.data.example import EncodedExample
-from auto_deeplab.data.image_files import BadInput, Pair, convert_pair
+from auto_deeplab.data.ordered_map import map_with_progress
 from auto_deeplab.errors import UserError
 
-# Part of what makes a finished shard reusable: raise it when the same inputs give other bytes.
-_ENGINE_VERSION = 1
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+# Writes shards, each with its fingerprint, into a folder.
+ShardWriter = Callable[[Conversion, Sequence[tuple[Shard, str]], Path, bool], None]
 
 
 def convert(
     conversion: Conversion,
     output_dir: str | os.PathLike,
     overwrite: bool = False,
-    threads: int | None = None,
+    workers: int | None = None,
     progress: bool = True,
+    skip_bad: bool = False,
+    write_shards: ShardWriter | None = None,
 ) -> DatasetDescription:
-    """Writes the TFRecords and `dataset.json` of a conversion into a new folder.
+    """Writes the TFRecords, `dataset.json` and `conversion.json` of a conversion into a new folder.
 
     Args:
       conversion: what to convert.
       output_dir: the folder to make.
       overwrite: whether a non-empty `output_dir` is replaced (once the new one is complete).
-      threads: number of threads; by default one a core.
+      workers: number of threads; by default one a core.
       progress: whether to show a progress bar.
+      skip_bad: whether inputs that cannot be used are left out and listed on standard error.
+      write_shards: what writes the shards; by default threads of this process.
 
     Returns:
       The dataset's description.
 
     Raises:
-      UserError: `output_dir` is not empty, or inputs cannot be used: all of them are listed, and
-        `output_dir` is not made.
+      UserError: `output_dir` is not empty or cannot be written, or inputs cannot be used: all of
+        them are listed, and `output_dir` is not made.
     """
-    description = conversion.describe()
+    conversion.check()
     output = Path(output_dir)
     partial = output.with_name(output.name + ".partial")
-    _refuse_non_empty(output, overwrite)
+    refuse_non_empty(output, overwrite)
+    if conversion.problems and not skip_bad:
+        # It cannot end well. Nothing is written, but the other problems are told as well.
+        raise_problems([*conversion.problems, *survey(conversion, workers, progress).problems])
+    write_shards = write_shards or functools.partial(_write_shards_here, workers, progress)
     try:
         with locked_folder(partial):
-            _refuse_non_empty(output, overwrite)
-            _write_shards(conversion, partial, threads or os.cpu_count() or 1, progress)
+            refuse_non_empty(output, overwrite)
+            shards = plan_shards(conversion)
+            reports = _finish_shards(conversion, shards, partial, skip_bad, write_shards)
+            problems = [*conversion.problems, *(p for report in reports for p in report.problems)]
+            if not skip_bad:
+                some_kept = any(report.sha256 for report in reports)
+                raise_problems(problems, f"What is finished is kept in {partial}." * some_kept)
+            examples = {
+                split: sum(report.examples for report in reports if report.split == split)
+                for split in conversion.splits
+            }
+            empty = [
+                f"split {split}: no example is left" for split in examples if not examples[split]
+            ]
+            raise_problems([*empty, *problems] if empty else [])
+            description = conversion.describe(examples)
             description.save(partial)
+            write_manifest(conversion, reports, partial)
+            for shard in shards:
+                report_path(partial, shard).unlink()
             _replace_folder(partial, output)
     except OSError as error:
         raise UserError(
@@ -74,6 +104,8 @@ def convert(
         ) from error
     except tf.errors.OpError as error:
         raise UserError(f"{output}: cannot be written: {error.message}") from error
+    if problems:
+        print(list_problems(problems, consequence="left out", most=None), file=sys.stderr)
     return description
 
 
@@ -110,131 +142,80 @@ def _is_still(folder: Path, descriptor: int) -> bool:
         return False
 
 
-def ordered_map(
-    executor: concurrent.futures.Executor,
-    function: Callable[[Item], Result],
-    items: Iterable[Item],
-    ahead: int,
-) -> Iterator[Result]:
-    """Yields `function(item)` in the order of `items`, with at most `ahead` results waiting."""
-    items = iter(items)
-    waiting = collections.deque(
-        executor.submit(function, item) for item in itertools.islice(items, ahead)
-    )
-    try:
-        while waiting:
-            result = waiting.popleft().result()
-            waiting.extend(executor.submit(function, item) for item in itertools.islice(items, 1))
-            yield result
-    finally:
-        for future in waiting:
-            future.cancel()
+def _finish_shards(
+    conversion: Conversion,
+    shards: Sequence[Shard],
+    folder: Path,
+    skip_bad: bool,
+    write_shards: ShardWriter,
+) -> list[ShardReport]:
+    """Writes the shards that are not finished yet; returns the reports of all."""
+    _remove_strangers(folder, shards)
+    fingerprints = {shard.name: shard_fingerprint(conversion, shard) for shard in shards}
 
+    def report_of(shard: Shard) -> ShardReport | None:
+        return read_report(shard, folder, fingerprints[shard.name])
 
-def _write_shards(conversion: Conversion, partial: Path, threads: int, progress: bool) -> None:
-    shards = list(_shards(conversion))
-    _remove_strangers(partial, {name for name, _ in shards})
-    fingerprints = {name: _fingerprint(conversion, pairs) for name, pairs in shards}
+    def is_finished(report: ShardReport | None) -> bool:
+        return report is not None and bool(report.sha256) and (skip_bad or not report.problems)
+
     unfinished = [
-        (name, pairs)
-        for name, pairs in shards
-        if not _is_finished(partial / name, fingerprints[name])
+        (shard, fingerprints[shard.name]) for shard in shards if not is_finished(report_of(shard))
     ]
-    total = sum(len(pairs) for _, pairs in shards)
-    done = total - sum(len(pairs) for _, pairs in unfinished)
-
-    def convert_or_explain(pair: Pair) -> EncodedExample | BadInput:
-        try:
-            return convert_pair(pair, conversion.labels, conversion.scale)
-        except BadInput as problem:
-            return problem
-
-    problems: list[str] = []
-    with (
-        concurrent.futures.ThreadPoolExecutor(threads) as executor,
-        tqdm(
-            total=total,
-            initial=done,
-            desc=f"converting {conversion.name}",
-            unit="image",
-            disable=not progress,
-        ) as bar,
-    ):
-        all_pairs = itertools.chain.from_iterable(pairs for _, pairs in unfinished)
-        results = ordered_map(executor, convert_or_explain, all_pairs, ahead=2 * threads + 2)
-        with contextlib.closing(results):
-            for name, pairs in unfinished:
-                temporary = partial / (name + ".partial")
-                good = True
-                with tf.io.TFRecordWriter(str(temporary)) as writer:
-                    for result in itertools.islice(results, len(pairs)):
-                        if isinstance(result, BadInput):
-                            problems.append(str(result))
-                            good = False
-                        elif good:
-                            writer.write(records.serialize_example(result))
-                        bar.update()
-                if good:
-                    os.replace(temporary, partial / name)
-                    _mark_finished(partial / name, fingerprints[name])
-                else:
-                    temporary.unlink()
-    some_finished = any(partial.iterdir())
-    raise_problems(problems, f"What is finished is kept in {partial}." if some_finished else "")
-    for name, _ in shards:
-        _mark(partial / name).unlink()
+    if unfinished:
+        write_shards(conversion, unfinished, folder, skip_bad)
+    reports = []
+    for shard in shards:
+        report = report_of(shard)
+        if report is None:
+            raise UserError(
+                f"{folder / shard.name}: a worker has written it, but it is not here: {folder} "
+                "must be the same folder for every worker"
+            )
+        if not report.sha256:
+            report_path(folder, shard).unlink()
+        reports.append(report)
+    return reports
 
 
-def _shards(conversion: Conversion) -> Iterator[tuple[str, Sequence[Pair]]]:
-    size = conversion.examples_per_shard
-    for split, pairs in conversion.splits.items():
-        count = -(-len(pairs) // size)
-        for index in range(count):
-            begin, end = (len(pairs) * i // count for i in (index, index + 1))
-            yield records.shard_name(split, index, count), pairs[begin:end]
+def _write_shards_here(
+    workers: int | None,
+    progress: bool,
+    conversion: Conversion,
+    shards: Sequence[tuple[Shard, str]],
+    folder: Path,
+    skip_bad: bool,
+) -> None:
+    """Writes shards one after the other, with pairs converted by threads of this process."""
+    pairs = [pair for shard, _ in shards for pair in shard.pairs]
+    title = f"converting {conversion.name}"
+    convert_one = functools.partial(convert_pair, conversion)
+    with map_with_progress(convert_one, pairs, workers, title, progress) as results:
+        for shard, fingerprint in shards:
+            own_results = itertools.islice(results, len(shard.pairs))
+            write_shard(shard, own_results, folder, fingerprint, skip_bad)
 
 
-def _fingerprint(conversion: Conversion, pairs: Sequence[Pair]) -> str:
-    """A hash of all that a shard's bytes depend on, with files by name, size and time."""
-
-    def state(path: Path) -> list:
-        try:
-            stat = os.stat(path)
-        except OSError:  # The conversion of the pair will tell why.
-            return [str(path)]
-        return [str(path), stat.st_size, stat.st_mtime_ns]
-
-    facts = [
-        _ENGINE_VERSION,
-        conversion.scale,
-        list(conversion.labels.train_ids.items()),
-        [[pair.name, state(pair.image), state(pair.label)] for pair in pairs],
-    ]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
-
-
-def _mark(shard: Path) -> Path:
-    return shard.with_name(shard.name + ".finished")
-
-
-def _mark_finished(shard: Path, fingerprint: str) -> None:
-    _mark(shard).write_text(fingerprint)
-
-
-def _is_finished(shard: Path, fingerprint: str) -> bool:
-    mark = _mark(shard)
-    return shard.exists() and mark.exists() and mark.read_text() == fingerprint
-
-
-def _remove_strangers(partial: Path, names: set[str]) -> None:
+def _remove_strangers(partial: Path, shards: Sequence[Shard]) -> None:
     """Removes what an interrupted conversion with other parameters has left."""
-    keep = names | {_mark(Path(name)).name for name in names}
-    for path in partial.iterdir():
-        if path.name not in keep:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    keep = {
+        path.name
+        for shard in shards
+        for path in (partial / shard.name, report_path(partial, shard))
+    }
+    strangers = [path for path in partial.iterdir() if path.name not in keep]
+    for path in strangers:
+        if not is_part_of_conversion(path):
+            raise UserError(
+                f"{path}: is no part of a conversion, but {partial} is where unfinished work is "
+                "kept: move it away, or name another output folder"
+            )
+    for path in strangers:
+        path.unlink()
 
 
-def _refuse_non_empty(output: Path, overwrite: bool) -> None:
+def refuse_non_empty(output: Path, overwrite: bool) -> None:
+    """Raises a `UserError` if `output` is a file, or a folder with files that is not to go."""
     if output.exists() and not output.is_dir():
         raise UserError(f"{output}: expected a folder, found a file")
     if output.is_dir() and any(output.iterdir()) and not overwrite:
@@ -244,9 +225,10 @@ def _refuse_non_empty(output: Path, overwrite: bool) -> None:
 
 
 def _replace_folder(new: Path, target: Path) -> None:
-    old = target.with_name(target.name + ".old")
-    if target.exists():
-        shutil.rmtree(old, ignore_errors=True)
-        os.replace(target, old)
+    if not target.exists():
+        os.replace(new, target)
+        return
+    old = target.with_name(f".{target.name}.{uuid.uuid4().hex}.old")
+    os.replace(target, old)
     os.replace(new, target)
     shutil.rmtree(old, ignore_errors=True)

@@ -5,6 +5,7 @@ them takes the very path that a run on Cityscapes does.
 """
 
 import concurrent.futures
+import dataclasses
 import multiprocessing
 import os
 from pathlib import Path
@@ -13,7 +14,8 @@ import gin
 from tqdm import tqdm
 
 from auto_deeplab.data.cityscapes import cityscapes_conversion
-from auto_deeplab.data.conversion_engine import convert, locked_folder, ordered_map
+from auto_deeplab.data.conversion_engine import convert, locked_folder
+from auto_deeplab.data.ordered_map import ordered_map
 from auto_deeplab.data.scenes.files import SceneFiles, write_scenes
 from auto_deeplab.errors import UserError
 
@@ -72,12 +74,11 @@ def street_scenes(
     conversion = cityscapes_conversion(
         images,
         splits=tuple(counts),
-        scale=scale,
         name="street_scenes",
         source=f"drawn by auto_deeplab.data.street_scenes, version {DRAWING_VERSION}, seed {seed}",
     )
     try:
-        convert(conversion, records)
+        convert(dataclasses.replace(conversion, scale=scale), records)
     except UserError:
         # Another process that prepares the same dataset was faster.
         if not records.is_dir():

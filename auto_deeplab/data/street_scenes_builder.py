@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from auto_deeplab.data.cityscapes import TRAIN_IDS
-from auto_deeplab.data.image_files import LabelTable
+from auto_deeplab.data.label_table import LabelTable
 from auto_deeplab.data.scenes.composition import draw_scene
 
 

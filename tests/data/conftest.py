@@ -1,12 +1,15 @@
-"""A small dataset of TFRecords whose examples can be told apart."""
+"""Small datasets: TFRecords whose examples can be told apart, and files to convert."""
 
 import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from auto_deeplab.data.conversion import Conversion
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.data.example import EncodedExample
+from auto_deeplab.data.label_table import LabelTable
+from auto_deeplab.data.pairs import pair_by_stem
 from auto_deeplab.data.records import serialize_example, shard_name
 
 
@@ -45,3 +48,30 @@ def make_dataset(tmp_path):
         return str(folder)
 
     return make
+
+
+@pytest.fixture
+def conversion(tmp_path) -> Conversion:
+    """Seven training and two validation images, in shards of at most three."""
+    rng = np.random.default_rng(0)
+    splits = {}
+    for split, count in (("train", 7), ("val", 2)):
+        for part in ("images", "labels"):
+            (tmp_path / split / part).mkdir(parents=True)
+        for index in range(count):
+            image = rng.integers(0, 256, (8, 10, 3), np.uint8)
+            label = np.full((8, 10), 10 + index % 3, np.uint8)
+            cv2.imwrite(str(tmp_path / split / "images" / f"{index}.png"), image)
+            cv2.imwrite(str(tmp_path / split / "labels" / f"{index}.png"), label)
+        splits[split], problems = pair_by_stem(
+            tmp_path / split / "images", tmp_path / split / "labels", [".png"], [".png"]
+        )
+        assert not problems
+    return Conversion(
+        name="test",
+        splits=splits,
+        labels=LabelTable({10: 0, 11: 1, 12: 255}),
+        classes=["a", "b"],
+        palette=[(0, 0, 0), (9, 9, 9)],
+        examples_per_shard=3,
+    )

@@ -1,12 +1,12 @@
 import pytest
+from cityscapesscripts.helpers.labels import labels as official_labels
 
 from auto_deeplab.data import cityscapes
 from auto_deeplab.errors import UserError
 
 
 def test_label_table_is_the_official_one():
-    labels = pytest.importorskip("cityscapesscripts.helpers.labels")
-    official = [label for label in labels.labels if label.id >= 0]
+    official = [label for label in official_labels if label.id >= 0]
     assert [(label.name, label.id, label.color) for label in official] == [
         (label.name, label.label_id, label.color) for label in cityscapes.LABELS
     ]
@@ -38,8 +38,19 @@ def test_pairs_follow_the_layout(tmp_path):
         "aachen/aachen_000000_000019_leftImg8bit.png",
         "ulm/ulm_000001_000019_leftImg8bit.png",
     ]
-    assert pairs[1].label == (
+    assert pairs[1].label.file == (
         tmp_path / "gtFine" / "train" / "ulm" / "ulm_000001_000019_gtFine_labelIds.png"
+    )
+
+
+def test_coarse_annotations_have_their_own_folder_and_suffix(tmp_path):
+    for annotation in (cityscapes.FINE, cityscapes.COARSE):
+        _touch(cityscapes.label_path(tmp_path, "train", "ulm", "ulm_000001_000019", annotation))
+    _touch(cityscapes.image_path(tmp_path, "train", "ulm", "ulm_000001_000019"))
+    (pair,), problems = cityscapes.split_pairs(tmp_path, "train", cityscapes.COARSE)
+    assert not problems
+    assert pair.label.file == (
+        tmp_path / "gtCoarse" / "train" / "ulm" / "ulm_000001_000019_gtCoarse_labelIds.png"
     )
 
 
@@ -50,12 +61,20 @@ def test_files_without_partner_are_listed_together(tmp_path):
         cityscapes.cityscapes_conversion(tmp_path, splits=["train"])
     assert f"{image}: no label" in str(error.value)
     assert f"{label}: no image" in str(error.value)
+    for path in (cityscapes.image_path, cityscapes.label_path):
+        _touch(path(tmp_path, "train", "ulm", "ulm_000003_000019"))
+    conversion = cityscapes.cityscapes_conversion(tmp_path, splits=["train"])
+    assert len(conversion.splits["train"]) == 1
+    assert len(conversion.problems) == 2
 
 
-def test_missing_layout_and_split_are_explained(tmp_path):
+def test_missing_layout_and_splits_are_explained(tmp_path):
     with pytest.raises(UserError, match=r"leftImg8bit does not exist: expected the Cityscapes"):
         cityscapes.cityscapes_conversion(tmp_path)
     _touch(cityscapes.image_path(tmp_path, "train", "ulm", "a"))
     _touch(cityscapes.label_path(tmp_path, "train", "ulm", "a"))
-    with pytest.raises(UserError, match="no split 'trian'; did you mean train"):
-        cityscapes.cityscapes_conversion(tmp_path, splits=["trian"])
+    with pytest.raises(UserError) as error:
+        cityscapes.cityscapes_conversion(tmp_path, splits=["trian", "train", "var"])
+    assert "2 problems" in str(error.value)
+    assert "no split 'trian'; did you mean train" in str(error.value)
+    assert "no split 'var'" in str(error.value)

@@ -1,46 +1,25 @@
 import concurrent.futures
 import dataclasses
+import hashlib
+import json
 import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from auto_deeplab.data import conversion_engine
-from auto_deeplab.data.conversion import Conversion
+from auto_deeplab.data import conversion_engine, records
 from auto_deeplab.data.conversion_engine import convert, locked_folder
-from auto_deeplab.data.image_files import LabelTable, pair_by_stem
+from auto_deeplab.data.label_table import LabelTable
 from auto_deeplab.data.pipeline import SegmentationRecords
 from auto_deeplab.errors import UserError
 
-
-@pytest.fixture
-def conversion(tmp_path) -> Conversion:
-    """Seven training and two validation images, in shards of at most three."""
-    rng = np.random.default_rng(0)
-    splits = {}
-    for split, count in (("train", 7), ("val", 2)):
-        for part in ("images", "labels"):
-            (tmp_path / split / part).mkdir(parents=True)
-        for index in range(count):
-            image = rng.integers(0, 256, (8, 10, 3), np.uint8)
-            label = np.full((8, 10), 10 + index % 3, np.uint8)
-            cv2.imwrite(str(tmp_path / split / "images" / f"{index}.png"), image)
-            cv2.imwrite(str(tmp_path / split / "labels" / f"{index}.png"), label)
-        splits[split], problems = pair_by_stem(
-            tmp_path / split / "images", tmp_path / split / "labels", [".png"], [".png"]
-        )
-        assert not problems
-    return Conversion(
-        name="test",
-        splits=splits,
-        labels=LabelTable({10: 0, 11: 1, 12: 255}),
-        classes=["a", "b"],
-        palette=[(0, 0, 0), (9, 9, 9)],
-        examples_per_shard=3,
-    )
+_REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def _convert(conversion, output, **arguments):
@@ -55,6 +34,7 @@ def test_writes_shards_and_description(conversion, tmp_path):
     output = tmp_path / "output"
     description = _convert(conversion, output)
     assert sorted(_contents(output)) == [
+        "conversion.json",
         "dataset.json",
         "train-00000-of-00003.tfrecord",
         "train-00001-of-00003.tfrecord",
@@ -71,9 +51,26 @@ def test_writes_shards_and_description(conversion, tmp_path):
         assert set(np.unique(label)) == {(0, 1, 255)[number % 3]}
 
 
-def test_bytes_do_not_depend_on_the_number_of_threads(conversion, tmp_path):
-    _convert(conversion, tmp_path / "one", threads=1)
-    _convert(conversion, tmp_path / "five", threads=5)
+def test_the_manifest_tells_hashes_and_label_pixels(conversion, tmp_path):
+    output = tmp_path / "output"
+    _convert(conversion, output)
+    manifest = json.loads((output / "conversion.json").read_text())
+    assert manifest["left_out"] == []
+    # Training labels take turns: 0, 1, ignored, 0, ...; shards hold images 0-1, 2-3 and 4-6.
+    pixels = [shard["label_pixels"] for shard in manifest["shards"].values()]
+    assert pixels == [
+        {"0": 80, "1": 80},
+        {"0": 80, "255": 80},
+        {"0": 80, "1": 80, "255": 80},
+        {"0": 80, "1": 80},
+    ]
+    for name, shard in manifest["shards"].items():
+        assert hashlib.sha256((output / name).read_bytes()).hexdigest() == shard["sha256"]
+
+
+def test_bytes_do_not_depend_on_the_number_of_workers(conversion, tmp_path):
+    _convert(conversion, tmp_path / "one", workers=1)
+    _convert(conversion, tmp_path / "five", workers=5)
     assert _contents(tmp_path / "one") == _contents(tmp_path / "five")
 
 
@@ -84,33 +81,105 @@ def test_non_empty_output_is_kept_unless_told(conversion, tmp_path):
     with pytest.raises(UserError, match=r"is not empty.*--overwrite"):
         _convert(conversion, output)
     assert list(_contents(output)) == ["precious.txt"]
+    (tmp_path / "output.old").mkdir()
+    (tmp_path / "output.old" / "backup.txt").touch()
     _convert(conversion, output, overwrite=True)
     assert "precious.txt" not in _contents(output)
     assert SegmentationRecords(output, "val").examples == 2
-    assert not (tmp_path / "output.old").exists()
+    assert (tmp_path / "output.old" / "backup.txt").exists()
+    assert not list(tmp_path.glob(".output*"))
+
+
+def test_files_of_others_where_unfinished_work_is_kept_are_not_removed(conversion, tmp_path):
+    partial = tmp_path / "output.partial"
+    partial.mkdir()
+    (partial / "train-00000-of-00009.tfrecord").touch()
+    (partial / "notes.txt").touch()
+    with pytest.raises(UserError, match=r"notes\.txt: is no part of a conversion"):
+        _convert(conversion, tmp_path / "output")
+    assert len(_contents(partial)) == 2
+    (partial / "notes.txt").unlink()
+    _convert(conversion, tmp_path / "output")
+    assert not partial.exists()
 
 
 def test_all_problems_are_reported_and_nothing_is_written(conversion, tmp_path):
     train, val = conversion.splits["train"], conversion.splits["val"]
     train[1].image.write_bytes(b"")
-    train[2].label.unlink()
+    train[2].label.file.unlink()
     val[0].image.write_text("no image")
     output = tmp_path / "output"
     with pytest.raises(UserError) as error:
         _convert(conversion, output)
     message = str(error.value)
     assert "3 problems with the input, nothing written" in message
-    for path in (train[1].image, train[2].label, val[0].image):
+    for path in (train[1].image, train[2].label.file, val[0].image):
         assert f"{path}: " in message
     assert not output.exists()
+
+
+def test_problems_with_the_layout_are_reported_with_those_of_the_files(conversion, tmp_path):
+    image = conversion.splits["val"][0].image
+    image.write_bytes(b"")
+    conversion = dataclasses.replace(conversion, problems=["train/images/9.png: no label"])
+    with pytest.raises(UserError) as error:
+        _convert(conversion, tmp_path / "output")
+    assert "2 problems with the input, nothing written" in str(error.value)
+    assert "train/images/9.png: no label" in str(error.value)
+    assert f"{image}: the file is empty" in str(error.value)
+    assert not list(tmp_path.glob("output*"))
+
+
+def test_bad_inputs_are_left_out_and_listed_if_told(conversion, tmp_path, capsys):
+    train = conversion.splits["train"]
+    for number in (2, 3, 5):  # All of the second shard, some of the third.
+        train[number].image.write_bytes(b"")
+    conversion = dataclasses.replace(conversion, problems=["9.png: no label"])
+    output = tmp_path / "output"
+    description = _convert(conversion, output, skip_bad=True)
+    assert description.splits == {"train": 4, "val": 2}
+    names = []
+    for path in records.shard_paths(output, "train"):
+        for serialized in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+            features = tf.train.Example.FromString(serialized).features.feature
+            names += features[records.FILE_NAME].bytes_list.value
+    assert names == [b"0.png", b"1.png", b"4.png", b"6.png"]
+    assert SegmentationRecords(output, "train").examples == 4
+    listed = capsys.readouterr().err
+    assert "4 problems with the input, left out:\n  9.png: no label" in listed
+    assert f"{train[5].image}: the file is empty" in listed
+    left_out = json.loads((output / "conversion.json").read_text())["left_out"]
+    assert [problem.partition(":")[0] for problem in left_out] == [
+        "9.png",
+        *(str(train[number].image) for number in (2, 3, 5)),
+    ]
+
+
+def test_a_split_of_bad_inputs_alone_is_an_error_even_if_told_to_skip(conversion, tmp_path):
+    for pair in conversion.splits["val"]:
+        pair.image.write_bytes(b"")
+    with pytest.raises(UserError, match="split val: no example is left"):
+        _convert(conversion, tmp_path / "output", skip_bad=True)
+    assert not (tmp_path / "output").exists()
+
+
+def test_shards_with_left_out_inputs_are_not_reused_without_being_told(conversion, tmp_path):
+    conversion.splits["train"][0].image.write_bytes(b"")
+    for pair in conversion.splits["val"]:
+        pair.image.write_bytes(b"")
+    output = tmp_path / "output"
+    with pytest.raises(UserError):
+        _convert(conversion, output, skip_bad=True)
+    with pytest.raises(UserError, match="3 problems with the input, nothing written"):
+        _convert(conversion, output)
 
 
 def _count_conversions(monkeypatch) -> list[str]:
     converted = []
 
-    def counting(pair, *arguments):
+    def counting(conversion, pair):
         converted.append(pair.name)
-        return original(pair, *arguments)
+        return original(conversion, pair)
 
     original = conversion_engine.convert_pair
     monkeypatch.setattr(conversion_engine, "convert_pair", counting)
@@ -123,14 +192,14 @@ def test_interrupted_conversion_continues(conversion, tmp_path, monkeypatch):
     output = tmp_path / "output"
     original = conversion_engine.convert_pair
 
-    def interrupted(pair, *arguments):
+    def interrupted(conversion, pair):
         if pair.image.stem == "5":
             raise KeyboardInterrupt
-        return original(pair, *arguments)
+        return original(conversion, pair)
 
     monkeypatch.setattr(conversion_engine, "convert_pair", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        _convert(conversion, output, threads=1)
+        _convert(conversion, output, workers=1)
     assert not output.exists()
     finished = [p for p in (tmp_path / "output.partial").glob("train-*.tfrecord")]
     assert finished
@@ -159,7 +228,7 @@ def test_only_what_failed_is_converted_again(conversion, tmp_path, monkeypatch):
     assert sorted(converted) == ["0.png", "1.png"]
 
 
-@pytest.mark.parametrize("change", ["scale", "labels", "input", "shards"])
+@pytest.mark.parametrize("change", ["scale", "size", "labels", "input", "shards"])
 def test_finished_shards_of_other_parameters_are_not_reused(
     conversion, tmp_path, monkeypatch, change
 ):
@@ -167,6 +236,8 @@ def test_finished_shards_of_other_parameters_are_not_reused(
     _fail_in_val(conversion, output)
     if change == "scale":
         conversion = dataclasses.replace(conversion, scale=0.5)
+    elif change == "size":
+        conversion = dataclasses.replace(conversion, longer_side=5)
     elif change == "labels":
         conversion = dataclasses.replace(conversion, labels=LabelTable({10: 1, 11: 0, 12: 255}))
     elif change == "shards":
@@ -209,6 +280,8 @@ def test_locked_folder_passes_errors_on_and_leaves_nothing_empty(tmp_path):
 def test_impossible_parameters_are_explained(conversion):
     with pytest.raises(UserError, match=r"scale: expected 0 < scale <= 1, received 1\.5"):
         dataclasses.replace(conversion, scale=1.5)
+    with pytest.raises(UserError, match="longer_side: expected at least 1, received -3"):
+        dataclasses.replace(conversion, longer_side=-3)
     with pytest.raises(UserError, match="examples_per_shard"):
         dataclasses.replace(conversion, examples_per_shard=0)
     with pytest.raises(UserError, match=r"3 -> 2: expected a class 0\.\.1 or the ignore label 255"):
@@ -221,3 +294,59 @@ def test_output_that_cannot_be_written_is_explained(conversion, tmp_path):
         _convert(conversion, tmp_path / "file" / "output")
     with pytest.raises(UserError, match="expected a folder, found a file"):
         _convert(conversion, tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("scale", "longer_side", "size"),
+    [
+        (1.0, None, (300, 400)),
+        (0.5, None, (150, 200)),
+        (1.0, 513, (300, 400)),
+        (1.0, 100, (75, 100)),
+        (0.5, 100, (75, 100)),
+        (0.1, 100, (30, 40)),
+    ],
+)
+def test_images_only_shrink(conversion, scale, longer_side, size):
+    conversion = dataclasses.replace(conversion, scale=scale, longer_side=longer_side)
+    assert conversion.target_size(300, 400) == size
+    assert conversion.target_size(400, 300) == size[::-1]
+
+
+_FULL_DISK = """
+import resource
+import signal
+import sys
+from pathlib import Path
+
+from auto_deeplab import command_line
+from auto_deeplab.data.conversion_engine import convert
+from auto_deeplab.data.folders import folder_conversion
+
+def main(argv):
+    root = Path(sys.orig_argv[-1].partition("=")[2])
+    folders = {"val": (root / "val" / "images", root / "val" / "labels")}
+    conversion = folder_conversion("full", folders, [str(i) for i in range(20)])
+    # A limit to the size of files stands for the disk: writes fail in the same way.
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300))
+    convert(conversion, root / "output")
+
+from absl import flags
+flags.DEFINE_string("root", None, "")
+command_line.run(main)
+"""
+
+
+def test_a_full_disk_is_explained_and_leaves_nothing_half_written(conversion, tmp_path):
+    result = subprocess.run(
+        [sys.executable, "-c", _FULL_DISK, f"--root={tmp_path}"],
+        cwd=_REPOSITORY,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 1
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith(f"error: {tmp_path / 'output'}")
+    assert "cannot be written" in last
+    assert not list(tmp_path.glob("output*"))

@@ -1,26 +1,37 @@
-import subprocess
-import sys
+import dataclasses
+import json
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
-import tensorflow as tf
+from cityscapesscripts.helpers.labels import labels as official_labels
 from PIL import Image
 
-from auto_deeplab.data.cityscapes import CLASSES, LABEL_IDS, image_path, label_path
-from auto_deeplab.data.pipeline import SegmentationRecords
+from auto_deeplab.data.cityscapes import (
+    CLASSES,
+    COARSE,
+    FINE,
+    LABEL_IDS,
+    SPLITS,
+    cityscapes_conversion,
+    image_path,
+    label_path,
+)
+from auto_deeplab.data.conversion_engine import convert
 
-_REPOSITORY = Path(__file__).resolve().parents[2]
 # CamVid's class numbers as Cityscapes labels; "unlabelled" at the end.
 _AS_CITYSCAPES = [
     "sky", "building", "pole", "road", "sidewalk", "vegetation", "traffic sign", "fence", "car",
     "person", "rider", "unlabeled",
 ]  # fmt: skip
+_TRAIN_IDS = np.full(256, 255)
+for _label in official_labels:
+    if _label.id >= 0:
+        _TRAIN_IDS[_label.id] = _label.trainId
 
 
 @pytest.fixture
-def cityscapes_root(camvid, tmp_path):
+def camvid_root(camvid, tmp_path, save):
     """A few CamVid images in the Cityscapes layout, as PNG files with labelIds."""
     label_ids = np.array([LABEL_IDS[name] for name in _AS_CITYSCAPES], np.uint8)
     root = tmp_path / "cityscapes"
@@ -28,54 +39,98 @@ def cityscapes_root(camvid, tmp_path):
         for index, path in enumerate(sorted((camvid / split / "images").iterdir())[:count]):
             city = ("cambridge", "ely")[index % 2]
             stem = f"{city}_{index:06d}_000019"
-            for target in (
-                image_path(root, split, city, stem),
-                label_path(root, split, city, stem),
-            ):
-                target.parent.mkdir(parents=True, exist_ok=True)
-            Image.open(path).save(image_path(root, split, city, stem))
+            save(image_path(root, split, city, stem), np.asarray(Image.open(path)))
             label = np.asarray(Image.open(camvid / split / "labels" / (path.stem + ".png")))
-            Image.fromarray(label_ids[label]).save(label_path(root, split, city, stem))
+            save(label_path(root, split, city, stem), label_ids[label])
     return root
 
 
-@pytest.mark.parametrize("scale", [1.0, 0.5])
-def test_converts_camvid_in_the_cityscapes_layout(cityscapes_root, tmp_path, scale):
-    output = tmp_path / "records"
-    result = subprocess.run(
-        [
-            sys.executable,
-            "tools/convert_cityscapes.py",
-            f"--cityscapes_root={cityscapes_root}",
-            f"--output_dir={output}",
-            f"--scale={scale}",
-        ],
-        cwd=_REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=False,
+@pytest.fixture
+def look_alike(tmp_path, save, photo, regions):
+    """The whole layout at the real size, an image or two a split; all label ids occur."""
+    root = tmp_path / "cityscapes"
+    for number, (split, city, annotations) in enumerate(
+        (
+            ("train", "aachen", (FINE, COARSE)),
+            ("val", "lindau", (FINE, COARSE)),
+            ("test", "berlin", (FINE,)),
+            ("train_extra", "troisdorf", (COARSE,)),
+        )
+    ):
+        stem = f"{city}_000000_000019"
+        save(image_path(root, split, city, stem), photo(1024, 2048, number))
+        for annotation in annotations:
+            # Of test images only what is in no class is public.
+            values = range(4) if split == "test" else range(34)
+            label = label_path(root, split, city, stem, annotation)
+            save(label, regions(1024, 2048, values, number))
+            # Also in the folder, and nothing of ours.
+            (label.parent / f"{stem}_{annotation}_polygons.json").write_text("{}")
+    return root
+
+
+def _run(run_tool, root: Path, output: Path, *flags: str) -> str:
+    result = run_tool(
+        "convert_cityscapes", f"--cityscapes_root={root}", f"--output_dir={output}", *flags
     )
     assert result.returncode == 0, result.stderr
-    assert "4 train, 2 val examples of 19 classes" in result.stdout
-    records = SegmentationRecords(output, "train")
-    assert records.description.classes == CLASSES
-    # The first record is the first image of the first city.
-    image, label = (part.numpy() for part in records.load(tf.constant(0, tf.int64)))
+    return result.stdout
+
+
+def test_camvid_at_half_size_has_averaged_images_and_picked_labels(
+    run_tool, read_split, camvid_root, tmp_path
+):
+    output = tmp_path / "records"
+    assert "4 train, 2 val examples of 19 classes" in _run(
+        run_tool, camvid_root, output, "--scale=0.5"
+    )
+    record = read_split(output, "train")[0]
     stem = "cambridge_000000_000019"
-    source = np.asarray(Image.open(image_path(cityscapes_root, "train", "cambridge", stem)))
-    label_ids = np.asarray(Image.open(label_path(cityscapes_root, "train", "cambridge", stem)))
-    train_ids = np.full(256, 255)
-    for index, name in enumerate(CLASSES):
-        train_ids[LABEL_IDS[name]] = index
-    expected = train_ids[label_ids]
-    if scale == 1.0:
-        np.testing.assert_array_equal(image, source)
-        np.testing.assert_array_equal(label, expected)
-    else:
-        assert image.shape == (source.shape[0] // 2, source.shape[1] // 2, 3)
-        blocks = source.reshape(image.shape[0], 2, image.shape[1], 2, 3).mean(axis=(1, 3))
-        assert np.abs(image - blocks).max() <= 0.5
-        nearest = cv2.resize(
-            expected.astype(np.uint8), label.shape[::-1], interpolation=cv2.INTER_NEAREST
-        )
-        assert (label == nearest).mean() > 0.97
+    assert record.name == f"cambridge/{stem}_leftImg8bit.png"
+    source = np.asarray(Image.open(image_path(camvid_root, "train", "cambridge", stem)))
+    height, width = (side // 2 for side in source.shape[:2])
+    blocks = source.reshape(height, 2, width, 2, 3)
+    assert np.abs(record.image - blocks.mean(axis=(1, 3))).max() <= 0.5
+    label_ids = np.asarray(Image.open(label_path(camvid_root, "train", "cambridge", stem)))
+    candidates = _TRAIN_IDS[label_ids].reshape(height, 2, width, 2).transpose(0, 2, 1, 3)
+    assert record.label.shape == (height, width)
+    assert (record.label[..., None] == candidates.reshape(height, width, 4)).any(axis=-1).all()
+
+
+def test_fine_annotations_at_full_size(run_tool, read_split, look_alike, tmp_path):
+    output = tmp_path / "fine"
+    stdout = _run(run_tool, look_alike, output, "--splits=train,val,test")
+    assert "1 train, 1 val, 1 test examples of 19 classes" in stdout
+    for split, city in (("train", "aachen"), ("val", "lindau"), ("test", "berlin")):
+        (record,) = read_split(output, split)
+        stem = f"{city}_000000_000019"
+        # The file is kept as it is, and PNG gives back every pixel.
+        assert record.encoded == image_path(look_alike, split, city, stem).read_bytes()
+        assert record.image.shape == (1024, 2048, 3)
+        label_ids = np.asarray(Image.open(label_path(look_alike, split, city, stem)))
+        np.testing.assert_array_equal(record.label, _TRAIN_IDS[label_ids])
+        assert set(np.unique(record.label)) == ({255} if split == "test" else {*range(19), 255})
+    description = json.loads((output / "dataset.json").read_text())
+    assert description["classes"] == list(CLASSES)
+    assert description["splits"] == {"train": 1, "val": 1, "test": 1}
+
+
+def test_coarse_annotations_look_and_result(run_tool, read_split, look_alike, tmp_path):
+    output = tmp_path / "coarse"
+    flags = ["--annotation=gtCoarse", "--scale=0.5"]
+    plan = _run(run_tool, look_alike, output, *flags, "--dry_run")
+    assert f"{output}: would hold cityscapes_coarse, 19 classes" in plan
+    for split in ("train", "train_extra"):
+        assert f"  {split}: 1 examples in 1 file: 1 of 1024x512\n" in plan
+    assert "no problems" in plan
+    assert not output.exists()
+    conversion = cityscapes_conversion(look_alike, SPLITS[COARSE], COARSE)
+    convert(dataclasses.replace(conversion, scale=0.5), output, progress=False)
+    assert not list(output.glob("val*"))
+    (record,) = read_split(output, "train_extra")
+    assert record.name == "troisdorf/troisdorf_000000_000019_leftImg8bit.png"
+    assert record.image.shape == (512, 1024, 3)
+    assert set(np.unique(record.label)) == {*range(19), 255}
+    assert "2 examples are what the inputs give" in _run(
+        run_tool, look_alike, output, *flags, "--verify"
+    )

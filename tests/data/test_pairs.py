@@ -1,11 +1,23 @@
 import io
+import pickle
+import struct
+import zlib
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from auto_deeplab.data.image_files import BadInput, LabelTable, Pair, convert_pair, pair_by_stem
-from auto_deeplab.errors import UserError
+from auto_deeplab.data.label_table import LabelTable
+from auto_deeplab.data.pairs import (
+    BadPair,
+    NoLabel,
+    Pair,
+    PngLabel,
+    encode_pair,
+    pair_by_stem,
+    read_pair,
+)
 
 _TABLE = LabelTable({0: 0, 1: 1, 2: 2, 9: 255})
 _RNG = np.random.default_rng(0)
@@ -26,7 +38,12 @@ def save(tmp_path):
 
 
 def _pair(image, label) -> Pair:
-    return Pair(image, label, image.name)
+    return Pair(image, PngLabel(label), image.name)
+
+
+def _convert(pair: Pair, scale: float = 1.0):
+    decoded = read_pair(pair, _TABLE, lambda *size: tuple(round(side * scale) for side in size))
+    return encode_pair(decoded, pair.name)
 
 
 def _pixels(encoded: bytes) -> np.ndarray:
@@ -36,7 +53,7 @@ def _pixels(encoded: bytes) -> np.ndarray:
 @pytest.mark.parametrize(("name", "image_format"), [("a.png", "png"), ("a.jpg", "jpeg")])
 def test_upright_rgb_files_are_kept_byte_for_byte(save, name, image_format):
     image, label = save(name, _RGB), save("label.png", np.where(_LABEL == 2, 9, _LABEL))
-    example = convert_pair(_pair(image, label), _TABLE, 1.0)
+    example = _convert(_pair(image, label))
     assert example.image == image.read_bytes()
     assert (example.image_format, example.name) == (image_format, name)
     assert (example.height, example.width) == (10, 14)
@@ -45,7 +62,7 @@ def test_upright_rgb_files_are_kept_byte_for_byte(save, name, image_format):
 
 def test_half_size_averages_images_and_picks_labels(save):
     pair = _pair(save("a.png", _RGB), save("label.png", _LABEL))
-    example = convert_pair(pair, _TABLE, 0.5)
+    example = _convert(pair, 0.5)
     assert (example.height, example.width, example.image_format) == (5, 7, "png")
     expected = _RGB.reshape(5, 2, 7, 2, 3).mean(axis=(1, 3))
     assert np.abs(_pixels(example.image) - expected).max() <= 0.5
@@ -60,14 +77,16 @@ def test_palette_labels_are_read_as_indices(save, tmp_path):
     indices = np.asarray(label)
     label.save(tmp_path / "label.png")
     pair = _pair(save("a.png", _RGB), tmp_path / "label.png")
-    np.testing.assert_array_equal(_pixels(convert_pair(pair, _TABLE, 1.0).label), indices)
+    np.testing.assert_array_equal(_pixels(_convert(pair).label), indices)
 
 
-@pytest.mark.parametrize("mode", ["L", "CMYK", "RGBA", "P"])
-def test_other_color_modes_become_rgb(save, mode):
-    name = {"CMYK": "a.jpg"}.get(mode, "a.png")
+@pytest.mark.parametrize(
+    ("mode", "name"),
+    [("L", "a.jpg"), ("CMYK", "a.jpg"), ("L", "a.png"), ("RGBA", "a.png"), ("P", "a.png")],
+)
+def test_other_color_modes_become_rgb(save, mode, name):
     image = save(name, _RGB, mode=mode)
-    example = convert_pair(_pair(image, save("label.png", _LABEL)), _TABLE, 1.0)
+    example = _convert(_pair(image, save("label.png", _LABEL)))
     assert example.image_format == "png"
     expected = np.asarray(Image.open(image).convert("RGB"))
     np.testing.assert_array_equal(_pixels(example.image), expected)
@@ -90,9 +109,25 @@ def test_images_turned_by_exif_are_stored_upright(save, orientation):
         8: np.rot90(stored),
     }[orientation]
     label = save("label.png", np.zeros(upright.shape[:2], np.uint8))
-    example = convert_pair(_pair(image, label), _TABLE, 1.0)
+    example = _convert(_pair(image, label))
     assert example.image_format == "png"
     np.testing.assert_array_equal(_pixels(example.image), upright)
+
+
+def _four_bit_png(pixels: np.ndarray) -> bytes:
+    """A gray PNG file of 4 bits a pixel, which Pillow does not write."""
+    rows = pixels.reshape(len(pixels), -1, 2)
+    packed = (rows[..., 0] << 4 | rows[..., 1]).astype(np.uint8)
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        body = kind + data
+        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+    header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 4, 0, 0, 0, 0)
+    data = zlib.compress(b"".join(b"\0" + row.tobytes() for row in packed))
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+    )
 
 
 def _bad(tmp_path, save, case):
@@ -113,12 +148,20 @@ def _bad(tmp_path, save, case):
         image.write_bytes(image.read_bytes()[:1500])
     elif case == "deep image":
         image = save("a.png", _RGB[..., 0].astype(np.uint16) * 200)
+    elif case == "deep color image":
+        cv2.imwrite(str(image), _RGB.astype(np.uint16) * 200)
     elif case == "deep label":
         label = save("label.png", _LABEL.astype(np.uint16) * 300)
+    elif case == "shallow label":
+        label.write_bytes(_four_bit_png(_LABEL))
     elif case == "color label":
         label = save("label.png", _RGB)
     elif case == "jpeg label":
         label = save("label.jpg", _LABEL)
+    elif case == "turned":
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        image = save("a.jpg", _RGB, exif=exif)
     elif case == "sizes":
         label = save("label.png", _LABEL[:-1])
     elif case == "values":
@@ -135,28 +178,50 @@ def _bad(tmp_path, save, case):
         ("truncated", "a.png", "damaged image"),
         ("truncated gray", "a.png", "damaged image"),
         ("truncated jpeg", "a.jpg", "damaged image"),
-        ("deep image", "a.png", "expected 8 bits a channel"),
-        ("deep label", "label.png", "expected one 8-bit channel"),
+        ("deep image", "a.png", "more than 8 bits a channel"),
+        ("deep color image", "a.png", "more than 8 bits a channel"),
+        ("deep label", "label.png", "16 bits a channel, mode I;16: expected one 8-bit channel"),
+        ("shallow label", "label.png", "4 bits a channel, mode L: expected one 8-bit channel"),
         ("color label", "label.png", "mode RGB: expected one 8-bit channel"),
         ("jpeg label", "label.jpg", "a JPEG file: labels must be PNG"),
         ("sizes", "label.png", "is 14x9, but its image"),
+        ("turned", "label.png", "a.jpg is 10x14 once turned by its EXIF orientation 6"),
         ("values", "label.png", "outside of the table: 77 ("),
     ],
 )
 def test_bad_input_names_file_and_reason(tmp_path, save, case, at_fault, reason):
     pair = _bad(tmp_path, save, case)
-    with pytest.raises(BadInput) as error:
-        convert_pair(pair, _TABLE, 1.0)
-    assert str(error.value).startswith(f"{tmp_path / at_fault}: ")
-    assert reason in str(error.value)
+    with pytest.raises(BadPair) as error:
+        _convert(pair)
+    (problem,) = error.value.problems
+    assert problem.startswith(f"{tmp_path / at_fault}: ")
+    assert reason in problem
 
 
-def test_label_table_counts_and_lists_unknown_values():
-    label = np.array([[0, 5], [5, 7]], np.uint8)
-    with pytest.raises(BadInput, match=r"5 \(2 pixels\), 7 \(1 pixels\); expected 0-2, 9"):
-        _TABLE.apply(label)
-    with pytest.raises(UserError, match="received 3 -> 256"):
-        LabelTable({3: 256})
+def test_image_and_label_are_both_reported(save):
+    pair = _pair(save("a.png", _RGB), save("label.png", np.where(_LABEL == 2, 77, _LABEL)))
+    pair.image.write_bytes(b"")
+    with pytest.raises(BadPair) as error:
+        _convert(pair)
+    assert [problem.partition(":")[0] for problem in error.value.problems] == [
+        str(pair.image),
+        str(pair.label.file),
+    ]
+    assert pickle.loads(pickle.dumps(error.value)).problems == error.value.problems
+
+
+@pytest.mark.parametrize("suffix", [".bmp", ".tif", ".webp"])
+def test_other_formats_become_png(save, suffix):
+    image = save(f"a{suffix}", _RGB)
+    example = _convert(_pair(image, save("label.png", _LABEL)))
+    assert example.image_format == "png"
+    np.testing.assert_array_equal(_pixels(example.image), np.asarray(Image.open(image)))
+
+
+def test_images_without_labels_are_ignored_everywhere(save):
+    example = _convert(Pair(save("a.png", _RGB), NoLabel(9), "a.png"))
+    assert (_pixels(example.label) == 255).all()
+    assert (example.height, example.width) == (10, 14)
 
 
 def test_pairs_are_matched_by_stem_and_problems_gathered(tmp_path):
@@ -169,7 +234,7 @@ def test_pairs_are_matched_by_stem_and_problems_gathered(tmp_path):
         (labels / name).touch()
     pairs, problems = pair_by_stem(images, labels, [".png", ".jpg", ".jpeg"], [".png"])
     assert [pair.name for pair in pairs] == ["1.png", "3.jpg", "b/2.JPG"]
-    assert pairs[2].label == labels / "b/2.png"
+    assert pairs[2].label.file == labels / "b/2.png"
     assert problems == [
         f"{images / '3.png'}: same stem as {images / '3.jpg'}",
         f"{images / '4.jpeg'}: no label 4.png in {labels}",

@@ -1,0 +1,27 @@
+import dataclasses
+
+from auto_deeplab.data.conversion_survey import survey
+
+
+def test_counts_sizes_and_labels_without_writing(conversion, tmp_path):
+    before = sorted(tmp_path.rglob("*"))
+    found = survey(dataclasses.replace(conversion, longer_side=5), workers=2, progress=False)
+    assert found.problems == []
+    assert found.splits["train"].examples == 7
+    assert found.splits["train"].sizes == {"5x4": 7}
+    # Labels take turns: 0, 1, ignored.
+    assert found.splits["train"].label_pixels == {0: 60, 1: 40, 255: 40}
+    assert found.splits["val"].label_pixels == {0: 20, 1: 20}
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_gathers_the_problems_in_the_order_of_the_files(conversion):
+    train, val = conversion.splits["train"], conversion.splits["val"]
+    train[5].image.write_bytes(b"")
+    train[2].label.file.write_bytes(b"")
+    val[0].image.unlink()
+    found = survey(conversion, workers=3, progress=False)
+    assert [problem.partition(":")[0] for problem in found.problems] == [
+        str(train[2].label.file), str(train[5].image), str(val[0].image)
+    ]  # fmt: skip
+    assert (found.splits["train"].examples, found.splits["val"].examples) == (5, 1)

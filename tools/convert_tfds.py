@@ -1,0 +1,92 @@
+r"""Converts a data set of tensorflow_datasets that has a label for each pixel into TFRecords.
+
+  python tools/convert_tfds.py --dataset=oxford_iiit_pet --splits=train,val=test \
+      --classes=pet,background,outline --first_label=1 --output_dir=datasets/pets
+
+The data set is downloaded and prepared first, where it is not yet, also for --dry_run. Images stay
+as they are encoded there. --splits names ours, and theirs after an equals sign where it is another;
+a part of one is written as in tensorflow_datasets: --splits='train=train[:90%],val=train[90%:]'.
+
+All problems with the files are listed together, and nothing is written while there are any, unless
+--skip_bad leaves them out. --dry_run only looks; --verify compares a finished result with its
+inputs. An interrupted conversion continues when the same command is run again.
+"""
+
+import sys
+from pathlib import Path
+
+from absl import flags
+
+# Run as a file, this folder is on the path and the repository, which holds the package, is not.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from auto_deeplab import command_line
+from auto_deeplab.data import conversion_command
+
+_DATASET = flags.DEFINE_string(
+    "dataset",
+    None,
+    "Name in tensorflow_datasets: NAME, NAME/CONFIG or NAME:VERSION.",
+    required=True,
+)
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Where tensorflow_datasets keeps its data.")
+_IMPORTS = flags.DEFINE_list(
+    "imports", [], "Modules to import first, which register data sets of your own."
+)
+_SPLITS = flags.DEFINE_list("splits", ["train"], "Splits to convert: OURS or OURS=THEIRS.")
+_IMAGE_KEY = flags.DEFINE_string(
+    "image_key", None, "Feature with the image; by default the only one of 3 channels."
+)
+_LABEL_KEY = flags.DEFINE_string(
+    "label_key", None, "Feature with the labels; by default the only image of 1 channel."
+)
+_CLASSES = flags.DEFINE_string(
+    "classes",
+    None,
+    "Class names: a comma list, or a file with one a line. By default as the data set names them.",
+)
+_FIRST_LABEL = flags.DEFINE_integer("first_label", 0, "Value of the first class.", lower_bound=0)
+_IGNORE_LABELS = flags.DEFINE_list("ignore_labels", ["255"], "Values of pixels that do not count.")
+_PALETTE = flags.DEFINE_string(
+    "palette", None, "File with a color a class, one a line. By default colors are generated."
+)
+
+flags.adopt_module_key_flags(conversion_command)
+
+
+def main(argv: list[str]) -> None:
+    del argv
+    import importlib
+
+    from auto_deeplab.data.folders import read_classes, read_palette
+    from auto_deeplab.data.tfds_records import tfds_conversion
+    from auto_deeplab.errors import UserError
+
+    for module in _IMPORTS.value:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise UserError(f"--imports={module}: {error}") from error
+    if not all(value.isdecimal() for value in _IGNORE_LABELS.value):
+        raise UserError(f"--ignore_labels: expected 0..255, received {_IGNORE_LABELS.value}")
+    # Ours by theirs: "train" or "train=train[:90%]".
+    splits = {
+        ours: theirs or ours for ours, _, theirs in (text.partition("=") for text in _SPLITS.value)
+    }
+    conversion_command.run(
+        lambda: tfds_conversion(
+            _DATASET.value,
+            splits,
+            data_dir=_DATA_DIR.value,
+            image_key=_IMAGE_KEY.value,
+            label_key=_LABEL_KEY.value,
+            classes=read_classes(_CLASSES.value) if _CLASSES.value else None,
+            first_label=_FIRST_LABEL.value,
+            ignore_labels=[int(value) for value in _IGNORE_LABELS.value],
+            palette=read_palette(_PALETTE.value) if _PALETTE.value else None,
+        )
+    )
+
+
+if __name__ == "__main__":
+    command_line.run(main)
