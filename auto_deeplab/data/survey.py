@@ -112,8 +112,8 @@ def naming_corrupt_records(*read: SegmentationRecords) -> Iterator[None]:
     try:
         yield
     except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
-        # How tf.data marks errors of its own.
-        if "Iterator::" not in error.message:
+        # Errors of a pipeline name the operation IteratorGetNext, or the iterator within it.
+        if "Iterator" not in error.message:
             raise
         corrupt = [c for records in read for c in survey(records).corrupt.values()]
         if not corrupt:
