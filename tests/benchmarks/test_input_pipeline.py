@@ -43,7 +43,7 @@ def test_pipeline_and_loop_are_measured():
     ("flag", "message"),
     [
         ("--settings=serch", "--settings: received 'serch'; did you mean search?"),
-        ("--formats=jpg", "did you mean jpeg?"),
+        ("--formats=jpg", "did you mean jpeg"),
     ],
 )
 def test_wrong_flags_are_user_errors(flag, message):
