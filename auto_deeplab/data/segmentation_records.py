@@ -141,7 +141,7 @@ class SegmentationRecords:
         if len(divisors) > 1:
             raise UserError(f"panoptic_label_divisor: cannot be mixed: {sorted(divisors)}")
         for part in parts:
-            if not part.weight > 0:
+            if not isinstance(part.weight, int | float) or not part.weight > 0:
                 raise UserError(f"weight: expected a positive number, received {part.weight!r}")
         return self._view(
             _index=index,

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+import tf_keras
 
 from auto_deeplab.data.pipeline import (
     evaluation_batches,
@@ -262,6 +263,19 @@ def test_corrupt_record_is_named(make_dataset):
     assert "--ignore_corrupt" in str(error.value)
     with pytest.raises(UserError, match="record 1"), naming_corrupt_records(records):
         _take(evaluation_batches(records), 6)
+
+
+def test_corrupt_record_is_named_in_a_training(make_dataset):
+    folder = make_dataset(6)
+    path = _damage(folder, 2, -10)
+    records = SegmentationRecords(folder, "train")
+    model = tf_keras.Sequential([tf_keras.layers.Conv2D(6, 1, input_shape=(6, 6, 3))])
+    model.compile("sgd", tf_keras.losses.SparseCategoricalCrossentropy(ignore_class=255))
+    with (
+        pytest.raises(UserError, match=f"{path}: record 1: has another checksum"),
+        naming_corrupt_records(records),
+    ):
+        model.fit(training_batches(records, 2, 6), steps_per_epoch=3, verbose=0)
 
 
 def test_other_errors_pass_unchanged(make_dataset):
