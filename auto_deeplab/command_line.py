@@ -3,22 +3,30 @@
 import difflib
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from absl import app, flags, logging
 
 from auto_deeplab.errors import UserError
 
 
-def run(main: Callable[[list[str]], None]) -> None:
+def run(main: Callable[[list[str]], None], arguments: Sequence[str] = ()) -> None:
     """Parses the flags and calls `main(argv)`.
+
+    Args:
+      main: the command.
+      arguments: names of what the command line has beside flags; all of them are needed.
 
     A `UserError` is printed as one line and ends the process with status 1; `--help` ends with 0.
     """
 
     def guarded_main(argv: list[str]) -> None:
-        if len(argv) > 1:
-            raise app.UsageError(f"unexpected arguments {argv[1:]}: flags are written --name=value")
+        if len(argv) <= len(arguments):
+            raise app.UsageError(f"expected {' '.join(arguments)}")
+        if len(argv) > 1 + len(arguments):
+            raise app.UsageError(
+                f"unexpected arguments {argv[1 + len(arguments) :]}: flags are written --name=value"
+            )
         if not flags.FLAGS["verbosity"].present:
             # Libraries report on themselves at lower levels.
             logging.set_verbosity(logging.WARNING)

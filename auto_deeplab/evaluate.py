@@ -26,6 +26,9 @@ _SPLIT = flags.DEFINE_string("split", "val", "The split to evaluate on.")
 _LIMIT = flags.DEFINE_integer(
     "limit", None, "Evaluate on the first images only, this many.", lower_bound=1
 )
+_IGNORE_CORRUPT = flags.DEFINE_bool(
+    "ignore_corrupt", False, "Leave out records that are corrupt, and list them."
+)
 _OUTPUT = flags.DEFINE_string(
     "output", None, "The JSON file; MODEL_DIR/evaluation_SPLIT.json by default."
 )
@@ -40,13 +43,16 @@ def main(argv: list[str]) -> None:
 
     from rich.console import Console
 
-    from auto_deeplab.data.pipeline import SegmentationRecords, evaluation_batches
+    from auto_deeplab.data.pipeline import evaluation_batches, open_records
+    from auto_deeplab.data.survey import naming_corrupt_records
     from auto_deeplab.evaluation.inference import class_map_function, evaluate
     from auto_deeplab.evaluation.report import EvaluationReport
     from auto_deeplab.training.trained import load_trained
 
     trained = load_trained(_MODEL_DIR.value)
-    records = SegmentationRecords(_DATASET_DIR.value or trained.dataset_dir, _SPLIT.value)
+    records = open_records(
+        _DATASET_DIR.value or trained.dataset_dir, _SPLIT.value, _IGNORE_CORRUPT.value
+    )
     description = records.description
     if description.classes != trained.description.classes:
         raise UserError(
@@ -54,13 +60,14 @@ def main(argv: list[str]) -> None:
             f"are not those of {_MODEL_DIR.value}: {', '.join(trained.description.classes)}"
         )
     images = min(records.examples, _LIMIT.value or records.examples)
-    matrix = evaluate(
-        class_map_function(trained.model),
-        evaluation_batches(records, limit=images),
-        len(description.classes),
-        description.ignore_label,
-        total=images,
-    )
+    with naming_corrupt_records(records):
+        matrix = evaluate(
+            class_map_function(trained.model),
+            evaluation_batches(records, limit=images),
+            len(description.classes),
+            description.ignore_label,
+            total=images,
+        )
     report = EvaluationReport(
         model=_MODEL_DIR.value,
         step=trained.step,

@@ -27,6 +27,12 @@ _MODEL_DIR = flags.DEFINE_string(
 _DISTRIBUTION = flags.DEFINE_string(
     "distribution", "none", "none: one device; mirrored: all GPUs of this machine."
 )
+_IGNORE_CORRUPT = flags.DEFINE_bool(
+    "ignore_corrupt",
+    False,
+    "Read all records first and leave out the corrupt ones, which are listed. Short for "
+    '--gin_param="open_records.ignore_corrupt = True".',
+)
 
 
 def main(argv: list[str]) -> None:
@@ -39,7 +45,10 @@ def main(argv: list[str]) -> None:
     from auto_deeplab.training.model_dir import ModelDir
     from auto_deeplab.training.runtime import configure_runtime, make_strategy
 
-    configuration.load(gin_file, _GIN_PARAM.value)
+    parameters = list(_GIN_PARAM.value)
+    if _IGNORE_CORRUPT.value:
+        parameters.append("open_records.ignore_corrupt = True")
+    configuration.load(gin_file, parameters)
     configure_runtime()
     model_dir = ModelDir(Path(_MODEL_DIR.value or Path("runs") / Path(gin_file).stem))
     with configuration.explaining_calls():

@@ -1,12 +1,15 @@
 """The paper's augmentation: random scale, random crop with padding, random horizontal flip.
 
 Every random choice comes from an explicit seed (stateless random operations), so an augmented
-example is a function of its image and its seed alone.
+example is a function of its image and its seed alone. TF Model Garden normalizes; its random
+operations take their randomness from global state, and its scaling is another: see
+docs/input_pipeline.md.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
+from official.vision.ops import preprocess_ops
 
 # The images' mean pixel, by which they are padded, becomes 0; black becomes -1, white 1 (DeepLab).
 MEAN_PIXEL = 127.5
@@ -14,11 +17,22 @@ MEAN_PIXEL = 127.5
 
 def normalize_image(image: tf.Tensor) -> tf.Tensor:
     """Maps pixels to [-1, 1]: uint8 [..., height, width, 3] to float32 of the same shape."""
-    return tf.cast(image, tf.float32) * (1.0 / MEAN_PIXEL) - 1.0
+    middle = (MEAN_PIXEL / 255,) * 3
+    return preprocess_ops.normalize_image(image, offset=middle, scale=middle)
+
+
+# Gives a part of an image, uint8 [end[0] - begin[0], end[1] - begin[1], 3], for its corners
+# begin and end, int32 [2] each.
+Window = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+def window_of(image: tf.Tensor) -> Window:
+    """Returns what gives parts of an image in memory, uint8 [height, width, 3]."""
+    return lambda begin, end: image[begin[0] : end[0], begin[1] : end[1]]
 
 
 def augment(
-    image: tf.Tensor,
+    window: Window,
     label: tf.Tensor,
     seed: tf.Tensor,
     crop_size: tuple[int, int],
@@ -29,7 +43,7 @@ def augment(
     """Scales, crops, pads and flips an image and its labels at random, and normalizes the image.
 
     Args:
-      image: uint8 [height, width, 3].
+      window: gives the part of the image that the crop shows.
       label: uint8 [height, width].
       seed: integer [2], the seed of all random choices.
       crop_size: (height, width) of the result.
@@ -44,9 +58,9 @@ def augment(
     seeds = tf.unstack(tf.random.split(seed, num=3))
     choice = tf.random.stateless_uniform([], seeds[0], maxval=len(scales), dtype=tf.int32)
     scale = tf.gather(tf.constant(scales, tf.float32), choice)
-    scaled_size = scaled_image_size(tf.shape(image)[:2], scale)
+    scaled_size = scaled_image_size(tf.shape(label), scale)
     origin = random_crop_origin(scaled_size, crop_size, seeds[1])
-    image = crop_scaled_image(image, scaled_size, origin, crop_size)
+    image = crop_scaled_image(window, tf.shape(label), scaled_size, origin, crop_size)
     label = crop_scaled_label(label, scaled_size, origin, crop_size, ignore_label)
     if flip:
         mirrored = tf.random.stateless_uniform([], seeds[2]) < 0.5
@@ -78,15 +92,19 @@ def random_crop_origin(size: tf.Tensor, crop_size: tuple[int, int], seed: tf.Ten
 
 
 def crop_scaled_image(
-    image: tf.Tensor, scaled_size: tf.Tensor, origin: tf.Tensor, crop_size: tuple[int, int]
+    window: Window,
+    size: tf.Tensor,
+    scaled_size: tf.Tensor,
+    origin: tf.Tensor,
+    crop_size: tuple[int, int],
 ) -> tf.Tensor:
     """Resizes, pads with the mean pixel, crops and normalizes an image.
 
-    Resizing is bilinear, with half-pixel centers and without antialiasing. Only the part of the
-    image that the crop shows is touched.
+    Resizing is bilinear, with half-pixel centers and without antialiasing.
 
     Args:
-      image: uint8 [height, width, 3].
+      window: gives the part of the image that the crop shows.
+      size: int32 [2], the whole image's (height, width).
       scaled_size: int32 [2], the size to which the whole image is resized.
       origin: int32 [2], the crop's top left corner in the resized image.
       crop_size: the crop's (height, width).
@@ -94,7 +112,6 @@ def crop_scaled_image(
     Returns:
       float32 [crop height, crop width, 3].
     """
-    size = tf.shape(image)[:2]
     factor = tf.cast(scaled_size, tf.float32) / tf.cast(size, tf.float32)
     shown = tf.minimum(scaled_size - origin, crop_size)
     # The shown pixels' centers in the source image, plus the neighbors that bilinear reads.
@@ -102,7 +119,7 @@ def crop_scaled_image(
     last = tf.cast(tf.floor((tf.cast(origin + shown, tf.float32) - 0.5) / factor - 0.5), tf.int32)
     begin = tf.clip_by_value(first, 0, size - 1)
     end = tf.clip_by_value(last + 3, begin + 1, size)
-    part = normalize_image(image[begin[0] : end[0], begin[1] : end[1]])
+    part = normalize_image(window(begin, end))
     # This op fills what lies outside of the image with 0, the normalized mean pixel.
     resized = tf.raw_ops.ScaleAndTranslate(
         images=part[tf.newaxis],

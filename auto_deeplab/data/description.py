@@ -27,8 +27,11 @@ class DatasetDescription:
       splits: number of examples of each split, such as `{"train": 2975, "val": 500}`.
       classes: class names; a label's value is an index into them.
       palette: one (red, green, blue) color a class, each 0..255, for overlays and legends.
-      ignore_label: the label value of pixels that neither training nor evaluation counts.
+      ignore_label: the label value of pixels that neither training nor evaluation counts. It may
+        be that of a class, which then never counts.
       source: where the examples come from, for people.
+      panoptic_label_divisor: for records of DeepLab2 with panoptic labels: a label's class is its
+        value divided by this.
 
     Raises:
       UserError: a value is not usable; the message names the field.
@@ -40,6 +43,7 @@ class DatasetDescription:
     palette: tuple[Color, ...]
     ignore_label: int = 255
     source: str = ""
+    panoptic_label_divisor: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "splits", dict(self.splits))
@@ -75,12 +79,14 @@ class DatasetDescription:
                 raise UserError(
                     f"palette: expected (red, green, blue), each 0..255, received {color!r}"
                 )
-        if not _is_integer(self.ignore_label) or not (
-            len(self.classes) <= self.ignore_label <= 255
-        ):
+        if not _is_integer(self.ignore_label) or not 0 <= self.ignore_label <= 255:
             raise UserError(
-                f"ignore_label: expected a value from {len(self.classes)} (the number of classes) "
-                f"to 255, received {self.ignore_label!r}"
+                f"ignore_label: expected a value from 0 to 255, received {self.ignore_label!r}"
+            )
+        divisor = self.panoptic_label_divisor
+        if divisor is not None and (not _is_integer(divisor) or divisor < 1):
+            raise UserError(
+                f"panoptic_label_divisor: expected a whole number >= 1, received {divisor!r}"
             )
 
     def split_examples(self, split: str) -> int:
@@ -94,6 +100,8 @@ class DatasetDescription:
     def to_json(self) -> str:
         """Returns the text of `dataset.json`; equal descriptions give equal text."""
         fields = dataclasses.asdict(self)
+        if self.panoptic_label_divisor is None:
+            del fields["panoptic_label_divisor"]
         return json.dumps({"format": FORMAT, **fields}, indent=1) + "\n"
 
     @classmethod
@@ -120,7 +128,7 @@ class DatasetDescription:
         for name in fields:
             if name not in known:
                 raise UserError(f"{source}: unknown field {name!r}{near_matches(name, known)}")
-        missing = sorted(known - set(fields))
+        missing = sorted(known - set(fields) - {"panoptic_label_divisor"})
         if missing:
             raise UserError(f"{source}: missing field {', '.join(missing)}")
         for name, kind in (("splits", dict), ("classes", list), ("palette", list)):

@@ -1,7 +1,7 @@
 """The input pipeline: batches of images and labels out of TFRecords.
 
 Batch k of a training stream is a function of (records, seed, k): training that stops after any
-step continues with the very batches that it would have seen.
+step continues with the very batches that it would have seen, on any number of workers.
 """
 
 import os
@@ -10,80 +10,78 @@ from collections.abc import Sequence
 import gin
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from auto_deeplab.data import augmentation
-from auto_deeplab.data.description import DatasetDescription
-from auto_deeplab.data.record_index import index_records
-from auto_deeplab.data.records import parse_example, shard_paths
+from auto_deeplab.data.segmentation_records import Part, SegmentationRecords
+from auto_deeplab.data.survey import corruption_report, survey
 from auto_deeplab.errors import UserError
 
 # The paper's scales: 0.5 to 2.0 in steps of 0.25.
 SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
 
 
-class SegmentationRecords:
-    """The examples of one split of a dataset, or a part of them.
+@gin.configurable(denylist=["dataset_dir", "split"])
+def open_records(
+    dataset_dir: str | os.PathLike, split: str, ignore_corrupt: bool = False
+) -> SegmentationRecords:
+    """Returns the records of a split.
 
     Args:
       dataset_dir: a folder with `dataset.json` and TFRecords.
       split: the name of a split.
-
-    Attributes:
-      description: the `DatasetDescription`.
-      split: the split's name.
-      numbers: int64 [examples], which records of the split belong to this view, in file order.
+      ignore_corrupt: read all records first, leave out those that are corrupt, and report them.
 
     Raises:
-      UserError: the folder, the split or a shard is missing, or the records are not as many as
-        `dataset.json` says.
+      UserError: see `SegmentationRecords`; or no record is left.
     """
-
-    def __init__(self, dataset_dir: str | os.PathLike, split: str) -> None:
-        self.dataset_dir = os.fspath(dataset_dir)
-        self.split = split
-        self.description = DatasetDescription.load(dataset_dir)
-        expected = self.description.split_examples(split)
-        self._index = index_records(shard_paths(dataset_dir, split))
-        if len(self._index) != expected:
-            raise UserError(
-                f"{self.dataset_dir}: split {split!r} holds {len(self._index)} records, "
-                f"but dataset.json says {expected}"
+    records = SegmentationRecords(dataset_dir, split, ignore_damage=ignore_corrupt)
+    if ignore_corrupt:
+        records = records.without(survey(records).corrupt)
+        if records.corrupt:
+            logging.warning(
+                "%s: split %r goes on with %d examples, without %s",
+                records.dataset_dir,
+                split,
+                records.examples,
+                corruption_report(records.corrupt),
             )
-        self.numbers = np.arange(expected)
+    return records
 
-    @property
-    def examples(self) -> int:
-        """The number of examples of this view."""
-        return len(self.numbers)
 
-    def half(self, which: str, seed: int) -> "SegmentationRecords":
-        """Returns a view on one half of the examples.
+@gin.configurable(denylist=["dataset_dir", "split"])
+def training_records(
+    dataset_dir: str | os.PathLike,
+    split: str,
+    mixed_with: Sequence[tuple[str, str, float]] = (),
+    weight: float = 1.0,
+) -> SegmentationRecords:
+    """Returns the records to train on: a split, or a mixture of several.
 
-        The halves "A" and "B" of one seed share no example and make up the whole; A is the larger
-        one where the count is odd.
-        """
-        if which not in ("A", "B"):
-            raise ValueError(f'which: expected "A" or "B", received {which!r}')
-        if self.examples < 2:
+    For example fine and coarse labels, drawn equally often: `training_records.mixed_with =
+    [('datasets/cityscapes_coarse', 'train_extra', 1.0)]`.
+
+    Args:
+      dataset_dir: a folder with `dataset.json` and TFRecords.
+      split: the name of a split.
+      mixed_with: (folder, split, weight) of each further split.
+      weight: of the first split. A split's share of the draws is its weight / the sum of all.
+
+    Raises:
+      UserError: see `open_records` and `SegmentationRecords.mixed`.
+    """
+    records = open_records(dataset_dir, split)
+    if not mixed_with:
+        return records
+    others = []
+    for entry in mixed_with:
+        if not isinstance(entry, Sequence) or isinstance(entry, str) or len(entry) != 3:
             raise UserError(
-                f"{self.dataset_dir}: split {self.split!r} has {self.examples} example: "
-                "two halves need at least 2"
+                "training_records.mixed_with: expected a list of (folder, split, weight), "
+                f"received {entry!r}"
             )
-        order = np.random.default_rng(seed).permutation(self.examples)
-        middle = (self.examples + 1) // 2
-        chosen = order[:middle] if which == "A" else order[middle:]
-        view = object.__new__(SegmentationRecords)
-        view.__dict__.update(self.__dict__)
-        view.numbers = self.numbers[np.sort(chosen)]
-        return view
-
-    def load(self, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Reads and decodes record `number` of the split (int64 scalar), in TensorFlow.
-
-        Returns:
-          The image, uint8 [height, width, 3], and its labels, uint8 [height, width].
-        """
-        return parse_example(self._index.read(number))
+        others.append((open_records(*entry[:2]), entry[2]))
+    return records.mixed(others, weight)
 
 
 def steps_per_epoch(view: SegmentationRecords, batch_size: int) -> int:
@@ -102,7 +100,7 @@ def steps_per_epoch(view: SegmentationRecords, batch_size: int) -> int:
     return view.examples // batch_size
 
 
-@gin.configurable(denylist=["records"])
+@gin.configurable(denylist=["records", "input_context"])
 def training_batches(
     records: SegmentationRecords,
     batch_size: int = gin.REQUIRED,
@@ -111,24 +109,30 @@ def training_batches(
     first_step: int = 0,
     scales: Sequence[float] = SCALES,
     flip: bool = True,
+    input_context: tf.distribute.InputContext | None = None,
 ) -> tf.data.Dataset:
     """Returns an endless stream of augmented batches.
 
     Each epoch visits every example once, in an order of its own, but for those that fill no whole
-    batch at its end.
+    batch at its end. An epoch of a mixture has as many visits; each part gets its share of them, to
+    the nearest visit: whole passes over its examples, then a random choice of them.
 
     Args:
       records: the examples.
-      batch_size: examples a batch.
+      batch_size: examples a step, over all replicas.
       crop_size: size of the random crops: (height, width), or one number for squares.
       seed: the seed of order and augmentation.
       first_step: the stream starts at this batch, without reading the examples before it.
       scales: the factors of the random scale.
       flip: whether half of the images are mirrored.
+      input_context: of one of several input pipelines, as
+        `tf.distribute.Strategy.distribute_datasets_from_function` gives it. The pipeline reads its
+        own replicas' examples alone; the replicas' batches of a step, in order, are the batch that
+        one pipeline would give.
 
     Returns:
-      A dataset of (images, float32 [batch_size, height, width, 3], normalized;
-      labels, int32 [batch_size, height, width]).
+      A dataset of (images, float32 [batch, height, width, 3], normalized;
+      labels, int32 [batch, height, width]); batch is `batch_size`, or the replica's part of it.
     """
     crop_size = _crop_size(crop_size)
     if not scales or not all(scale > 0 for scale in scales):
@@ -136,33 +140,62 @@ def training_batches(
     if first_step < 0:
         raise UserError(f"first_step: expected at least 0, received {first_step}")
     steps = steps_per_epoch(records, batch_size)
+    context = input_context or tf.distribute.InputContext()
+    replica_batch_size = _replica_batch_size(batch_size, context)
+    # The part of each batch that this pipeline reads.
+    share = batch_size // context.num_input_pipelines
+    begin = share * context.input_pipeline_id
     ignore_label = records.description.ignore_label
+    counts = _visits([part.weight for part in records.parts], steps * batch_size)
     key = tf.constant([seed & 0x7FFFFFFFFFFFFFFF, 0], tf.int64)
 
     def visits(epoch: tf.Tensor) -> tf.data.Dataset:
         seed_of_epoch = tf.random.fold_in(key, epoch)
-        order = tf.random.experimental.stateless_shuffle(records.numbers, seed_of_epoch)
-        numbers = tf.data.Dataset.from_tensor_slices(order[: steps * batch_size])
-        return numbers.map(lambda number: (number, tf.random.fold_in(seed_of_epoch, number)))
+        order = _order_of_epoch(records.parts, counts, seed_of_epoch)
+        positions = tf.range(steps * batch_size, dtype=tf.int64)
+        ours = [
+            tf.reshape(tf.reshape(values, [steps, batch_size])[:, begin : begin + share], [-1])
+            for values in (order, positions)
+        ]
+        return tf.data.Dataset.from_tensor_slices(tuple(ours)).map(
+            lambda number, position: (number, tf.random.fold_in(seed_of_epoch, position))
+        )
 
     def example(number: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        image, label = records.load(number)
-        return augmentation.augment(image, label, seed, crop_size, scales, flip, ignore_label)
+        return augmented_example(records, number, seed, crop_size, scales, flip, ignore_label)
 
     first_epoch, step_in_epoch = divmod(first_step, steps)
     batches = (
         tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max)
         .flat_map(visits)
-        .skip(step_in_epoch * batch_size)
+        .skip(step_in_epoch * share)
         .map(example, num_parallel_calls=tf.data.AUTOTUNE)
-        .batch(batch_size, drop_remainder=True)
+        .batch(replica_batch_size, drop_remainder=True)
         .prefetch(tf.data.AUTOTUNE)
     )
     return batches.with_options(_options())
 
 
+def augmented_example(
+    records: SegmentationRecords,
+    number: tf.Tensor,
+    seed: tf.Tensor,
+    crop_size: tuple[int, int],
+    scales: Sequence[float],
+    flip: bool,
+    ignore_label: int,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Reads record `number` and augments it, see `augmentation.augment`."""
+
+    image, label = records.load_encoded(number)
+    return augmentation.augment(image.window, label, seed, crop_size, scales, flip, ignore_label)
+
+
 def evaluation_batches(
-    records: SegmentationRecords, batch_size: int = 1, limit: int | None = None
+    records: SegmentationRecords,
+    batch_size: int = 1,
+    limit: int | None = None,
+    input_context: tf.distribute.InputContext | None = None,
 ) -> tf.data.Dataset:
     """Returns whole images in file order, once.
 
@@ -173,24 +206,65 @@ def evaluation_batches(
       records: the examples.
       batch_size: images a batch.
       limit: the number of images after which to stop; all by default.
+      input_context: of one of several input pipelines: of n it reads every n-th image.
 
     Returns:
       A dataset of (images, float32 [batch, height, width, 3], normalized;
       labels, int32 [batch, height, width]).
     """
     ignore_label = records.description.ignore_label
+    context = input_context or tf.distribute.InputContext()
+    numbers = records.numbers[:limit][context.input_pipeline_id :: context.num_input_pipelines]
 
     def example(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image, label = records.load(number)
         return augmentation.normalize_image(image), tf.cast(label, tf.int32)
 
     batches = (
-        tf.data.Dataset.from_tensor_slices(records.numbers[:limit])
+        tf.data.Dataset.from_tensor_slices(numbers)
         .map(example, num_parallel_calls=tf.data.AUTOTUNE)
         .padded_batch(batch_size, padding_values=(0.0, ignore_label))
         .prefetch(tf.data.AUTOTUNE)
     )
     return batches.with_options(_options())
+
+
+def _visits(weights: Sequence[float], total: int) -> list[int]:
+    """Divides `total` in proportion to the weights; what rounding leaves goes to the largest."""
+    exact = np.asarray(weights, np.float64) / np.sum(weights) * total
+    counts = np.floor(exact).astype(int)
+    remainders = np.argsort(counts - exact, kind="stable")
+    counts[remainders[: total - counts.sum()]] += 1
+    return counts.tolist()
+
+
+def _order_of_epoch(parts: Sequence[Part], counts: Sequence[int], seed: tf.Tensor) -> tf.Tensor:
+    """Returns the records to visit, int64 [sum of counts], at random by the epoch's seed."""
+    orders = []
+    for index, (part, count) in enumerate(zip(parts, counts, strict=True)):
+        seed_of_part = tf.random.fold_in(seed, index)
+        passes = [
+            tf.random.experimental.stateless_shuffle(
+                part.numbers, tf.random.fold_in(seed_of_part, number)
+            )
+            for number in range(-(-count // len(part.numbers)))
+        ]
+        if passes:
+            orders.append(tf.concat(passes, axis=0)[:count])
+    if len(orders) == 1:
+        return orders[0]
+    seed_of_mixture = tf.random.fold_in(seed, len(parts))
+    return tf.random.experimental.stateless_shuffle(tf.concat(orders, axis=0), seed_of_mixture)
+
+
+def _replica_batch_size(batch_size: int, context: tf.distribute.InputContext) -> int:
+    try:
+        return context.get_per_replica_batch_size(batch_size)
+    except ValueError:
+        raise UserError(
+            f"batch_size: received {batch_size}; expected a multiple of the "
+            f"{context.num_replicas_in_sync} replicas"
+        ) from None
 
 
 def _crop_size(crop_size: int | Sequence[int]) -> tuple[int, int]:
@@ -207,4 +281,6 @@ def _options() -> tf.data.Options:
     options.deterministic = True
     # With several workers each takes its share of the stream: there are no files to divide.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    # Reading a record has no state: a checkpoint of an iterator needs nothing of it.
+    options.experimental_external_state_policy = tf.data.experimental.ExternalStatePolicy.IGNORE
     return options

@@ -12,6 +12,7 @@ import os
 import struct
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -22,6 +23,23 @@ _HEADER = struct.Struct("<QI")
 _FOOTER_BYTES = 4
 
 
+class CorruptRecord(NamedTuple):
+    """A record that cannot be used.
+
+    Attributes:
+      path: its shard.
+      record: its place in the shard, counted from 0.
+      reason: what is wrong with it.
+    """
+
+    path: str
+    record: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: record {self.record}: {self.reason}"
+
+
 @dataclasses.dataclass(frozen=True)
 class RecordIndex:
     """The positions of all records of some TFRecord files, in file order.
@@ -29,16 +47,15 @@ class RecordIndex:
     Attributes:
       paths: the files.
       files: int64 [records], the index into `paths` of each record's file.
-      offsets: int64 [records], where its payload begins, in bytes.
-      lengths: int64 [records], the payload's bytes.
-      sizes: int64 [files], each file's bytes.
+      offsets: int64 [records], where its frame begins, in bytes.
+      damage: the records where a file ends too early or its frames get lost; neither they nor what
+        follows them in the file is indexed.
     """
 
     paths: tuple[str, ...]
     files: np.ndarray
     offsets: np.ndarray
-    lengths: np.ndarray
-    sizes: np.ndarray
+    damage: tuple[CorruptRecord, ...] = ()
 
     def __len__(self) -> int:
         return len(self.files)
@@ -50,58 +67,87 @@ class RecordIndex:
           record: int64 scalar, the record's number.
 
         Returns:
-          The payload, a string scalar.
+          The payload, a string scalar. A payload that does not have its checksum is a
+          `tf.errors.DataLossError`.
         """
+        path, _ = self.place(record)
+        # Only this operation reads TFRecord files from an offset. Without its buffer it reads no
+        # more than the frame.
+        frames = tf.raw_ops.TFRecordDatasetV2(
+            filenames=[path],
+            compression_type="",
+            buffer_size=tf.constant(0, tf.int64),
+            byte_offsets=[tf.gather(self.offsets, record)],
+        )
+        dataset = tf.data.experimental.from_variant(frames, tf.TensorSpec([], tf.string))
+        return dataset.take(1).get_single_element()
+
+    def place(self, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns a record's file, a string scalar, and its place in it, int64, from 0."""
         file = tf.gather(self.files, record)
-        offset = tf.gather(self.offsets, record)
-        length = tf.gather(self.lengths, record)
-        after = tf.gather(self.sizes, file) - offset - length
-        # The one TensorFlow reader that seeks: what precedes the record is a header to it.
-        return tf.data.FixedLengthRecordDataset(
-            tf.gather(tf.constant(self.paths), file),
-            record_bytes=length,
-            header_bytes=offset,
-            footer_bytes=after,
-        ).get_single_element()
+        first = np.searchsorted(self.files, np.arange(len(self.paths)))
+        in_file = tf.cast(record, tf.int64) - tf.gather(first, file)
+        return tf.gather(tf.constant(self.paths), file), in_file
+
+    def followed_by(self, other: "RecordIndex") -> "RecordIndex":
+        """Returns an index of the records of both; the other's numbers begin at `len(self)`."""
+        return RecordIndex(
+            self.paths + other.paths,
+            np.concatenate([self.files, other.files + len(self.paths)]),
+            np.concatenate([self.offsets, other.offsets]),
+            self.damage + other.damage,
+        )
 
 
-def index_records(paths: Sequence[str | os.PathLike]) -> RecordIndex:
+def index_records(paths: Sequence[str | os.PathLike], ignore_corrupt: bool = False) -> RecordIndex:
     """Finds the records of TFRecord files.
+
+    Args:
+      paths: the files.
+      ignore_corrupt: list the damage in the index instead of raising.
 
     Raises:
       UserError: a file is no TFRecord file or is cut short; the message names file and record.
     """
-    files, offsets, lengths, sizes = [], [], [], []
+    files, offsets, damage = [], [], []
     for file_index, path in enumerate(paths):
-        size = os.path.getsize(path)
-        sizes.append(size)
-        position = 0
-        with Path(path).open("rb", buffering=0) as stream:
-            record = 0
-            while position < size:
-                stream.seek(position)
-                header = stream.read(_HEADER.size)
-                if len(header) == _HEADER.size:
-                    length, checksum = _HEADER.unpack(header)
-                    if checksum != _masked_crc32c(header[:8]):
-                        raise UserError(f"{path}: record {record} at byte {position} is corrupt")
-                else:
-                    length = 0
-                begin = position + _HEADER.size
-                position = begin + length + _FOOTER_BYTES
-                if position > size:
-                    raise UserError(
-                        f"{path}: cut short in record {record}: {size} bytes, "
-                        f"expected at least {position}"
-                    )
-                files.append(file_index)
-                offsets.append(begin)
-                lengths.append(length)
-                record += 1
+        found, problem = _frames(path)
+        if problem is not None and not ignore_corrupt:
+            raise UserError(str(problem))
+        if problem is not None:
+            damage.append(problem)
+        offsets += found
+        files += [file_index] * len(found)
     return RecordIndex(
         tuple(str(path) for path in paths),
-        *(np.asarray(values, np.int64) for values in (files, offsets, lengths, sizes)),
+        np.asarray(files, np.int64),
+        np.asarray(offsets, np.int64),
+        tuple(damage),
     )
+
+
+def _frames(path: str | os.PathLike) -> tuple[list[int], CorruptRecord | None]:
+    """Returns where the frames of a file begin, and the first that is damaged."""
+    size = os.path.getsize(path)
+    offsets: list[int] = []
+    position = 0
+    with Path(path).open("rb", buffering=0) as stream:
+        while position < size:
+            stream.seek(position)
+            header = stream.read(_HEADER.size)
+            length = 0
+            if len(header) == _HEADER.size:
+                length, checksum = _HEADER.unpack(header)
+                if checksum != _masked_crc32c(header[:8]):
+                    reason = f"no TFRecord frame begins at byte {position}"
+                    return offsets, CorruptRecord(str(path), len(offsets), reason)
+            end = position + _HEADER.size + length + _FOOTER_BYTES
+            if end > size:
+                reason = f"cut short: the file has {size} bytes, expected at least {end}"
+                return offsets, CorruptRecord(str(path), len(offsets), reason)
+            offsets.append(position)
+            position = end
+    return offsets, None
 
 
 def _crc32c_table() -> list[int]:

@@ -1,8 +1,14 @@
-"""The TFRecord schema: the keys that TF Model Garden and DeepLab2 read, and the shards' names."""
+"""The TFRecord schema: the keys that the DeepLab family writes and reads, and the shards' names.
+
+Records of TF Model Garden, DeepLab2 and TF1 DeepLab are read as they are. Image and labels are
+decoded by what their bytes are; only DeepLab2's panoptic labels, which are bare numbers, need
+their format and size from the record.
+"""
 
 import os
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -17,6 +23,12 @@ WIDTH = "image/width"
 CHANNELS = "image/channels"
 LABEL = "image/segmentation/class/encoded"
 LABEL_FORMAT = "image/segmentation/class/format"
+
+# What DeepLab2 calls the format of panoptic labels; all others are PNG.
+PANOPTIC_FORMAT = "raw"
+
+_DCT_METHOD = "INTEGER_ACCURATE"
+_LARGEST_JPEG_BLOCK = 16
 
 
 def serialize_example(example: EncodedExample) -> bytes:
@@ -35,23 +47,117 @@ def serialize_example(example: EncodedExample) -> bytes:
     return message.SerializeToString(deterministic=True)
 
 
-def parse_example(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+class EncodedImage(NamedTuple):
+    """An image of a record, decoded only where it is needed.
+
+    Attributes:
+      contents: string scalar, a JPEG or PNG file.
+      size: int32 [2], (height, width).
+    """
+
+    contents: tf.Tensor
+    size: tf.Tensor
+
+    def pixels(self) -> tf.Tensor:
+        """Decodes the image: uint8 [height, width, 3]."""
+        # This op reads PNG as well. Its default for JPEG is fast and one gray level off on average.
+        pixels = tf.io.decode_jpeg(self.contents, channels=3, dct_method=_DCT_METHOD)
+        with tf.control_dependencies([self._assert_size(tf.shape(pixels))]):
+            return tf.identity(pixels)
+
+    def window(self, begin: tf.Tensor, end: tf.Tensor) -> tf.Tensor:
+        """Decodes rows begin[0] to end[0] and columns begin[1] to end[1].
+
+        Of a JPEG file only this part is transformed back to pixels. PNG's compression knows no
+        parts: each row builds on all that precede it, so all is decoded.
+
+        Args:
+          begin: int32 [2], (row, column), inside the image.
+          end: int32 [2], one past the last.
+
+        Returns:
+          uint8 [end[0] - begin[0], end[1] - begin[1], 3], the same pixels as `pixels` gives.
+        """
+
+        def part_of_jpeg() -> tf.Tensor:
+            check = self._assert_size(tf.image.extract_jpeg_shape(self.contents))
+            # At a crop's border colors are upsampled without their neighbors beyond it.
+            outer_begin = tf.maximum(begin - _LARGEST_JPEG_BLOCK, 0)
+            outer_end = tf.minimum(end + _LARGEST_JPEG_BLOCK, self.size)
+            with tf.control_dependencies([check]):
+                part = tf.image.decode_and_crop_jpeg(
+                    self.contents,
+                    tf.concat([outer_begin, outer_end - outer_begin], axis=0),
+                    channels=3,
+                    dct_method=_DCT_METHOD,
+                )
+            return _slice(part, begin - outer_begin, end - outer_begin)
+
+        return tf.cond(
+            tf.io.is_jpeg(self.contents),
+            part_of_jpeg,
+            lambda: _slice(self.pixels(), begin, end),
+        )
+
+    def _assert_size(self, shape: tf.Tensor) -> tf.Operation:
+        return tf.debugging.Assert(
+            tf.reduce_all(shape[:2] == self.size),
+            ["the image's height and width are", shape[:2], "but its labels' are", self.size],
+        )
+
+
+def parse_example(
+    serialized: tf.Tensor, panoptic_label_divisor: int | None = None
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Decodes one example.
 
     Args:
       serialized: string scalar, a serialized `tf.train.Example`.
+      panoptic_label_divisor: see `DatasetDescription`.
 
     Returns:
       The image, uint8 [height, width, 3], and its labels, uint8 [height, width].
     """
+    image, label = parse_encoded(serialized, panoptic_label_divisor)
+    return image.pixels(), label
+
+
+def parse_encoded(
+    serialized: tf.Tensor, panoptic_label_divisor: int | None = None
+) -> tuple[EncodedImage, tf.Tensor]:
+    """Like `parse_example`, but returns the image as it is stored."""
     features = tf.io.parse_single_example(
         serialized,
-        {IMAGE: tf.io.FixedLenFeature([], tf.string), LABEL: tf.io.FixedLenFeature([], tf.string)},
+        {
+            IMAGE: tf.io.FixedLenFeature([], tf.string),
+            HEIGHT: tf.io.FixedLenFeature([], tf.int64, default_value=0),
+            WIDTH: tf.io.FixedLenFeature([], tf.int64, default_value=0),
+            LABEL: tf.io.FixedLenFeature([], tf.string),
+            LABEL_FORMAT: tf.io.FixedLenFeature([], tf.string, default_value=""),
+        },
     )
-    # This op reads PNG as well. Its default for JPEG is fast and one gray level off on average.
-    image = tf.io.decode_jpeg(features[IMAGE], channels=3, dct_method="INTEGER_ACCURATE")
-    label = tf.io.decode_png(features[LABEL], channels=1)
-    return image, tf.squeeze(label, axis=-1)
+    label = tf.cond(
+        features[LABEL_FORMAT] == PANOPTIC_FORMAT,
+        lambda: _panoptic_classes(features, panoptic_label_divisor),
+        lambda: tf.squeeze(tf.io.decode_png(features[LABEL], channels=1), axis=-1),
+    )
+    return EncodedImage(features[IMAGE], tf.shape(label)), label
+
+
+def _panoptic_classes(features: dict[str, tf.Tensor], divisor: int | None) -> tf.Tensor:
+    """Returns the classes of DeepLab2's labels: int32, class · divisor + instance."""
+    has_divisor = tf.debugging.Assert(
+        divisor is not None,
+        ["the labels are panoptic: dataset.json needs their panoptic_label_divisor"],
+    )
+    with tf.control_dependencies([has_divisor]):
+        values = tf.io.decode_raw(features[LABEL], tf.int32) // (divisor or 1)
+    in_range = tf.debugging.Assert(
+        tf.reduce_all((values >= 0) & (values <= 255)),
+        ["panoptic labels / panoptic_label_divisor are not within 0..255"],
+    )
+    with tf.control_dependencies([in_range]):
+        return tf.reshape(tf.cast(values, tf.uint8), tf.stack([features[HEIGHT], features[WIDTH]]))
 
 
 def shard_name(split: str, index: int, count: int) -> str:
@@ -83,6 +189,10 @@ def shard_paths(dataset_dir: str | os.PathLike, split: str) -> list[Path]:
     if missing:
         raise UserError(f"{dataset_dir}: missing {', '.join(missing)}")
     return [Path(dataset_dir) / name for name in expected]
+
+
+def _slice(pixels: tf.Tensor, begin: tf.Tensor, end: tf.Tensor) -> tf.Tensor:
+    return pixels[begin[0] : end[0], begin[1] : end[1]]
 
 
 def _bytes_feature(value: bytes) -> tf.train.Feature:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import tensorflow as tf
 import tf_keras
 
-from auto_deeplab.data.pipeline import SegmentationRecords, evaluation_batches
+from auto_deeplab.data.pipeline import evaluation_batches
+from auto_deeplab.data.segmentation_records import SegmentationRecords
 from auto_deeplab.evaluation.inference import class_map_function, evaluate
 from auto_deeplab.training.checkpoints import Checkpoints
 from auto_deeplab.training.model_dir import ModelDir

@@ -9,7 +9,13 @@ import tensorflow as tf
 import tf_keras
 
 from auto_deeplab.data.description import DatasetDescription
-from auto_deeplab.data.pipeline import SegmentationRecords, steps_per_epoch, training_batches
+from auto_deeplab.data.pipeline import (
+    open_records,
+    steps_per_epoch,
+    training_batches,
+    training_records,
+)
+from auto_deeplab.data.survey import naming_corrupt_records
 from auto_deeplab.errors import UserError
 from auto_deeplab.models.network import build_network
 from auto_deeplab.search_space import Genotype
@@ -95,9 +101,9 @@ class Retrain:
     def train(self, model_dir: ModelDir, strategy: tf.distribute.Strategy) -> None:
         """Trains to the end."""
         directory = job.dataset_dir(self.dataset)
-        records = SegmentationRecords(directory, self.train_split)
+        records = training_records(directory, self.train_split)
         validation = Validation(
-            SegmentationRecords(directory, self.validation_split),
+            open_records(directory, self.validation_split),
             self.validation_batch_size,
             self.validation_images,
             self.validation_every,
@@ -126,7 +132,7 @@ class Retrain:
             )
         batches(0)
         job.write_once(model_dir, records.description)
-        run_epochs(
+        naming_corrupt_records(records, validation.records)(run_epochs)(
             model,
             batches,
             self.steps,

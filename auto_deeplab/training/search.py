@@ -8,7 +8,14 @@ import tensorflow as tf
 import tf_keras
 
 from auto_deeplab.data.description import DatasetDescription
-from auto_deeplab.data.pipeline import SegmentationRecords, steps_per_epoch, training_batches
+from auto_deeplab.data.pipeline import (
+    open_records,
+    steps_per_epoch,
+    training_batches,
+    training_records,
+)
+from auto_deeplab.data.segmentation_records import SegmentationRecords
+from auto_deeplab.data.survey import naming_corrupt_records
 from auto_deeplab.errors import UserError
 from auto_deeplab.models.supernet.supernet import Supernet
 from auto_deeplab.search_space import append_history, decode_model_dir
@@ -84,10 +91,10 @@ class Search:
     def train(self, model_dir: ModelDir, strategy: tf.distribute.Strategy) -> None:
         """Searches to the end and decodes the genotype."""
         directory = job.dataset_dir(self.dataset)
-        records = SegmentationRecords(directory, self.train_split)
+        records = training_records(directory, self.train_split)
         half_a, half_b = (records.half(half, self.seed) for half in ("A", "B"))
         validation = Validation(
-            SegmentationRecords(directory, self.validation_split),
+            open_records(directory, self.validation_split),
             self.validation_batch_size,
             self.validation_images,
             self.validation_every,
@@ -143,7 +150,7 @@ class Search:
             tf.summary.histogram("architecture/beta", relaxation.arc_weights())
             tf.summary.image("architecture/alpha", heat_map(relaxation.operation_weights()))
 
-        trained = run_epochs(
+        trained = naming_corrupt_records(records, validation.records)(run_epochs)(
             model,
             batches,
             total_steps,

@@ -70,7 +70,8 @@ def test_crop_of_scaled_equals_scaling_the_whole_image(size, scale, crop_size, w
     origin = [int(w * max(s - c, 0)) for w, s, c in zip(where, scaled, crop_size, strict=True)]
     arguments = (tf.constant(scaled), tf.constant(origin), crop_size)
     expected = _pad_and_crop(_bilinear(image, scaled), origin, crop_size, 127.5) / 127.5 - 1
-    cropped = augmentation.crop_scaled_image(tf.constant(image), *arguments)
+    window = augmentation.window_of(tf.constant(image))
+    cropped = augmentation.crop_scaled_image(window, tf.constant(size), *arguments)
     np.testing.assert_allclose(cropped, expected, atol=2e-3)
     expected_label = _pad_and_crop(_nearest(label, scaled), origin, crop_size, _IGNORE)
     cropped_label = augmentation.crop_scaled_label(tf.constant(label), *arguments, _IGNORE)
@@ -83,7 +84,11 @@ def test_resizing_agrees_with_tensorflow():
         whole = (tf.constant(scaled), tf.constant([0, 0]), scaled)
         expected = tf.image.resize(image, scaled) / 127.5 - 1.0
         np.testing.assert_allclose(
-            augmentation.crop_scaled_image(tf.constant(image), *whole), expected, atol=1e-3
+            augmentation.crop_scaled_image(
+                augmentation.window_of(tf.constant(image)), tf.constant([33, 47]), *whole
+            ),
+            expected,
+            atol=1e-3,
         )
         expected_label = tf.image.resize(label[..., None], scaled, method="nearest")[..., 0]
         np.testing.assert_array_equal(
@@ -105,7 +110,13 @@ def test_crops_and_flips_are_uniform_and_labels_follow_the_image():
     @tf.function
     def draw(index):
         return augmentation.augment(
-            image, label, tf.stack([7, index]), crop_size, (1.0,), True, _IGNORE
+            augmentation.window_of(image),
+            label,
+            tf.stack([7, index]),
+            crop_size,
+            (1.0,),
+            True,
+            _IGNORE,
         )
 
     counts = np.zeros((4, 4, 2), int)
@@ -130,7 +141,13 @@ def test_scales_are_chosen_equally_often():
     @tf.function
     def draw(index):
         return augmentation.augment(
-            image, label, tf.stack([3, index]), (40, 40), scales, False, _IGNORE
+            augmentation.window_of(image),
+            label,
+            tf.stack([3, index]),
+            (40, 40),
+            scales,
+            False,
+            _IGNORE,
         )[1]
 
     sizes = [int((draw(tf.constant(i)).numpy()[:, 0] != _IGNORE).sum()) for i in range(draws)]
@@ -141,8 +158,10 @@ def test_scales_are_chosen_equally_often():
 
 def test_same_seed_same_result_and_static_shapes():
     image, label = (tf.constant(part) for part in _random_example(5, (30, 31)))
-    arguments = (image, label, tf.constant([1, 2], tf.int64), (9, 11), (0.5, 1.5), True, _IGNORE)
-    first, second = augmentation.augment(*arguments), augmentation.augment(*arguments)
+    arguments = (tf.constant([1, 2], tf.int64), (9, 11), (0.5, 1.5), True, _IGNORE)
+    first, second = (
+        augmentation.augment(augmentation.window_of(image), label, *arguments) for _ in range(2)
+    )
     for one, other in zip(first, second, strict=True):
         np.testing.assert_array_equal(one, other)
     assert first[0].dtype == tf.float32
@@ -150,7 +169,7 @@ def test_same_seed_same_result_and_static_shapes():
 
     @tf.function
     def shapes(image, label):
-        result = augmentation.augment(image, label, *arguments[2:])
+        result = augmentation.augment(augmentation.window_of(image), label, *arguments)
         assert [part.shape.as_list() for part in result] == [[9, 11, 3], [9, 11]]
 
     shapes.get_concrete_function(
@@ -163,7 +182,7 @@ def test_padding_goes_to_the_bottom_and_right(size):
     image = tf.fill([*size, 3], tf.constant(255, tf.uint8))
     label = tf.zeros(size, tf.uint8)
     pixels, labels = augmentation.augment(
-        image, label, tf.constant([0, 0]), (12, 12), (1.0,), False, _IGNORE
+        augmentation.window_of(image), label, tf.constant([0, 0]), (12, 12), (1.0,), False, _IGNORE
     )
     shown = np.zeros((12, 12), bool)
     shown[: min(size[0], 12), : min(size[1], 12)] = True

@@ -19,7 +19,8 @@ def _descriptions(draw):
         splits=draw(st.dictionaries(_NAMES, st.integers(1, 10**9), min_size=1, max_size=4)),
         classes=classes,
         palette=[draw(st.tuples(_BYTE, _BYTE, _BYTE)) for _ in classes],
-        ignore_label=draw(st.integers(len(classes), 255)),
+        ignore_label=draw(st.integers(0, 255)),
+        panoptic_label_divisor=draw(st.none() | st.integers(1, 1000)),
         source=draw(st.text(max_size=20)),
     )
 
@@ -69,9 +70,10 @@ def test_save_and_load(tmp_path):
         ("palette", [[1, 2, 3], [0, 0, 256]], "each 0..255, received (0, 0, 256)"),
         ("palette", [[1, 2, 3], [0, 0]], "received (0, 0)"),
         ("palette", [[1, 2, 3], 7], "palette: expected a list of"),
-        ("ignore_label", 1, "ignore_label: expected a value from 2"),
+        ("ignore_label", -1, "ignore_label: expected a value from 0"),
         ("ignore_label", 256, "received 256"),
         ("ignore_label", None, "received None"),
+        ("panoptic_label_divisor", 0, "panoptic_label_divisor: expected a whole number >= 1"),
         ("source", 4, "source: expected text"),
         ("colour", 1, "unknown field 'colour'"),
     ],

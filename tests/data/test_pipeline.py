@@ -5,13 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+import tf_keras
 
 from auto_deeplab.data.pipeline import (
-    SegmentationRecords,
     evaluation_batches,
+    open_records,
     steps_per_epoch,
     training_batches,
+    training_records,
 )
+from auto_deeplab.data.segmentation_records import SegmentationRecords
+from auto_deeplab.data.survey import naming_corrupt_records
 from auto_deeplab.errors import UserError
 
 
@@ -127,3 +131,181 @@ def test_record_count_must_match_the_description(make_dataset):
     path.write_text(json.dumps({**fields, "splits": {"train": 4}}))
     with pytest.raises(UserError, match=r"holds 3 records, but dataset\.json says 4"):
         SegmentationRecords(folder, "train")
+
+
+def _contexts(pipelines: int, replicas: int) -> list[tf.distribute.InputContext]:
+    return [tf.distribute.InputContext(pipelines, index, replicas) for index in range(pipelines)]
+
+
+@pytest.mark.parametrize(("pipelines", "replicas"), [(2, 2), (2, 4), (1, 2)])
+def test_the_replicas_batches_make_up_the_batch_of_one(make_dataset, pipelines, replicas):
+    records = SegmentationRecords(make_dataset(11), "train")
+    arguments = {"batch_size": 4, "crop_size": 6, "seed": 2, "first_step": 1}
+    whole = _take(training_batches(records, **arguments), 4)
+    of_a_step = replicas // pipelines
+    parts = [
+        _take(training_batches(records, **arguments, input_context=context), 4 * of_a_step)
+        for context in _contexts(pipelines, replicas)
+    ]
+    for step, expected in enumerate(whole):
+        here = slice(step * of_a_step, (step + 1) * of_a_step)
+        for index in (0, 1):
+            joined = np.concatenate([batch[index] for part in parts for batch in part[here]])
+            np.testing.assert_array_equal(joined, expected[index])
+    assert parts[0][0][0].shape == (4 // replicas, 6, 6, 3)
+
+
+def test_evaluation_is_divided_among_pipelines(make_dataset):
+    records = SegmentationRecords(make_dataset(5), "train")
+    numbers = [
+        _numbers(_take(evaluation_batches(records, input_context=context, limit=4), 9))
+        for context in _contexts(2, 2)
+    ]
+    assert numbers == [[0, 2], [1, 3]]
+
+
+def test_batch_that_replicas_cannot_share(make_dataset):
+    records = SegmentationRecords(make_dataset(5), "train")
+    (context,) = _contexts(1, 2)
+    with pytest.raises(UserError, match="received 3; expected a multiple of the 2 replicas"):
+        training_batches(records, 3, 8, input_context=context)
+
+
+def test_an_iterator_in_a_checkpoint_goes_on_where_it_was(make_dataset, tmp_path):
+    batches = training_batches(SegmentationRecords(make_dataset(5), "train"), 2, 6)
+    iterator = iter(batches)
+    for _ in range(3):
+        next(iterator)
+    path = tf.train.Checkpoint(iterator=iterator).save(str(tmp_path / "position"))
+    expected = [next(iterator) for _ in range(3)]
+    other = iter(batches)
+    tf.train.Checkpoint(iterator=other).restore(path)
+    for one, two in zip(expected, [next(other) for _ in range(3)], strict=True):
+        np.testing.assert_array_equal(one[0], two[0])
+        np.testing.assert_array_equal(one[1], two[1])
+
+
+@pytest.fixture
+def fine_and_coarse(make_dataset):
+    """Two splits of the same classes: labels 0..5, and the fourth to eighth again."""
+    fine = make_dataset(8)
+    coarse = make_dataset(3, height=10, shards=1)
+    path = Path(coarse) / "dataset.json"
+    fields = json.loads((Path(fine) / "dataset.json").read_text())
+    path.write_text(json.dumps({**fields, "splits": {"train": 3}}))
+    return fine, coarse
+
+
+def test_mixture_draws_by_weight(fine_and_coarse):
+    fine, coarse = fine_and_coarse
+    records = training_records(fine, "train", mixed_with=[(coarse, "train", 3.0)], weight=2.0)
+    assert records.examples == 11
+    assert steps_per_epoch(records, 5) == 2
+    batches = training_batches(records, 5, (12, 6), seed=1, scales=(1.0,), flip=False)
+    epochs = []
+    for epoch in range(3):
+        # Crops of the coarse images, which are lower, are padded.
+        labels = [label for _, batch in _take(batches, 6)[2 * epoch :][:2] for label in batch]
+        assert len(labels) == 10
+        visits = {
+            lower: [int(label[0, 0]) for label in labels if (label[-1, 0] == 255) == lower]
+            for lower in (False, True)
+        }
+        # 10 visits, 2 : 3. The coarse set's 6 are two passes; the fine one's 4 are of 8.
+        assert len(set(visits[False])) == len(visits[False]) == 4
+        assert sorted(visits[True]) == [0, 0, 1, 1, 2, 2]
+        epochs.append([int(label[0, 0]) for label in labels])
+    assert epochs[0] != epochs[1] != epochs[2]
+
+
+def test_mixture_resumes_and_halves(fine_and_coarse):
+    fine, coarse = fine_and_coarse
+    records = training_records(fine, "train", mixed_with=[(coarse, "train", 1.0)])
+    whole = _take(training_batches(records, 3, 6, seed=1), 7)
+    tail = _take(training_batches(records, 3, 6, seed=1, first_step=4), 3)
+    for expected, received in zip(whole[4:], tail, strict=True):
+        np.testing.assert_array_equal(received[0], expected[0])
+    half_a, half_b = records.half("A", 3), records.half("B", 3)
+    assert [len(part.numbers) for part in half_a.parts] == [4, 2]
+    assert [len(part.numbers) for part in half_b.parts] == [4, 1]
+    assert sorted([*half_a.numbers, *half_b.numbers]) == list(range(11))
+
+
+def test_what_cannot_be_mixed(make_dataset, fine_and_coarse):
+    fine, coarse = fine_and_coarse
+    with pytest.raises(UserError, match="classes: cannot be mixed"):
+        training_records(fine, "train", mixed_with=[(make_dataset(4), "train", 1.0)])
+    with pytest.raises(UserError, match="weight: expected a positive number, received 0"):
+        training_records(fine, "train", mixed_with=[(coarse, "train", 0)])
+    with pytest.raises(UserError, match=r"expected a list of \(folder, split, weight\)"):
+        training_records(fine, "train", mixed_with=[coarse])
+
+
+def _damage(folder, shard: int, position: int) -> Path:
+    """Changes a byte of a shard."""
+    path = sorted(Path(folder).glob("train-*"))[shard]
+    content = bytearray(path.read_bytes())
+    content[position] ^= 255
+    path.write_bytes(content)
+    return path
+
+
+def test_corrupt_record_is_named(make_dataset):
+    folder = make_dataset(6)
+    path = _damage(folder, 1, -10)  # The second of two records.
+    records = SegmentationRecords(folder, "train")
+    with (
+        pytest.raises(UserError, match="1 corrupt record:") as error,
+        naming_corrupt_records(records),
+    ):
+        _take(training_batches(records, 2, 6), 3)
+    assert f"{path}: record 1: has another checksum" in str(error.value)
+    assert "--ignore_corrupt" in str(error.value)
+    with pytest.raises(UserError, match="record 1"), naming_corrupt_records(records):
+        _take(evaluation_batches(records), 6)
+
+
+def test_corrupt_record_is_named_in_a_training(make_dataset):
+    folder = make_dataset(6)
+    path = _damage(folder, 2, -10)
+    records = SegmentationRecords(folder, "train")
+    model = tf_keras.Sequential([tf_keras.layers.Conv2D(6, 1, input_shape=(6, 6, 3))])
+    model.compile("sgd", tf_keras.losses.SparseCategoricalCrossentropy(ignore_class=255))
+    with (
+        pytest.raises(UserError, match=f"{path}: record 1: has another checksum"),
+        naming_corrupt_records(records),
+    ):
+        model.fit(training_batches(records, 2, 6), steps_per_epoch=3, verbose=0)
+
+
+def test_other_errors_pass_unchanged(make_dataset):
+    records = SegmentationRecords(make_dataset(3), "train")
+    failing = tf.data.Dataset.from_tensors(["ours"]).map(tf.strings.to_number)
+    for action in (lambda: list(failing), lambda: tf.strings.to_number("ours")):
+        with (
+            pytest.raises(tf.errors.InvalidArgumentError, match="ours"),
+            naming_corrupt_records(records),
+        ):
+            action()
+
+
+def test_corrupt_records_are_left_out_and_listed(make_dataset, caplog):
+    folder = make_dataset(7)  # 2, 2 and 3 records.
+    changed = _damage(folder, 1, -10)
+    cut = sorted(Path(folder).glob("train-*"))[2]
+    cut.write_bytes(cut.read_bytes()[:-20])
+    with pytest.raises(UserError, match="record 2: cut short"):
+        open_records(folder, "train")
+    with caplog.at_level("WARNING", "absl"):
+        records = open_records(folder, "train", ignore_corrupt=True)
+    assert "'train' goes on with 5 examples, without 2 corrupt records" in caplog.text
+    assert [(c.path, c.record) for c in records.corrupt] == [(str(cut), 2), (str(changed), 1)]
+    assert _numbers(_take(evaluation_batches(records), 9)) == [0, 1, 2, 4, 5]
+    assert sorted(_numbers(_take(training_batches(records, 1, 30), 5))) == [0, 1, 2, 4, 5]
+
+
+def test_a_split_without_a_good_record(make_dataset):
+    folder = make_dataset(1, shards=1)
+    _damage(folder, 0, -10)
+    with pytest.raises(UserError, match="all records of split 'train' are corrupt"):
+        open_records(folder, "train", ignore_corrupt=True)

@@ -4,7 +4,13 @@ import pytest
 import tensorflow as tf
 
 from auto_deeplab.data.example import EncodedExample
-from auto_deeplab.data.records import parse_example, serialize_example, shard_name, shard_paths
+from auto_deeplab.data.records import (
+    parse_encoded,
+    parse_example,
+    serialize_example,
+    shard_name,
+    shard_paths,
+)
 from auto_deeplab.errors import UserError
 
 _IMAGE = np.random.default_rng(1).integers(0, 256, (7, 9, 3), np.uint8)
@@ -54,6 +60,55 @@ def test_parse_reads_jpeg():
     image, _ = parse_example(serialize_example(_example(".jpg")))
     expected = cv2.imdecode(cv2.imencode(".jpg", _IMAGE[..., ::-1])[1], cv2.IMREAD_COLOR)[..., ::-1]
     assert np.abs(image.numpy().astype(int) - expected).mean() < 3
+
+
+def _smooth_image(height: int, width: int) -> np.ndarray:
+    colors = np.random.default_rng(3).integers(0, 256, (height // 8, width // 8, 3), np.uint8)
+    return cv2.resize(colors, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+_SAMPLING = {
+    "4:4:4": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+    "4:2:2": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_422,
+    "4:2:0": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420,
+    "4:1:1": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_411,
+}
+
+
+@pytest.mark.parametrize("encoding", ["png", *_SAMPLING])
+def test_a_window_has_the_pixels_of_the_whole(encoding):
+    height, width = 70, 90
+    pixels = _smooth_image(height, width)
+    if encoding == "png":
+        encoded = cv2.imencode(".png", pixels)[1].tobytes()
+    else:
+        factors = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, _SAMPLING[encoding]]
+        encoded = cv2.imencode(".jpg", pixels, factors)[1].tobytes()
+    label = cv2.imencode(".png", np.zeros([height, width], np.uint8))[1].tobytes()
+    image_format = "png" if encoding == "png" else "jpeg"
+    image, _ = parse_encoded(
+        serialize_example(EncodedExample("", encoded, image_format, label, height, width))
+    )
+    whole = image.pixels().numpy()
+    rng = np.random.default_rng(4)
+    for _ in range(60):
+        begin = rng.integers(0, [height, width])
+        end = rng.integers(begin + 1, [height + 1, width + 1])
+        window = image.window(tf.constant(begin, tf.int32), tf.constant(end, tf.int32))
+        np.testing.assert_array_equal(window, whole[begin[0] : end[0], begin[1] : end[1]])
+
+
+def test_an_image_of_another_size_than_its_labels_is_an_error():
+    for suffix in (".png", ".jpg"):
+        example = _example(suffix)
+        label = cv2.imencode(".png", _LABEL.T)[1].tobytes()
+        image, _ = parse_encoded(
+            serialize_example(EncodedExample("", example.image, "", label, 9, 7))
+        )
+        with pytest.raises(tf.errors.InvalidArgumentError, match="its labels' are"):
+            image.pixels()
+        with pytest.raises(tf.errors.InvalidArgumentError, match="its labels' are"):
+            image.window(tf.constant([0, 0]), tf.constant([2, 2]))
 
 
 def test_model_garden_reads_the_records():

@@ -1,0 +1,53 @@
+"""The input pipeline's benchmark as a user runs it, at a size that takes no time."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import REPOSITORY
+
+
+def run(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks.input_pipeline", *arguments],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+def test_pipeline_and_loop_are_measured():
+    done = run(
+        *("--reduce=8", "--images=2", "--seconds=0", "--repeats=2", "--settings=retrain"),
+        *("--step_seconds=0.5", "--step_examples=4", "--json"),
+    )
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)
+    assert [(row["setting"], row["format"]) for row in rows] == [
+        ("retrain", "png"),
+        ("retrain", "jpeg"),
+    ]
+    for row in rows:
+        assert row["image_size"] == [128, 256]
+        assert row["crop_size"] == 97
+        assert len(row["turns"]["pipeline"]) == len(row["turns"]["plain_loop"]) == 2
+        assert row["pipeline"] > 0
+        assert row["times_the_training"] == pytest.approx(row["pipeline"] * 0.5 / 4)
+    assert rows[0]["bytes_a_pixel"] > rows[1]["bytes_a_pixel"] > 0
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--settings=serch", "--settings: received 'serch'; did you mean search?"),
+        ("--formats=jpg", "did you mean jpeg"),
+    ],
+)
+def test_wrong_flags_are_user_errors(flag, message):
+    done = run(flag)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
