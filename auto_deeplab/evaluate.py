@@ -15,8 +15,9 @@ on with the images that are missing.
 Example:
   python -m auto_deeplab.evaluate --model_dir=runs/retrain
   python -m auto_deeplab.evaluate --model_dir=runs/retrain --dataset_dir=datasets/camvid --split=val
-  python -m auto_deeplab.evaluate --model_dir=runs/retrain_voc_l --split=test \\
-      --scales=0.5,0.75,1,1.25,1.5,1.75 --flip --submission=voc
+  python -m auto_deeplab.evaluate --model_dir=runs/retrain_voc2012_l --split=test \\
+      --dataset_dir=datasets/voc2012_test --scales=0.5,0.75,1,1.25,1.5,1.75 \\
+      --flip --submission=voc
 """
 
 import re
@@ -44,7 +45,7 @@ _WINDOW = flags.DEFINE_string(
 )
 _OVERLAP = flags.DEFINE_float(
     "overlap",
-    1 / 3,
+    0.33,
     "The least share of a window that it has in common with the next one.",
     lower_bound=0.0,
     upper_bound=0.9,
@@ -82,13 +83,8 @@ def main(argv: list[str]) -> None:
     from rich.console import Console
 
     from auto_deeplab.data.pipeline import SegmentationRecords, evaluation_batches
-    from auto_deeplab.evaluation.inference import (
-        class_map_function,
-        evaluate,
-        probability_function,
-    )
+    from auto_deeplab.evaluation.inference import evaluate
     from auto_deeplab.evaluation.report import EvaluationReport
-    from auto_deeplab.evaluation.sliding_windows import SlidingWindows
     from auto_deeplab.evaluation.submission import SubmissionWriter, record_names
     from auto_deeplab.training.trained import load_trained
 
@@ -101,11 +97,7 @@ def main(argv: list[str]) -> None:
             f"are not those of {_MODEL_DIR.value}: {', '.join(trained.description.classes)}"
         )
     images = min(records.examples, _LIMIT.value or records.examples)
-    if window:
-        probabilities = probability_function(trained.model, scales, _FLIP.value)
-        predict = SlidingWindows(probabilities, window, _OVERLAP.value)
-    else:
-        predict = class_map_function(trained.model, scales, _FLIP.value)
+    predict = _predict_function(trained.model, scales, window)
     if _SUBMISSION.value:
         predict = SubmissionWriter(
             submission_dir,
@@ -148,6 +140,17 @@ def main(argv: list[str]) -> None:
     if _SUBMISSION.value:
         predict.finish()
         print(f"{images} predictions for the test server: {submission_dir}")
+
+
+def _predict_function(model, scales: tuple[float, ...], window: tuple[int, int] | None):
+    """Returns the function from normalized images to class maps that the flags describe."""
+    from auto_deeplab.evaluation.inference import class_map_function, probability_function
+    from auto_deeplab.evaluation.sliding_windows import SlidingWindows
+
+    if window is None:
+        return class_map_function(model, scales, _FLIP.value)
+    probabilities = probability_function(model, scales, _FLIP.value)
+    return SlidingWindows(probabilities, window, _OVERLAP.value)
 
 
 def _scales() -> tuple[float, ...]:

@@ -155,7 +155,8 @@ class Retrain:
             network = self.build_model(records.description, model_dir)
             optimizer = self._make_optimizer(schedule)
             create_slots(optimizer, network.trainable_variables)
-            if self.initial_model_dir is not None and not model_dir.checkpoints.is_dir():
+            is_new = tf.train.latest_checkpoint(str(model_dir.checkpoints)) is None
+            if self.initial_model_dir is not None and is_new:
                 self._start_from_other_weights(network, records.description, model_dir)
             average, tracked = None, {"model": network}
             if self.weight_average_decay is not None:

@@ -1,7 +1,6 @@
 """Learning rate schedules of the paper."""
 
 import tf_keras
-from official.modeling.optimization.lr_schedule import LinearWarmup
 
 
 def cosine(
@@ -23,4 +22,6 @@ def polynomial(
     )
     if not warm_up_steps:
         return schedule
+    from official.modeling.optimization.lr_schedule import LinearWarmup
+
     return LinearWarmup(schedule, warm_up_steps, warmup_learning_rate=0.0)

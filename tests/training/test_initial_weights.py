@@ -33,8 +33,9 @@ def trained(tmp_path):
         weight.assign(rng.normal(size=weight.shape))
     description.save(tmp_path)
     folder = ModelDir(tmp_path)
-    tf.train.Checkpoint(model=network).write(str(folder.checkpoints / "step-5"))
-    tf.train.update_checkpoint_state(str(folder.checkpoints), str(folder.checkpoints / "step-5"))
+    tf.train.CheckpointManager(
+        tf.train.Checkpoint(model=network), str(folder.checkpoints), 1, checkpoint_name="step"
+    ).save(checkpoint_number=5)
     return network, folder
 
 

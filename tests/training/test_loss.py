@@ -61,7 +61,7 @@ def test_without_ignored_pixels_it_is_model_gardens(smoothing, hard_share):
         ignore_label=255,
         use_groundtruth_dimension=True,
         top_k_percent_pixels=hard_share,
-    )(logits, labels[..., None])
+    )(tf.constant(logits), tf.constant(labels[..., None]))
     ours = cross_entropy(labels, logits, 255, smoothing, hard_share)
     np.testing.assert_allclose(ours, theirs, rtol=1e-5)
 

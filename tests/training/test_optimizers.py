@@ -47,7 +47,7 @@ def test_another_of_keras_with_its_own_values(configure):
     optimizer = job.optimizer(learning_rate=0.25)
     assert optimizer.get_config()["beta_1"] == 0.5
     # Adam's first step is as long as the learning rate.
-    assert one_step(optimizer) == pytest.approx([0.75, -1.75])
+    assert one_step(optimizer) == pytest.approx([0.75, -1.75], rel=1e-4)
 
 
 def test_a_misspelt_one_lists_what_was_meant(configure):
