@@ -100,33 +100,33 @@ def train(name):
         return model_dir
     configuration.load(name)
     job = configured_job()
-    search = gin.query_parameter("configured_job.job").selector == "Search"
-    parameters = list(SMALL_SEARCH if search else SMALL_RETRAINING)
-    kind = "Search" if search else "Retrain"
+    kind = gin.query_parameter("configured_job.job").selector
+    parameters = {"Search": SMALL_SEARCH, "Retrain": SMALL_RETRAINING}[kind]
     if callable(job.dataset):
         # Drawing street scenes has its own tests.
-        parameters.append(f"{kind}.dataset = 'datasets/cityscapes'")
-    if not search:
-        parameters.append(
-            "Retrain.genotype = 'small.json'"
-            if job.has_genotype
-            else "build_deeplabv3plus.depth = 50"
-        )
-    if not search and job.initial_model_dir:
-        train(f"{job.initial_model_dir.removeprefix('runs/')}.gin")
+        parameters += (f"{kind}.dataset = 'datasets/cityscapes'",)
+    if job.has_genotype:
+        parameters += ("Retrain.genotype = 'small.json'",)
+    elif kind == "Retrain":
+        parameters += ("build_deeplabv3plus.depth = 50",)
+    if source := getattr(job, "initial_model_dir", None):
+        train(f"{Path(source).name}.gin")
     configuration.load(name, parameters)
     configured_job().train(model_dir, tf.distribute.get_strategy())
     return model_dir
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_two_small_steps(name, workplace, monkeypatch, eager):
+def test_two_small_steps(name, workplace, monkeypatch, eager, capsys):
     monkeypatch.chdir(workplace)
     model_dir = train(name)
     metrics = model_dir.read_metrics()[-1]
     assert metrics["step"] == 2
     assert np.isfinite(metrics["loss"])
     assert 0 <= metrics["val_mean_iou"] <= 1
+    if "from_coco" in name:
+        source = name.replace("voc2012_from_coco", "coco").removesuffix(".gin")
+        assert f"starting from the weights of step 2 of runs/{source}" in capsys.readouterr().out
 
 
 BINDING = re.compile(r"^([\w./]+)\s*=\s*([^#]*?)\s*(?:#.*)?$")
