@@ -101,6 +101,13 @@ def test_an_interrupted_submission_goes_on(tmp_path, class_maps):
     assert len(predicted) == 3
     second.finish()
     assert len(list((tmp_path / "s").rglob("*.png"))) == 2
+    # One that is finished is replaced as a whole.
+    third = writer(step=4)
+    third(image_of(class_maps[0]))
+    assert len(predicted) == 3
+    third.finish()
+    assert len(list((tmp_path / "s").rglob("*.png"))) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["s"]
 
 
 @pytest.mark.parametrize(
