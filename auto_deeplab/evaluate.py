@@ -1,14 +1,26 @@
-"""Measures a trained network: mean IOU, pixel accuracy and the IOU of each class.
+"""Measures a trained network: mean IOU, accuracies, and IOU and accuracy of each class.
 
-Whole images are predicted, each at its own size and in one scale. The figures are printed as a
-table and written as JSON to MODEL_DIR/evaluation_SPLIT.json. A class that neither the labels nor
-the predictions hold does not count in the mean.
+The figures are printed as a table and written as JSON to MODEL_DIR/evaluation_SPLIT.json. Pixels
+with the ignore label do not count. A class that neither the labels nor the predictions hold does
+not count in the mean IOU, as in the official evaluation of Cityscapes and PASCAL VOC.
+
+Images are predicted whole, each at its own size, in one scale. --scales and --flip average the
+probabilities of several views; the paper's are 0.5,0.75,1,1.25,1.5,1.75 with --flip. --window
+predicts large images in overlapping windows, which bounds the memory.
+
+--submission writes the predictions as files for a test server as well: label ids of Cityscapes,
+indexed PNGs in PASCAL VOC's folders, or ADE20K's class numbers. Interrupted, the same command goes
+on with the images that are missing.
 
 Example:
   python -m auto_deeplab.evaluate --model_dir=runs/retrain
   python -m auto_deeplab.evaluate --model_dir=runs/retrain --dataset_dir=datasets/camvid --split=val
+  python -m auto_deeplab.evaluate --model_dir=runs/retrain_voc2012_l --split=test \\
+      --dataset_dir=datasets/voc2012_test --scales=0.5,0.75,1,1.25,1.5,1.75 \\
+      --flip --submission=voc
 """
 
+import re
 from pathlib import Path
 
 from absl import flags
@@ -29,24 +41,55 @@ _LIMIT = flags.DEFINE_integer(
 _IGNORE_CORRUPT = flags.DEFINE_bool(
     "ignore_corrupt", False, "Leave out records that are corrupt, and list them."
 )
+_SCALES = flags.DEFINE_list("scales", ["1"], "Scales whose predictions are averaged.")
+_FLIP = flags.DEFINE_bool("flip", False, "Average with the prediction of the mirrored image.")
+_WINDOW = flags.DEFINE_string(
+    "window", None, "HEIGHTxWIDTH of sliding windows, such as 1025x1025; whole images by default."
+)
+_OVERLAP = flags.DEFINE_float(
+    "overlap",
+    0.33,
+    "The least share of a window that it has in common with the next one.",
+    lower_bound=0.0,
+    upper_bound=0.9,
+)
+_SUBMISSION = flags.DEFINE_enum(
+    "submission",
+    None,
+    ["cityscapes", "voc", "ade20k"],
+    "Write the predictions as this test server wants them.",
+)
+_SUBMISSION_DIR = flags.DEFINE_string(
+    "submission_dir", None, "Where to; MODEL_DIR/submission_NAME_SPLIT by default."
+)
 _OUTPUT = flags.DEFINE_string(
     "output", None, "The JSON file; MODEL_DIR/evaluation_SPLIT.json by default."
 )
-_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace the JSON file if it exists.")
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace results that exist.")
 
 
 def main(argv: list[str]) -> None:
     del argv
-    output = Path(_OUTPUT.value or Path(_MODEL_DIR.value) / f"evaluation_{_SPLIT.value}.json")
-    if output.exists() and not _OVERWRITE.value:
-        raise UserError(f"{output} exists: give another --output, or --overwrite to replace it")
+    scales, window = _scales(), _window()
+    model_dir = Path(_MODEL_DIR.value)
+    output = Path(_OUTPUT.value or model_dir / f"evaluation_{_SPLIT.value}.json")
+    submission_dir = Path(
+        _SUBMISSION_DIR.value or model_dir / f"submission_{_SUBMISSION.value}_{_SPLIT.value}"
+    )
+    results = {"--output": output}
+    if _SUBMISSION.value:
+        results["--submission_dir"] = submission_dir
+    for flag, path in results.items():
+        if path.exists() and not _OVERWRITE.value:
+            raise UserError(f"{path} exists: give another {flag}, or --overwrite to replace it")
 
     from rich.console import Console
 
     from auto_deeplab.data.pipeline import evaluation_batches, open_records
     from auto_deeplab.data.survey import naming_corrupt_records
-    from auto_deeplab.evaluation.inference import class_map_function, evaluate
+    from auto_deeplab.evaluation.inference import evaluate
     from auto_deeplab.evaluation.report import EvaluationReport
+    from auto_deeplab.evaluation.submission import SubmissionWriter
     from auto_deeplab.training.trained import load_trained
 
     trained = load_trained(_MODEL_DIR.value)
@@ -60,9 +103,27 @@ def main(argv: list[str]) -> None:
             f"are not those of {_MODEL_DIR.value}: {', '.join(trained.description.classes)}"
         )
     images = min(records.examples, _LIMIT.value or records.examples)
+    predict = _predict_function(trained.model, scales, window)
+    if _SUBMISSION.value:
+        predict = SubmissionWriter(
+            submission_dir,
+            _SUBMISSION.value,
+            description,
+            _SPLIT.value,
+            records.file_names(),
+            predict,
+            settings={
+                "dataset_dir": str(Path(records.dataset_dir).resolve()),
+                "step": trained.step,
+                "scales": scales,
+                "flip": _FLIP.value,
+                "window": window,
+                "overlap": _OVERLAP.value,
+            },
+        )
     with naming_corrupt_records(records):
         matrix = evaluate(
-            class_map_function(trained.model),
+            predict,
             evaluation_batches(records, limit=images),
             len(description.classes),
             description.ignore_label,
@@ -76,10 +137,52 @@ def main(argv: list[str]) -> None:
         images=images,
         class_names=description.classes,
         matrix=matrix,
+        scales=scales,
+        flip=_FLIP.value,
+        window=window,
     )
     report.save(output)
     Console().print(report.table())
     print(f"written to {output}")
+    if _SUBMISSION.value:
+        predict.finish()
+        print(f"{images} predictions for the test server: {submission_dir}")
+
+
+def _predict_function(model, scales: tuple[float, ...], window: tuple[int, int] | None):
+    """Returns the function from normalized images to class maps that the flags describe."""
+    from auto_deeplab.evaluation.inference import class_map_function, probability_function
+    from auto_deeplab.evaluation.sliding_windows import SlidingWindows
+
+    if window is None:
+        return class_map_function(model, scales, _FLIP.value)
+    probabilities = probability_function(model, scales, _FLIP.value)
+    return SlidingWindows(probabilities, window, _OVERLAP.value)
+
+
+def _scales() -> tuple[float, ...]:
+    try:
+        scales = tuple(float(scale) for scale in _SCALES.value)
+    except ValueError:
+        scales = ()
+    if not scales or not all(0 < scale <= 8 for scale in scales):
+        raise UserError(
+            f"--scales: received {','.join(_SCALES.value)!r}; expected factors above 0, to 8, such "
+            "as 0.5,0.75,1"
+        )
+    return scales
+
+
+def _window() -> tuple[int, int] | None:
+    if _WINDOW.value is None:
+        return None
+    size = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", _WINDOW.value)
+    if not size:
+        raise UserError(
+            f"--window: received {_WINDOW.value!r}; expected HEIGHTxWIDTH in pixels, such as "
+            "1025x1025"
+        )
+    return int(size[1]), int(size[2])
 
 
 if __name__ == "__main__":

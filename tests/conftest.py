@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+# Before any test imports TensorFlow, as in the commands: it chooses Keras 2.
+import auto_deeplab  # noqa: F401
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 

@@ -34,9 +34,10 @@ def load_trained(model_dir):
     cell = ((Branch("prev", "sep_conv_3x3"), Branch("prev_prev", "skip")),)
     genotype = Genotype("small", (4, 8), cell)
     dataset_dir = os.path.join(model_dir, "dataset")
+    description = DatasetDescription.load(dataset_dir)
     return types.SimpleNamespace(
-        model=build_network(genotype, classes=3, filters=4),
-        description=DatasetDescription.load(dataset_dir),
+        model=build_network(genotype, classes=len(description.classes), filters=4),
+        description=description,
         genotype=genotype,
         step=12,
         dataset_dir=dataset_dir,
@@ -107,6 +108,64 @@ def test_evaluate(model_dir):
     status, _, errors = run("evaluate", model_dir=model_dir)
     assert status == 1
     assert "evaluation_val.json exists" in errors
+
+
+def test_evaluate_writes_a_submission_of_several_views_and_windows(tmp_path):
+    dataset_dir = tmp_path / "dataset"
+    dataset_dir.mkdir()
+    names = [f"c{index}" for index in range(21)]
+    palette = [(index, 2 * index, 3 * index) for index in range(21)]
+    DatasetDescription("voc", {"test": 2}, names, palette).save(dataset_dir)
+    rng = np.random.default_rng(0)
+    with tf.io.TFRecordWriter(str(dataset_dir / shard_name("test", 0, 1))) as writer:
+        for index, (height, width) in enumerate(SIZES):
+            image = rng.integers(0, 256, [height, width, 3], np.uint8)
+            label = encode_png(np.full([height, width], 255, np.uint8))
+            writer.write(
+                serialize_example(
+                    EncodedExample(
+                        f"2008_{index:06d}.jpg", encode_png(image), "png", label, height, width
+                    )
+                )
+            )
+    status, printed, errors = run(
+        "evaluate", model_dir=tmp_path, split="test", scales="0.5,1", flip="true",
+        window="24x24", submission="voc",
+    )  # fmt: skip
+    assert status == 0, errors
+    assert f"2 predictions for the test server: {tmp_path}/submission_voc_test" in printed
+    for index, (height, width) in enumerate(SIZES):
+        file = f"submission_voc_test/results/VOC2012/Segmentation/comp6_test_cls/2008_{index:06d}"
+        with Image.open(tmp_path / f"{file}.png") as image:
+            assert (image.mode, image.size) == ("P", (width, height))
+    report = json.loads((tmp_path / "evaluation_test.json").read_text())
+    assert (report["scales"], report["flip"], report["window"]) == ([0.5, 1], True, [24, 24])
+    # Nothing is labeled.
+    assert report["mean_iou"] is None
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "message"),
+    [
+        ("scales", "0.5,big", "error: --scales: received '0.5,big'; expected factors above 0"),
+        ("scales", "0", "error: --scales: received '0'"),
+        ("window", "513", "error: --window: received '513'; expected HEIGHTxWIDTH"),
+        ("submission", "kitti", "--submission=kitti: value should be one of"),
+    ],
+)
+def test_evaluate_checks_its_flags_before_anything_else(tmp_path, flag, value, message):
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "auto_deeplab.evaluate"),
+            *(f"--model_dir={tmp_path}", f"--{flag}={value}"),
+        ],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode != 0
+    assert message in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_evaluate_says_what_is_wrong(model_dir, tmp_path):

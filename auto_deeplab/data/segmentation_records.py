@@ -1,7 +1,7 @@
 """The examples that a training or an evaluation reads: splits of datasets, halves and mixtures."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.data.record_index import CorruptRecord, index_records
-from auto_deeplab.data.records import EncodedImage, parse_encoded, shard_paths
+from auto_deeplab.data.records import FILE_NAME, EncodedImage, parse_encoded, shard_paths
 from auto_deeplab.errors import UserError
 
 
@@ -170,6 +170,13 @@ class SegmentationRecords:
     def load_encoded(self, number: tf.Tensor) -> tuple[EncodedImage, tf.Tensor]:
         """Like `load`, but returns the image as it is stored."""
         return parse_encoded(self._index.read(number), self._panoptic_label_divisor)
+
+    def file_names(self) -> Iterator[str]:
+        """Yields the name of each example's image file, in order."""
+        feature = {FILE_NAME: tf.io.FixedLenFeature([], tf.string)}
+        for number in self.numbers:
+            record = self._index.read(tf.constant(number))
+            yield tf.io.parse_single_example(record, feature)[FILE_NAME].numpy().decode()
 
     def _view(self, **changes: Any) -> "SegmentationRecords":
         view = object.__new__(SegmentationRecords)

@@ -1,6 +1,6 @@
 """Runs a network over labeled images and counts what it gets right."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -8,24 +8,52 @@ import tf_keras
 from tqdm import tqdm
 
 from auto_deeplab.evaluation.metrics import ConfusionMatrix
+from auto_deeplab.evaluation.views import mean_probabilities
+
+_IMAGES = tf.TensorSpec([None, None, None, 3], tf.float32)
 
 
-def class_map_function(model: tf_keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
+def class_map_function(
+    model: tf_keras.Model, scales: Sequence[float] = (1.0,), flip: bool = False
+) -> Callable[[tf.Tensor], tf.Tensor]:
     """Returns a function from normalized images to class maps, traced once for all sizes.
 
     It maps float32 `[batch, height, width, 3]` to int32 `[batch, height, width]`.
 
     Args:
       model: maps such images to logits `[batch, height, width, classes]`.
+      scales: of the images that are predicted; the probabilities are averaged.
+      flip: whether each is predicted mirrored, too.
     """
+    several = flip or tuple(scales) != (1.0,)
 
-    @tf.function(
-        input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32)], autograph=False
-    )
+    @tf.function(input_signature=[_IMAGES], autograph=False)
     def class_maps(images: tf.Tensor) -> tf.Tensor:
-        return tf.argmax(model(images, training=False), axis=-1, output_type=tf.int32)
+        # One view needs no probabilities: the largest logit is the largest of them.
+        scores = (
+            mean_probabilities(model, images, scales, flip)
+            if several
+            else model(images, training=False)
+        )
+        return tf.argmax(scores, axis=-1, output_type=tf.int32)
 
     return class_maps
+
+
+def probability_function(
+    model: tf_keras.Model, scales: Sequence[float] = (1.0,), flip: bool = False
+) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns a function from normalized images to probabilities, traced once for all sizes.
+
+    It maps float32 `[batch, height, width, 3]` to float32 `[batch, height, width, classes]`; the
+    arguments are those of `class_map_function`.
+    """
+
+    @tf.function(input_signature=[_IMAGES], autograph=False)
+    def probabilities(images: tf.Tensor) -> tf.Tensor:
+        return mean_probabilities(model, images, scales, flip)
+
+    return probabilities
 
 
 def evaluate(

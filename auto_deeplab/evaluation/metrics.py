@@ -66,18 +66,55 @@ class ConfusionMatrix:
 
         NaN for a class that neither labels nor predictions hold.
         """
-        intersection = np.diag(self.counts).astype(np.float64)
-        union = self.label_pixels + self.predicted_pixels - intersection
-        return np.divide(intersection, union, out=np.full(self.classes, np.nan), where=union > 0)
+        intersection = np.diag(self.counts)
+        return _quotient(intersection, self.label_pixels + self.predicted_pixels - intersection)
+
+    @property
+    def class_accuracy(self) -> np.ndarray:
+        """The share of each class's pixels that are predicted as it, float64 [classes].
+
+        NaN for a class that no pixel is labeled as.
+        """
+        return _quotient(np.diag(self.counts), self.label_pixels)
 
     @property
     def mean_iou(self) -> float:
-        """The mean of `class_iou` over the classes that have one; NaN if none has."""
-        present = self.class_iou[~np.isnan(self.class_iou)]
-        return float(present.mean()) if present.size else float("nan")
+        """The mean of `class_iou` over the classes that have one; NaN if none has.
+
+        So a class without labels counts, as 0, once it is predicted where pixels count, and not
+        otherwise: the rule of Cityscapes' and PASCAL VOC's own evaluation.
+        """
+        return _mean(self.class_iou)
 
     @property
     def pixel_accuracy(self) -> float:
         """The share of pixels that are predicted as they are labeled; NaN without pixels."""
         total = int(self.counts.sum())
         return float(np.trace(self.counts) / total) if total else float("nan")
+
+    @property
+    def mean_of_iou_and_accuracy(self) -> float:
+        """The mean of `mean_iou` and `pixel_accuracy`, by which ADE20K ranks."""
+        return (self.mean_iou + self.pixel_accuracy) / 2
+
+    @property
+    def mean_class_accuracy(self) -> float:
+        """The mean of `class_accuracy` over the labeled classes; NaN if there are none."""
+        return _mean(self.class_accuracy)
+
+    @property
+    def frequency_weighted_iou(self) -> float:
+        """The mean of `class_iou`, each weighted by its share of the labels; NaN without pixels."""
+        total = int(self.counts.sum())
+        # A class without labels has the weight 0, whether it has an IOU or not.
+        weighted = self.label_pixels * np.nan_to_num(self.class_iou)
+        return float(weighted.sum() / total) if total else float("nan")
+
+
+def _quotient(dividend: np.ndarray, divisor: np.ndarray) -> np.ndarray:
+    return np.divide(dividend, divisor, out=np.full(len(divisor), np.nan), where=divisor > 0)
+
+
+def _mean(values: np.ndarray) -> float:
+    present = values[~np.isnan(values)]
+    return float(present.mean()) if present.size else float("nan")

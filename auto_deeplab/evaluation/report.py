@@ -13,6 +13,14 @@ from auto_deeplab.atomic_file import replacing
 from auto_deeplab.evaluation.metrics import ConfusionMatrix
 
 FORMAT = 1
+# The figures of a whole evaluation, which the confusion matrix has by these names.
+_FIGURES = {
+    "mean_iou": "mean IOU",
+    "pixel_accuracy": "pixel accuracy",
+    "mean_of_iou_and_accuracy": "mean of both",
+    "mean_class_accuracy": "mean class accuracy",
+    "frequency_weighted_iou": "frequency-weighted IOU",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +35,9 @@ class EvaluationReport:
       images: the number of images.
       class_names: the name of each class.
       matrix: the confusion matrix.
+      scales: of the views whose predictions were averaged.
+      flip: whether each view was mirrored as well.
+      window: (height, width) of sliding windows; None for whole images.
     """
 
     model: str
@@ -36,6 +47,9 @@ class EvaluationReport:
     images: int
     class_names: Sequence[str]
     matrix: ConfusionMatrix
+    scales: Sequence[float] = (1.0,)
+    flip: bool = False
+    window: tuple[int, int] | None = None
 
     def to_json(self) -> str:
         """Returns the report as JSON text; figures that do not exist are null.
@@ -49,11 +63,18 @@ class EvaluationReport:
             "dataset": self.dataset,
             "split": self.split,
             "images": self.images,
-            "mean_iou": _number(self.matrix.mean_iou),
-            "pixel_accuracy": _number(self.matrix.pixel_accuracy),
+            "scales": list(self.scales),
+            "flip": self.flip,
+            "window": self.window,
+            **{name: _number(getattr(self.matrix, name)) for name in _FIGURES},
             "classes": [
-                {"name": name, "iou": _number(iou), "label_pixels": int(pixels)}
-                for name, iou, pixels in self._rows()
+                {
+                    "name": name,
+                    "iou": _number(iou),
+                    "accuracy": _number(accuracy),
+                    "label_pixels": int(pixels),
+                }
+                for name, iou, accuracy, pixels in self._rows()
             ],
         }
         rows = ",\n  ".join(json.dumps(row) for row in self.matrix.counts.tolist())
@@ -73,19 +94,24 @@ class EvaluationReport:
             show_footer=True,
         )
         total = max(int(self.matrix.counts.sum()), 1)
-        table.add_column("class", footer="mean IOU\npixel accuracy")
-        table.add_column(
-            "IOU",
-            justify="right",
-            footer=f"{_percent(self.matrix.mean_iou)}\n{_percent(self.matrix.pixel_accuracy)}",
-        )
+        table.add_column("class", footer="\n".join(_FIGURES.values()))
+        figures = (_percent(getattr(self.matrix, name)) for name in _FIGURES)
+        table.add_column("IOU", justify="right", footer="\n".join(figures))
+        table.add_column("accuracy", justify="right")
         table.add_column("share of pixels", justify="right")
-        for name, iou, pixels in self._rows():
-            table.add_row(name, _percent(iou), f"{pixels / total:.2%}")
+        for name, iou, accuracy, pixels in self._rows():
+            table.add_row(name, _percent(iou), _percent(accuracy), f"{pixels / total:.2%}")
         return table
 
     def _rows(self) -> zip:
-        return zip(self.class_names, self.matrix.class_iou, self.matrix.label_pixels, strict=True)
+        matrix = self.matrix
+        return zip(
+            self.class_names,
+            matrix.class_iou,
+            matrix.class_accuracy,
+            matrix.label_pixels,
+            strict=True,
+        )
 
 
 def _number(value: float | np.floating) -> float | None:

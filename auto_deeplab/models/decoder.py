@@ -25,6 +25,11 @@ class DecoderHead(SegmentationHead):
     height and width of `low_level`.
     """
 
+    @property
+    def classifier(self) -> tf_keras.layers.Layer:
+        """The 1x1 convolution that makes logits."""
+        return self._classifier
+
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         low_level, encoded = inputs
         if is_compiled_by_xla():
@@ -82,6 +87,11 @@ def decode(
     )((features.low_level, encoded))
     # Logits stay float32 under mixed precision: losses need the range.
     return ResizeLike(dtype="float32", name="logits")((logits, images))
+
+
+def classifier_variables(network: tf_keras.Model) -> list[tf.Variable]:
+    """Returns the variables that depend on the number of classes: the classifier's."""
+    return network.get_layer("decoder").classifier.variables
 
 
 def atrous_rates(stride: int) -> list[int]:

@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 
 import gin
 import tensorflow as tf
@@ -22,9 +23,12 @@ from auto_deeplab.search_space import Genotype
 from auto_deeplab.training import job, schedules
 from auto_deeplab.training.checkpoints import Checkpoints
 from auto_deeplab.training.epochs import Validation, run_epochs
+from auto_deeplab.training.initial_weights import copy_initial_weights
 from auto_deeplab.training.model_dir import ModelDir
+from auto_deeplab.training.optimizers import sgd
 from auto_deeplab.training.retrain_model import RetrainModel
 from auto_deeplab.training.update import create_slots
+from auto_deeplab.training.weight_average import WeightAverage
 
 
 @gin.configurable
@@ -41,13 +45,24 @@ class Retrain:
             `@build_deeplabv3plus`.
         train_split: the split to train on.
         validation_split: the split to validate on.
+        initial_model_dir: the folder of another training, whose newest weights this one starts
+            from; the classifier starts anew where the classes are others. None: from scratch.
         steps: how many steps.
         batch_size: images a step, over all replicas.
         seed: of the order, the augmentation and the initial values.
+        optimizer: makes the optimizer of a learning rate schedule: `@sgd`, or another that
+            `training.optimizers` or `training.addons_optimizers` registers.
         learning_rate: at the start.
         learning_rate_power: of the polynomial schedule.
-        momentum: of SGD.
-        weight_decay: L2 weight decay of the convolutions' kernels.
+        warm_up_steps: how many steps the learning rate rises from 0 to the schedule's.
+        last_layer_multiplier: of the learning rate of the classifier; with `@sgd` alone.
+        weight_decay: L2 weight decay of the convolutions' kernels; batch norm and biases have none.
+        gradient_clip_norm: the largest norm of all gradients together; None for any.
+        label_smoothing: how much of each pixel's target is spread evenly over all classes.
+        hard_pixel_share: the share of the pixels that the loss counts: those with the largest.
+        weight_average_decay: of an exponential moving average of the weights, such as 0.9999,
+            which is then what is validated, evaluated and exported; None for the weights as they
+            are.
         validation_batch_size: images predicted at a time.
         validation_images: how many images to validate on; None for all.
         validation_every: validate after each this many epochs.
@@ -60,13 +75,20 @@ class Retrain:
     network: Callable[..., tf_keras.Model] = build_network
     train_split: str = "train"
     validation_split: str = "val"
+    initial_model_dir: str | None = None
     steps: int = 1_500_000
     batch_size: int = 16
     seed: int = 0
+    optimizer: Callable[..., tf_keras.optimizers.legacy.Optimizer] = sgd
     learning_rate: float = 0.05
     learning_rate_power: float = 0.9
-    momentum: float = 0.9
+    warm_up_steps: int = 0
+    last_layer_multiplier: float = 1.0
     weight_decay: float = 4e-5
+    gradient_clip_norm: float | None = None
+    label_smoothing: float = 0.0
+    hard_pixel_share: float = 1.0
+    weight_average_decay: float | None = None
     validation_batch_size: int = 1
     validation_images: int | None = None
     validation_every: int = 1
@@ -84,6 +106,22 @@ class Retrain:
                 f"Retrain.genotype: received {self.genotype!r}; expected None, as Retrain.network "
                 f"is {self.network.__name__}, which takes none"
             )
+        for name, is_valid, expected in (
+            ("steps", lambda value: value >= 1, "at least 1"),
+            ("warm_up_steps", lambda value: 0 <= value < self.steps, "0 to below Retrain.steps"),
+            ("last_layer_multiplier", lambda value: value > 0, "above 0"),
+            ("gradient_clip_norm", lambda value: value is None or value > 0, "above 0, or None"),
+            ("label_smoothing", lambda value: 0 <= value < 1, "0 to below 1"),
+            ("hard_pixel_share", lambda value: 0 < value <= 1, "above 0, to 1"),
+            (
+                "weight_average_decay",
+                lambda value: value is None or 0 < value < 1,
+                "above 0 and below 1, or None",
+            ),
+        ):
+            value = getattr(self, name)
+            if not is_valid(value):
+                raise UserError(f"Retrain.{name}: received {value!r}; expected {expected}")
 
     @property
     def has_genotype(self) -> bool:
@@ -110,7 +148,9 @@ class Retrain:
         )
         if self.has_genotype:
             self._keep_genotype(model_dir)
-        schedule = schedules.polynomial(self.learning_rate, self.steps, self.learning_rate_power)
+        schedule = schedules.polynomial(
+            self.learning_rate, self.steps, self.learning_rate_power, self.warm_up_steps
+        )
 
         def batches(first_step: int) -> tf.data.Dataset:
             return training_batches(
@@ -119,16 +159,34 @@ class Retrain:
 
         with strategy.scope():
             network = self.build_model(records.description, model_dir)
+            optimizer = self._make_optimizer(schedule)
+            create_slots(optimizer, network.trainable_variables)
+            is_new = tf.train.latest_checkpoint(str(model_dir.checkpoints)) is None
+            if self.initial_model_dir is not None and is_new:
+                self._start_from_other_weights(network, records.description, model_dir)
+            average, tracked = None, {"model": network}
+            if self.weight_average_decay is not None:
+                average = WeightAverage(
+                    network,
+                    self.build_model(records.description, model_dir),
+                    self.weight_average_decay,
+                )
+                # "model" is what evaluation and export load.
+                tracked = {"model": average.averaged, "trained": network}
             model = RetrainModel(
-                network, self.steps, records.description.ignore_label, self.weight_decay
+                network,
+                self.steps,
+                records.description.ignore_label,
+                self.weight_decay,
+                self.label_smoothing,
+                self.hard_pixel_share,
+                self.gradient_clip_norm,
+                self.last_layer_multiplier,
+                average,
             )
-            model.compile(
-                tf_keras.optimizers.legacy.SGD(schedule, self.momentum),
-                jit_compile=self.jit_compile,
-            )
-            create_slots(model.optimizer, network.trainable_variables)
+            model.compile(optimizer, jit_compile=self.jit_compile)
             checkpoints = Checkpoints(
-                model_dir, self.checkpoint_minutes * 60, model=network, optimizer=model.optimizer
+                model_dir, self.checkpoint_minutes * 60, optimizer=optimizer, **tracked
             )
         batches(0)
         job.write_once(model_dir, records.description)
@@ -142,6 +200,31 @@ class Retrain:
             validation,
             learning_rates=lambda step: {"learning_rate": float(schedule(step))},
         )
+
+    def _make_optimizer(self, schedule) -> tf_keras.optimizers.legacy.Optimizer:
+        optimizer = self.optimizer(learning_rate=schedule)
+        is_sgd = isinstance(optimizer, tf_keras.optimizers.legacy.SGD)
+        if self.last_layer_multiplier != 1 and not is_sgd:
+            raise UserError(
+                f"Retrain.last_layer_multiplier: received {self.last_layer_multiplier} with "
+                f"@{self.optimizer.__name__}, whose updates do not grow with the gradients; "
+                "expected 1, or Retrain.optimizer = @sgd"
+            )
+        return optimizer
+
+    def _start_from_other_weights(self, network, description, model_dir) -> None:
+        source = ModelDir(Path(self.initial_model_dir))
+        if self.has_genotype and source.genotype.is_file():
+            genotype = Genotype.load(source.genotype)
+            if genotype != Genotype.load(model_dir.genotype):
+                raise UserError(
+                    f"Retrain.initial_model_dir: {source.genotype} is the architecture "
+                    f"{genotype.name!r}; expected that of Retrain.genotype, {self.genotype!r}"
+                )
+        step = copy_initial_weights(
+            network, lambda other: self.build_model(other, model_dir), description, source
+        )
+        print(f"starting from the weights of step {step} of {source.path}")
 
     def _keep_genotype(self, model_dir: ModelDir) -> None:
         """Copies the genotype beside the results, or checks it against the one that is there."""

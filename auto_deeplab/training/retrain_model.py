@@ -3,9 +3,11 @@
 import tensorflow as tf
 import tf_keras
 
+from auto_deeplab.models.decoder import classifier_variables
 from auto_deeplab.models.drop_path import set_step_ratio
 from auto_deeplab.training.loss import cross_entropy
 from auto_deeplab.training.update import update
+from auto_deeplab.training.weight_average import WeightAverage
 
 
 class RetrainModel(tf_keras.Model):
@@ -16,6 +18,11 @@ class RetrainModel(tf_keras.Model):
         total_steps: the steps of the whole training, which the drop path's schedule spans.
         ignore_label: the label of pixels that do not count.
         weight_decay: L2 weight decay of the convolutions' kernels.
+        label_smoothing: see `loss.cross_entropy`.
+        hard_pixel_share: see `loss.cross_entropy`.
+        gradient_clip_norm: the largest norm of all gradients together; None for any.
+        last_layer_multiplier: of the learning rate of the classifier, with SGD.
+        average: of the network's weights; what the model predicts with.
     """
 
     def __init__(
@@ -24,6 +31,11 @@ class RetrainModel(tf_keras.Model):
         total_steps: int,
         ignore_label: int = 255,
         weight_decay: float = 4e-5,
+        label_smoothing: float = 0.0,
+        hard_pixel_share: float = 1.0,
+        gradient_clip_norm: float | None = None,
+        last_layer_multiplier: float = 1.0,
+        average: WeightAverage | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -31,12 +43,18 @@ class RetrainModel(tf_keras.Model):
         self.total_steps = total_steps
         self.ignore_label = ignore_label
         self.weight_decay = weight_decay
+        self.label_smoothing = label_smoothing
+        self.hard_pixel_share = hard_pixel_share
+        self.gradient_clip_norm = gradient_clip_norm
+        self.last_layer_multiplier = last_layer_multiplier
+        self.average = average
         # `update` returns the loss of the global batch on every replica; Keras would add them up.
         self.distribute_reduction_method = "first"
 
     def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Normalized images [batch, height, width, 3] -> logits [batch, height, width, classes]."""
-        return self.network(images, training=training)
+        network = self.average.averaged if self.average else self.network
+        return network(images, training=training)
 
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Updates the network on images, float32 [batch, height, width, 3], normalized, and
@@ -46,14 +64,25 @@ class RetrainModel(tf_keras.Model):
         set_step_ratio(self.network, tf.minimum(done, 1.0))
 
         def loss():
-            return cross_entropy(labels, self.network(images, training=True), self.ignore_label)
-
-        return {
-            "loss": update(
-                loss,
-                self.network.trainable_variables,
-                self.optimizer,
-                self.weight_decay,
-                decayed=lambda variable: "kernel" in variable.name,
+            logits = self.network(images, training=True)
+            return cross_entropy(
+                labels, logits, self.ignore_label, self.label_smoothing, self.hard_pixel_share
             )
-        }
+
+        last_layer = set()
+        if self.last_layer_multiplier != 1:
+            last_layer = {variable.ref() for variable in classifier_variables(self.network)}
+        loss_before = update(
+            loss,
+            self.network.trainable_variables,
+            self.optimizer,
+            self.weight_decay,
+            decayed=lambda variable: "kernel" in variable.name,
+            clip_norm=self.gradient_clip_norm,
+            multiplier=lambda variable: (
+                self.last_layer_multiplier if variable.ref() in last_layer else 1.0
+            ),
+        )
+        if self.average:
+            self.average.update(self.optimizer.iterations)
+        return {"loss": loss_before}

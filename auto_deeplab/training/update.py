@@ -14,11 +14,13 @@ def update(
     optimizer: tf_keras.optimizers.legacy.Optimizer,
     weight_decay: float,
     decayed: Callable[[tf.Variable], bool] = lambda variable: True,
+    clip_norm: float | None = None,
+    multiplier: Callable[[tf.Variable], float] = lambda variable: 1.0,
 ) -> tf.Tensor:
     """Descends the gradient of a loss with L2 weight decay.
 
     The decay is the coupled one of the paper's time: `weight_decay * variable` joins the gradient
-    before the optimizer sees it.
+    before the optimizer sees it, and before it is clipped.
 
     Args:
         compute_loss: returns the replica's part of the loss (see `loss.cross_entropy`).
@@ -26,6 +28,9 @@ def update(
         optimizer: applies the gradients, already summed over replicas.
         weight_decay: the decay's factor.
         decayed: which variables decay.
+        clip_norm: the largest norm of all gradients together; larger ones are scaled down to it.
+        multiplier: of a variable's gradient, clipped. For SGD, whose updates are proportional to
+            the gradients, it is one of the learning rate.
 
     Returns:
         The loss of the global batch, float32 scalar, before the update and without the decay.
@@ -36,6 +41,12 @@ def update(
     gradients = sum_over_replicas(tape.gradient(loss, variables))
     gradients = [
         gradient + weight_decay * variable if weight_decay and decayed(variable) else gradient
+        for gradient, variable in zip(gradients, variables, strict=True)
+    ]
+    if clip_norm is not None:
+        gradients, _ = tf.clip_by_global_norm(gradients, clip_norm)
+    gradients = [
+        gradient if (factor := multiplier(variable)) == 1 else factor * gradient
         for gradient, variable in zip(gradients, variables, strict=True)
     ]
     optimizer.apply_gradients(

@@ -7,6 +7,9 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
+from auto_deeplab.data.description import DatasetDescription
+from auto_deeplab.data.example import EncodedExample
+from auto_deeplab.data.image_files import encode_png
 from auto_deeplab.data.pipeline import (
     evaluation_batches,
     open_records,
@@ -14,6 +17,7 @@ from auto_deeplab.data.pipeline import (
     training_batches,
     training_records,
 )
+from auto_deeplab.data.records import serialize_example, shard_name
 from auto_deeplab.data.segmentation_records import SegmentationRecords
 from auto_deeplab.data.survey import naming_corrupt_records
 from auto_deeplab.errors import UserError
@@ -309,3 +313,14 @@ def test_a_split_without_a_good_record(make_dataset):
     _damage(folder, 0, -10)
     with pytest.raises(UserError, match="all records of split 'train' are corrupt"):
         open_records(folder, "train", ignore_corrupt=True)
+
+
+def test_file_names_are_those_of_the_examples_in_order(tmp_path):
+    pixels = encode_png(np.zeros([2, 2, 3], np.uint8))
+    label = encode_png(np.zeros([2, 2], np.uint8))
+    names = ["b/2.png", "a/1.png", "c/3.png"]
+    for index, name in enumerate(names):
+        with tf.io.TFRecordWriter(str(tmp_path / shard_name("val", index, 3))) as writer:
+            writer.write(serialize_example(EncodedExample(name, pixels, "png", label, 2, 2)))
+    DatasetDescription("some", {"val": 3}, ["a"], [(0, 0, 0)]).save(tmp_path)
+    assert list(SegmentationRecords(tmp_path, "val").file_names()) == names

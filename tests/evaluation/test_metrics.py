@@ -33,22 +33,54 @@ def test_figures_equal_those_counted_pixel_by_pixel(batches):
         for label, prediction in zip(labels.flat, predictions.flat, strict=True)
         if label != 255
     ]
-    ious = []
+    ious, accuracies, weighted = [], [], 0.0
     for index in range(CLASSES):
         both = sum(pair == (index, index) for pair in pixels)
         either = sum(index in pair for pair in pixels)
+        labeled = sum(label == index for label, _ in pixels)
         if either:
             ious.append(both / either)
+            weighted += labeled * both / either
             assert matrix.class_iou[index] == pytest.approx(both / either)
         else:
             assert np.isnan(matrix.class_iou[index])
+        if labeled:
+            accuracies.append(both / labeled)
+            assert matrix.class_accuracy[index] == pytest.approx(both / labeled)
+        else:
+            assert np.isnan(matrix.class_accuracy[index])
     right = sum(label == prediction for label, prediction in pixels)
+    figures = (
+        matrix.mean_iou,
+        matrix.pixel_accuracy,
+        matrix.mean_of_iou_and_accuracy,
+        matrix.mean_class_accuracy,
+        matrix.frequency_weighted_iou,
+    )
     if pixels:
-        assert matrix.mean_iou == pytest.approx(np.mean(ious))
-        assert matrix.pixel_accuracy == pytest.approx(right / len(pixels))
+        mean_iou, accuracy = np.mean(ious), right / len(pixels)
+        assert figures == pytest.approx(
+            (
+                mean_iou,
+                accuracy,
+                (mean_iou + accuracy) / 2,
+                np.mean(accuracies),
+                weighted / len(pixels),
+            )
+        )
     else:
-        assert np.isnan(matrix.mean_iou)
-        assert np.isnan(matrix.pixel_accuracy)
+        assert np.isnan(figures).all()
+
+
+def test_a_class_without_labels_counts_in_the_mean_iou_once_it_is_predicted():
+    matrix = ConfusionMatrix(CLASSES)
+    matrix.update(np.array([0, 0, 255]), np.array([0, 0, 1]))
+    assert matrix.mean_iou == 1.0
+    matrix.update(np.array([0, 0]), np.array([1, 1]))
+    # Class 0 has 2 of 4 pixels, class 1 none of 2; classes 2 and 3 are nowhere.
+    assert matrix.mean_iou == 0.25
+    assert matrix.mean_class_accuracy == 0.5
+    assert matrix.frequency_weighted_iou == 0.5
 
 
 def test_counts_stay_exact_where_float32_would_stop():

@@ -18,6 +18,7 @@ from auto_deeplab.models.supernet.supernet import Supernet
 from auto_deeplab.training.retrain_model import RetrainModel
 from auto_deeplab.training.search_model import SearchModel
 from auto_deeplab.training.update import create_slots
+from auto_deeplab.training.weight_average import WeightAverage
 
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
@@ -88,14 +89,20 @@ for strategy in (mirrored, tf.distribute.get_strategy()):
         tf_keras.utils.set_random_seed(1)
         network = Linear()
         network.build([None, None, None, 3])
-        model = RetrainModel(network, total_steps=3, weight_decay=0.1)
+        averaged = Linear()
+        averaged.build([None, None, None, 3])
+        average = WeightAverage(network, averaged, decay=0.5)
+        model = RetrainModel(
+            network, total_steps=3, weight_decay=0.1, gradient_clip_norm=0.1, average=average
+        )
         model.compile(legacy.SGD(0.5, 0.9))
         create_slots(model.optimizer, network.trainable_variables)
     dataset = tf.data.Dataset.from_tensor_slices((images, uneven)).repeat(3).batch(2)
     history = model.fit(dataset, verbose=0).history
-    results.append((history["loss"], [v.numpy() for v in network.trainable_variables]))
+    variables = network.trainable_variables + averaged.trainable_variables
+    results.append((history["loss"], [v.numpy() for v in variables]))
     if strategy is mirrored:
-        assert_replicas_agree(network.trainable_variables)
+        assert_replicas_agree(variables)
 np.testing.assert_allclose(results[0][0], results[1][0], rtol=1e-5)
 for value, expected_value in zip(results[0][1], results[1][1], strict=True):
     np.testing.assert_allclose(value, expected_value, rtol=1e-4, atol=1e-6)

@@ -7,7 +7,9 @@ import tf_keras
 
 from auto_deeplab import configuration
 from auto_deeplab.errors import UserError
+from auto_deeplab.models.decoder import classifier_variables
 from auto_deeplab.models.drop_path import ScheduledDropPath
+from auto_deeplab.models.network import build_network
 from auto_deeplab.search_space import Branch, Genotype
 from auto_deeplab.training import epochs
 from auto_deeplab.training.job import configured_job
@@ -27,6 +29,7 @@ Retrain.genotype = '{genotype}'
 Retrain.steps = 7
 Retrain.batch_size = 2
 Retrain.weight_decay = 0.001
+Retrain.weight_average_decay = 0.5
 Retrain.validation_every = 3
 training_batches.crop_size = 33
 build_network.filters = 4
@@ -85,14 +88,17 @@ def test_an_interrupted_retraining_ends_as_if_it_had_not_been(
             retrain(interrupted)
     retrain(interrupted)
     assert [line["epoch"] for line in ModelDir(interrupted).read_metrics()] == [1, 2]
-    first, last = networks[0], networks[-1]
-    for expected, value in zip(first.weights, last.weights, strict=True):
-        np.testing.assert_array_equal(expected, value, err_msg=expected.name)
+    # Each run builds the network and the one that holds the average of its weights.
+    network, averaged = networks[:2]
+    for first, last in zip(networks[:2], networks[-2:], strict=True):
+        for expected, value in zip(first.weights, last.weights, strict=True):
+            np.testing.assert_array_equal(expected, value, err_msg=expected.name)
 
     monkeypatch.undo()
     trained = load_trained(folder)
     images = np.random.default_rng(0).normal(size=[2, 21, 34, 3]).astype(np.float32)
-    np.testing.assert_array_equal(trained.model(images), first(images))
+    np.testing.assert_array_equal(trained.model(images), averaged(images))
+    assert np.abs(averaged(images) - network(images)).max() > 1e-3
     assert (trained.step, trained.genotype) == (7, GENOTYPE)
     assert trained.description.name == "colored"
 
@@ -132,3 +138,30 @@ def test_a_step_decays_kernels_alone_and_advances_the_drop_path():
         )
         np.testing.assert_array_equal(network.convolution.bias, bias)
     assert ratios == [0.0, 0.25, 0.5, 0.75, 1.0]
+
+
+def test_a_multiplier_of_the_last_layer_needs_sgd(configure_retraining, tmp_path):
+    configure_retraining("Retrain.last_layer_multiplier = 10", "Retrain.optimizer = @Adam")
+    with pytest.raises(UserError, match=r"last_layer_multiplier: received 10 with @Adam, whose"):
+        retrain(tmp_path / "run")
+
+
+def test_only_the_last_layer_is_multiplied():
+    """One step on the same batch, whose gradients are the same with and without."""
+    results = []
+    for multiplier in (1.0, 10.0):
+        tf_keras.utils.set_random_seed(3)
+        network = build_network(GENOTYPE, classes=3, filters=4)
+        before = [variable.numpy() for variable in network.trainable_variables]
+        model = RetrainModel(network, 1, weight_decay=0.0, last_layer_multiplier=multiplier)
+        model.compile(tf_keras.optimizers.legacy.SGD(0.01), run_eagerly=True)
+        images = np.random.default_rng(0).normal(size=[1, 9, 9, 3]).astype(np.float32)
+        model.fit(images, np.zeros([1, 9, 9], np.int32), verbose=0)
+        results.append(
+            [v.numpy() - b for v, b in zip(network.trainable_variables, before, strict=True)]
+        )
+    classifier = {variable.ref() for variable in classifier_variables(network)}
+    for variable, plain, multiplied in zip(network.trainable_variables, *results, strict=True):
+        factor = 10.0 if variable.ref() in classifier else 1.0
+        np.testing.assert_allclose(multiplied, factor * plain, atol=2e-6, err_msg=variable.name)
+    assert len(classifier) == 2

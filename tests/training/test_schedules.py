@@ -25,3 +25,11 @@ def test_polynomial(step, power):
     schedule = schedules.polynomial(0.05, 1000, power)
     expected = 0.05 * (1 - min(step, 1000) / 1000) ** power
     assert float(schedule(step)) == pytest.approx(expected, rel=1e-4, abs=1e-9)
+
+
+@pytest.mark.parametrize("step", [0, 1, 50, 99, 100, 101, 1000])
+def test_polynomial_after_a_warm_up(step):
+    schedule = schedules.polynomial(0.05, 1000, 0.9, warm_up_steps=100)
+    reached = 0.05 * (1 - 100 / 1000) ** 0.9
+    expected = reached * step / 100 if step < 100 else 0.05 * (1 - step / 1000) ** 0.9
+    assert float(schedule(step)) == pytest.approx(expected, rel=1e-4, abs=1e-9)

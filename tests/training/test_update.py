@@ -78,3 +78,39 @@ def test_only_the_given_variables_are_differentiated_and_changed():
     given, other = tf.Variable(2.0), tf.Variable(3.0)
     loss = update(lambda: given * other, [given], legacy.SGD(0.5), weight_decay=0.0)
     assert (float(loss), float(given), float(other)) == (6.0, 0.5, 3.0)
+
+
+@pytest.mark.parametrize(("clip_norm", "factor"), [(2.5, 0.5), (5.0, 1.0), (100.0, 1.0)])
+def test_all_gradients_together_are_clipped_with_their_decay(clip_norm, factor):
+    # The decayed one's gradient is 1 + 0.5 * 4 = 3, the other's 4: their norm is 5.
+    decayed, free = tf.Variable(4.0), tf.Variable(1.0)
+    update(
+        lambda: decayed + 4 * free,
+        [decayed, free],
+        legacy.SGD(1.0),
+        weight_decay=0.5,
+        decayed=lambda variable: variable is decayed,
+        clip_norm=clip_norm,
+    )
+    np.testing.assert_allclose([decayed, free], [4 - 3 * factor, 1 - 4 * factor])
+
+
+def test_a_multiplier_is_one_of_sgds_learning_rate():
+    """Two steps with momentum and decay, against a variable that has the rate for itself."""
+
+    def descend(rate, multiplier):
+        variable, other = tf.Variable(3.0), tf.Variable(3.0)
+        optimizer = legacy.SGD(rate, momentum=0.9)
+        for _ in range(2):
+            update(
+                lambda: variable**2 + other**2,
+                [variable, other],
+                optimizer,
+                weight_decay=0.1,
+                multiplier=lambda v: multiplier if v is variable else 1.0,
+            )
+        return float(variable), float(other)
+
+    multiplied, other = descend(0.05, 10.0)
+    assert multiplied == pytest.approx(descend(0.5, 1.0)[0])
+    assert other == pytest.approx(descend(0.05, 1.0)[0])

@@ -1,0 +1,51 @@
+"""Starting a training from the weights of another one."""
+
+from collections.abc import Callable
+
+import tf_keras
+
+from auto_deeplab.data.description import DatasetDescription
+from auto_deeplab.errors import UserError
+from auto_deeplab.models.decoder import classifier_variables
+from auto_deeplab.training.checkpoints import load_weights
+from auto_deeplab.training.model_dir import ModelDir
+
+
+def copy_initial_weights(
+    network: tf_keras.Model,
+    build: Callable[[DatasetDescription], tf_keras.Model],
+    description: DatasetDescription,
+    source: ModelDir,
+) -> int:
+    """Gives a network the newest weights of another training.
+
+    The two may have other classes: then the classifier, the layer that makes logits, keeps its
+    initial values, and everything before it is copied.
+
+    Args:
+        network: the network; its layer "decoder" has the classifier.
+        build: dataset description -> a network of the same configuration for its classes.
+        description: of the dataset that `network` is for.
+        source: what the other training wrote.
+
+    Returns:
+        The step that the weights are from.
+
+    Raises:
+        UserError: the folder holds no training, or one of another network.
+    """
+    if not (source.path / "dataset.json").is_file():
+        raise UserError(
+            f"Retrain.initial_model_dir: {str(source.path)!r} has no dataset.json; expected a "
+            "folder that python -m auto_deeplab.train wrote"
+        )
+    other_description = DatasetDescription.load(source.path)
+    other = build(other_description)
+    step = load_weights(other, source)
+    kept = set()
+    if other_description.classes != description.classes:
+        kept = {id(variable) for variable in classifier_variables(network)}
+    for variable, value in zip(network.weights, other.weights, strict=True):
+        if id(variable) not in kept:
+            variable.assign(value)
+    return step
