@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable
 
@@ -10,14 +11,16 @@ from absl import app, flags, logging
 from auto_deeplab.errors import UserError
 
 
-def run(main: Callable[[list[str]], None]) -> None:
+def run(main: Callable[[list[str]], None], takes_arguments: bool = False) -> None:
     """Parses the flags and calls `main(argv)`.
+
+    With `takes_arguments` what is no flag is left to `main`, in `argv[1:]`; else it is refused.
 
     A `UserError` is printed as one line and ends the process with status 1; `--help` ends with 0.
     """
 
     def guarded_main(argv: list[str]) -> None:
-        if len(argv) > 1:
+        if len(argv) > 1 and not takes_arguments:
             raise app.UsageError(f"unexpected arguments {argv[1:]}: flags are written --name=value")
         if not flags.FLAGS["verbosity"].present:
             # Libraries report on themselves at lower levels.
@@ -45,6 +48,20 @@ def run(main: Callable[[list[str]], None]) -> None:
         # when it closes the pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+
+
+def parse_image_size(text: str) -> tuple[int, int]:
+    """Returns (height, width) of an --image_size=HEIGHTxWIDTH.
+
+    Raises:
+      UserError: it is none.
+    """
+    size = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
+    if not size:
+        raise UserError(
+            f"--image_size: received {text!r}; expected HEIGHTxWIDTH in pixels, such as 1025x2049"
+        )
+    return int(size[1]), int(size[2])
 
 
 def near_matches(name: str, known: Iterable[str]) -> str:
