@@ -12,7 +12,7 @@ it, MODEL_DIR/report. For the best and worst images each network that was evalua
 evaluated images again, in one scale; --images=0 leaves them out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,8 +72,7 @@ def _draw_examples(runs: Sequence["Run"], count: int) -> list["Examples"]:
     from auto_deeplab.visualization.examples import best_and_worst, draw_examples
     from auto_deeplab.visualization.report import Examples
 
-    drawn = []
-    for run in evaluated:
+    def examples_of(run: "Run") -> Iterator[Examples]:
         trained = load_trained(run.path)
         predict = class_map_function(trained.model)
         dataset_dir = _DATASET_DIR.value or trained.dataset_dir
@@ -81,15 +80,21 @@ def _draw_examples(runs: Sequence["Run"], count: int) -> list["Examples"]:
             records = SegmentationRecords(dataset_dir, evaluation.split)
             if records.description.name != evaluation.dataset:
                 raise UserError(
-                    f"--dataset_dir: {dataset_dir} is {records.description.name!r}, but "
-                    f"{run.path}, {evaluation.name} was evaluated on {evaluation.dataset!r}; "
-                    "expected the folder of that, or --images=0"
+                    f"--dataset_dir: {dataset_dir} is {records.description.name!r}, but the "
+                    f"evaluation {evaluation.name!r} is of {evaluation.dataset!r}"
                 )
-            best_worst = best_and_worst(predict, records, evaluation.images, count)
             figures = [
-                draw_examples(kept, records.description) if kept else None for kept in best_worst
+                draw_examples(kept, records.description) if kept else None
+                for kept in best_and_worst(predict, records, evaluation.images, count)
             ]
-            drawn.append(Examples(run.name, evaluation.name, *figures))
+            yield Examples(run.name, evaluation.name, *figures)
+
+    drawn = []
+    for run in evaluated:
+        try:
+            drawn += examples_of(run)
+        except UserError as error:
+            raise UserError(f"{run.path}: {error}. --images=0 leaves the images out") from error
     return drawn
 
 

@@ -10,7 +10,7 @@ from matplotlib.ticker import PercentFormatter
 from auto_deeplab.visualization.figures import INK, MUTED, plain_axes, series_color
 from auto_deeplab.visualization.runs import Run
 
-_SIZE = (6.4, 3.8)
+_SIZE = (5.0, 3.1)
 _LINES = ("-", "--", ":")
 
 
@@ -77,7 +77,7 @@ def draw_trials(groups: Sequence[Sequence[Run]], labels: Sequence[str]) -> Figur
     Returns:
       The figure; None where nothing was validated.
     """
-    figure, axes = plain_axes(_SIZE, "epoch", "validation mean IOU of the supernet")
+    figure, axes = plain_axes(_SIZE, "epoch", "validation mean IOU")
     for index, (group, label) in enumerate(zip(groups, labels, strict=True)):
         color = series_color(index)
         curves = [
@@ -115,16 +115,8 @@ def draw_trials(groups: Sequence[Sequence[Run]], labels: Sequence[str]) -> Figur
     axes.xaxis.get_major_locator().set_params(integer=True)
     warm_ups = {int(run.config["Search.warm_up_epochs"]) for group in groups for run in group}
     if len(warm_ups) == 1 and (warm_up := warm_ups.pop()):
-        axes.axvline(warm_up, color=MUTED, lw=1, ls=(0, (4, 3)))
-        axes.annotate(
-            "\u03b1 and \u03b2 searched \u2192",
-            (warm_up, 0.02),
-            xycoords=("data", "axes fraction"),
-            xytext=(4, 0),
-            textcoords="offset points",
-            fontsize=8.5,
-            color=MUTED,
-        )
+        label = "\u03b1 and \u03b2 are searched from here on"
+        axes.axvline(warm_up, color=MUTED, lw=1, ls=(0, (4, 3)), label=label)
     _legend(axes)
     return figure
 

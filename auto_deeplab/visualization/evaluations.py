@@ -30,7 +30,7 @@ def draw_class_bars(evaluations: Sequence[Evaluation], labels: Sequence[str]) ->
     names = evaluations[0].class_names
     thickness = 0.8 / len(evaluations)
     inches = 0.16 * len(evaluations) + 0.14
-    figure, axes = plain_axes((6.4, 1.1 + inches * len(names)), "intersection over union", "")
+    figure, axes = plain_axes((5.0, 1.1 + inches * len(names)), "intersection over union", "")
     rows = np.arange(len(names))
     for index, (evaluation, label) in enumerate(zip(evaluations, labels, strict=True)):
         iou = evaluation.matrix.class_iou

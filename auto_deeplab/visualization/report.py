@@ -2,6 +2,8 @@
 
 import base64
 import datetime
+import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +13,7 @@ from matplotlib.figure import Figure
 
 from auto_deeplab.atomic_file import replacing
 from auto_deeplab.data.description import DatasetDescription
+from auto_deeplab.errors import UserError
 from auto_deeplab.visualization.architecture import draw_architecture
 from auto_deeplab.visualization.curves import draw_curves, draw_trials
 from auto_deeplab.visualization.evaluations import draw_class_bars, draw_confusion_matrix
@@ -113,16 +116,28 @@ def write_report(output: Path, title: str, sections: Sequence[Section]) -> Path:
 
     Returns:
       The folder of the pictures.
+
+    Raises:
+      UserError: a file cannot be written.
     """
     folder = output.with_suffix("")
     sources = {}
-    for picture in (picture for section in sections for picture in section.pictures):
-        files = {suffix: folder / f"{picture.name}{suffix}" for suffix in (".png", ".svg")}
-        for file in files.values():
-            save_figure(picture.figure, file)
-        kind, suffix = ("png", ".png") if picture.is_photograph else ("svg+xml", ".svg")
-        content = base64.b64encode(files[suffix].read_bytes()).decode()
-        sources[picture.name] = f"data:image/{kind};base64,{content}"
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # Drawing takes the time: nothing is to be seen of a report before all is drawn.
+        with tempfile.TemporaryDirectory(prefix=".report-", dir=folder.parent) as temporary:
+            drawn = Path(temporary)
+            for picture in (picture for section in sections for picture in section.pictures):
+                for suffix in (".png", ".svg"):
+                    save_figure(picture.figure, drawn / f"{picture.name}{suffix}")
+                kind, suffix = ("png", ".png") if picture.is_photograph else ("svg+xml", ".svg")
+                content = base64.b64encode((drawn / f"{picture.name}{suffix}").read_bytes())
+                sources[picture.name] = f"data:image/{kind};base64,{content.decode()}"
+            folder.mkdir(exist_ok=True)
+            for file in drawn.iterdir():
+                os.replace(file, folder / file.name)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from error
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -263,7 +278,7 @@ _SEARCH_CURVES = (
         "cross-entropy",
         False,
     ),
-    (*_ACCURACY, "validation pixel accuracy of the supernet", True),
+    (*_ACCURACY, "validation pixel accuracy", True),
     (
         "learning_rate",
         "Learning rates",
