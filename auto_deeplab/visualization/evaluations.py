@@ -33,14 +33,14 @@ def draw_class_bars(evaluations: Sequence[Evaluation], labels: Sequence[str]) ->
     figure, axes = plain_axes((5.0, 1.1 + inches * len(names)), "intersection over union", "")
     rows = np.arange(len(names))
     for index, (evaluation, label) in enumerate(zip(evaluations, labels, strict=True)):
-        iou = evaluation.matrix.class_iou
+        iou, mean = evaluation.matrix.class_iou, evaluation.matrix.mean_iou
         places = rows + (index - (len(evaluations) - 1) / 2) * thickness
         axes.barh(
             places,
             np.nan_to_num(iou),
             thickness * 0.92,
             color=series_color(index),
-            label=f"{label}: mean {evaluation.matrix.mean_iou:.1%}",
+            label=label if np.isnan(mean) else f"{label}: mean {mean:.1%}",
         )
         for place, value in zip(places, iou, strict=True):
             text = "absent" if np.isnan(value) else f"{100 * value:.1f}"

@@ -2,6 +2,7 @@
 
 import base64
 import datetime
+import math
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -319,6 +320,7 @@ def _evaluation_tables(runs: Sequence[Run]) -> list[Table]:
             evaluation.dataset,
             f"{evaluation.images:,}",
             f"{evaluation.step:,}",
+            evaluation.views,
             *(
                 _percent(evaluation.figures[name]) if name in evaluation.figures else _NOTHING
                 for name in figures
@@ -326,7 +328,7 @@ def _evaluation_tables(runs: Sequence[Run]) -> list[Table]:
         ]
         for run, evaluation in evaluated
     ]
-    columns = ["run", "evaluation", "dataset", "images", "step"]
+    columns = ["run", "evaluation", "dataset", "images", "step", "views"]
     titles = [name.replace("_", " ").replace("iou", "IOU") for name in figures]
     return [Table("", [*columns, *titles], rows)]
 
@@ -444,7 +446,7 @@ def _file_name(text: str) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{share:.2%}"
+    return _NOTHING if math.isnan(share) else f"{share:.2%}"
 
 
 def _duration(seconds: float) -> str:

@@ -32,6 +32,7 @@ class Evaluation:
       class_names: the name of each class.
       matrix: the confusion matrix.
       figures: every single number between 0 and 1 of the file, by name.
+      views: how images were predicted, for people.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Evaluation:
     class_names: tuple[str, ...]
     matrix: ConfusionMatrix
     figures: dict[str, float]
+    views: str
 
 
 @dataclass(frozen=True)
@@ -185,12 +187,22 @@ def read_evaluation(path: Path) -> Evaluation:
                 for key, value in document.items()
                 if isinstance(value, float) and 0 <= value <= 1
             },
+            views=_views(**{key: document.get(key) for key in ("scales", "flip", "window")}),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{path}: cannot be read as an evaluation ({type(error).__name__}: {error}); expected "
             "the JSON that evaluate writes"
         ) from error
+
+
+def _views(scales: list[float] | None, flip: bool | None, window: list[int] | None) -> str:
+    parts = ["x".join(map(str, window)) + " windows" if window else "whole images"]
+    if scales and scales != [1]:
+        parts.append("scales " + ", ".join(f"{scale:g}" for scale in scales))
+    if flip:
+        parts.append("mirrored, too")
+    return "; ".join(parts)
 
 
 def parse_config(text: str) -> dict[str, str]:

@@ -37,3 +37,10 @@ def test_the_matrix_shows_shares_of_each_label(make_training):
     }
     assert set(written) == {(0, 0), (1, 0), (1, 1)}
     assert (written[1, 0], written[1, 1]) == ("50", "50")
+
+
+def test_a_split_without_labels(make_training):
+    (run,) = find_runs([make_training("one", np.zeros((3, 3), int))])
+    figure = draw_class_bars(run.evaluations, ["one"])
+    assert [text.get_text() for text in figure.legends[0].texts] == ["one"]
+    draw_confusion_matrix(run.evaluations[0]).canvas.draw()

@@ -58,6 +58,7 @@ def test_a_training_and_its_evaluation_are_read(make_training):
         "mean_iou": pytest.approx((8 / 15 + 5 / 12) / 2),
         "pixel_accuracy": pytest.approx(13 / 20),
     }
+    assert evaluation.views == "whole images"
 
 
 def test_a_folder_of_trials_stands_for_them_in_the_order_of_their_numbers(make_search, tmp_path):
@@ -103,3 +104,18 @@ def test_trials_differ_in_their_seed_alone(make_search, make_training):
     }
     assert differing_values(runs[:1]) == {}
     assert differing_values([runs[0], runs[3]])["Retrain.steps"] == [None, "20"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "views"),
+    [
+        ({"scales": [1.0], "flip": False, "window": None}, "whole images"),
+        ({"scales": [0.5, 1.75], "flip": True}, "whole images; scales 0.5, 1.75; mirrored, too"),
+        ({"window": [65, 129]}, "65x129 windows"),
+    ],
+)
+def test_how_images_were_predicted(make_training, fields, views):
+    folder = make_training("training")
+    path = folder / "evaluation_val.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+    assert read_run(folder, "training").evaluations[0].views == views
