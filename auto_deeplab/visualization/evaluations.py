@@ -95,7 +95,8 @@ def draw_confusion_matrix(evaluation: Evaluation) -> Figure:
     axes.set_xlabel("predicted as", color=INK)
     axes.set_ylabel("labeled as", color=INK)
     if numbered:
-        for row, column in zip(*np.nonzero(shares >= 0.005), strict=True):
+        # What rounds to 1 percent or more.
+        for row, column in zip(*np.nonzero(shares > 0.005), strict=True):
             share = shares[row, column]
             axes.text(
                 column,

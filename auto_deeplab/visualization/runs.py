@@ -97,7 +97,10 @@ class Run:
         """The versions that it last ran with; empty where they were not noted."""
         if self.sessions:
             return self.sessions[-1]["packages"]
-        return ((self.genotype and self.genotype.provenance) or {}).get("packages", {})
+        # A training's genotype tells with what it was searched.
+        if self.is_search and self.genotype and self.genotype.provenance:
+            return self.genotype.provenance.get("packages", {})
+        return {}
 
     def series(self, name: str) -> tuple[list[int], list[float]]:
         """Returns the steps and the values of one of the metrics, where it has one."""

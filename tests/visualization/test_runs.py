@@ -39,6 +39,12 @@ def test_a_search_is_read(make_search):
     assert run.packages == run.genotype.provenance["packages"]
 
 
+def test_a_training_does_not_take_the_versions_of_the_search(make_search, make_training):
+    folder = make_training("training")
+    (folder / "genotype.json").write_text((make_search("search") / "genotype.json").read_text())
+    assert read_run(folder, "training").packages == {}
+
+
 def test_the_last_session_tells_the_versions(make_search):
     folder = make_search("search")
     sessions = [{"packages": {"numpy": version}} for version in ("1", "2")]
