@@ -15,7 +15,6 @@ network, counted in the same way. The same command again goes on where it stoppe
 there; a larger --count adds to it.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -120,7 +119,7 @@ def main(argv: list[str]) -> None:
                 missed.append(costs)
                 if len(missed) == _MOST_DRAWS.value:
                     raise UserError(_all_missed(missed, bands))
-            provenance = {"random_search": settings | {"draw": number} | costs}
+            provenance = {"random_search": settings, "draw": number, **costs}
             Genotype(path.stem, genotype.network, genotype.cell, provenance).save(path)
             written += 1
             bar.set_postfix(found=index)
@@ -136,20 +135,15 @@ def _number_of(path: Path, settings: Mapping[str, Any]) -> int:
     """
     from auto_deeplab.search_space import Genotype
 
-    found = (Genotype.load(path).provenance or {}).get("random_search", {})
-    for name, value in settings.items():
-        # As JSON reads it back.
-        expected = json.loads(json.dumps(value))
-        if found.get(name) != expected:
+    provenance = Genotype.load(path).provenance or {}
+    found = provenance.get("random_search", {})
+    for name in settings | found:
+        if found.get(name) != settings.get(name):
             raise UserError(
-                f"{path}: exists and was drawn with {name} {found.get(name)}, not {expected}; "
-                "expected another --output_dir"
+                f"{path}: exists and was drawn with {name} {found.get(name)}, not "
+                f"{settings.get(name)}; expected another --output_dir"
             )
-    if set(found) - set(settings) - {"draw", "parameters", "multiply_adds"}:
-        raise UserError(
-            f"{path}: exists and was drawn within a band; expected another --output_dir"
-        )
-    return found["draw"]
+    return provenance["draw"]
 
 
 def _count(

@@ -57,7 +57,7 @@ def test_a_band_keeps_those_that_the_summary_finds_in_it(searched, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     drawn = [Genotype.load(all_of_them / f"random_{i}.json") for i in range(1, 13)]
-    costs = [genotype.provenance["random_search"] for genotype in drawn]
+    costs = [genotype.provenance for genotype in drawn]
     assert len({cost["parameters"] for cost in costs}) > 3
     assert {op for genotype in drawn for op in (b.op for b in genotype.cell[0])} == {
         "skip",
@@ -120,6 +120,13 @@ def test_mistakes_are_told(arguments, message, tmp_path):
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "none").exists()
+
+
+def test_draws_from_everywhere_do_not_take_those_of_a_band_for_theirs(tmp_path):
+    assert run(f"--output_dir={tmp_path}", "--count=1").returncode == 0
+    done = run(f"--output_dir={tmp_path}", "--count=1", "--parameters=1-2")
+    assert done.returncode == 1
+    assert "drawn with bands None, not {'parameters': [1.0, 2.0]}" in done.stderr
 
 
 def test_files_of_other_settings_are_kept(tmp_path):
