@@ -39,7 +39,7 @@ def main(argv: list[str]) -> None:
     gin_file = configuration.find(_GIN_FILE.value)
     seeds = _checked_seeds(_SEEDS.value)
     for parameter in _GIN_PARAM.value:
-        if parameter.partition("=")[0].split(".")[-2:] == ["Search", "seed"]:
+        if parameter.partition("=")[0].strip().endswith("Search.seed"):
             raise UserError(f"--gin_param={parameter}: expected the seeds in --seeds")
     trials = Path(_MODEL_DIR.value or Path("runs") / f"{Path(gin_file).stem}_trials")
     for number, seed in enumerate(seeds, start=1):

@@ -90,8 +90,10 @@ def test_a_trial_that_fails_ends_the_command(tmp_path):
         (["--gin_param=Search.seed = 3"], "expected the seeds in --seeds"),
     ],
 )
-def test_mistakes_are_told_before_anything_runs(arguments, message):
-    done = run("--gin_file=search.gin", "--model_dir=/nowhere", *arguments)
+def test_mistakes_are_told_before_anything_runs(arguments, message, tmp_path):
+    gin_file = tmp_path / "tiny.gin"
+    gin_file.write_text(TINY.format(dataset=tmp_path / "missing"))
+    done = run(f"--gin_file={gin_file}", f"--model_dir={tmp_path / 'trials'}", *arguments)
     assert done.returncode == 1
     assert message in done.stderr
     assert "trial" not in done.stdout
