@@ -127,19 +127,19 @@ def find_runs(folders: Sequence[str | os.PathLike]) -> list[Run]:
     Raises:
       UserError: a folder is neither, or a file in it is wrong.
     """
-    found: dict[Path, None] = {}
+    found: list[Path] = []
     for folder in map(Path, folders):
         if not folder.is_dir():
             raise UserError(f"{folder}: no such folder; expected one that train wrote")
-        inside = sorted(
-            (path for path in folder.iterdir() if ModelDir(path).config.is_file()), key=_natural
+        inside = (
+            [folder] if _is_run(folder) else sorted(filter(_is_run, folder.iterdir()), key=_natural)
         )
-        if not ModelDir(folder).config.is_file() and not inside:
+        if not inside:
             raise UserError(
                 f"{folder}: neither it nor a folder in it has a {ModelDir(folder).config.name}; "
                 "expected a folder that train or trials wrote"
             )
-        found |= dict.fromkeys([folder] if ModelDir(folder).config.is_file() else inside)
+        found += inside
     # Once each, however they are written.
     paths = list({path.resolve(): path for path in found}.values())
     return [read_run(path, name) for path, name in zip(paths, _names(paths), strict=True)]
@@ -234,6 +234,10 @@ def differing_values(runs: Sequence[Run]) -> dict[str, list[str | None]]:
     names = dict.fromkeys(name for run in runs for name in run.config)
     values = {name: [run.config.get(name) for run in runs] for name in sorted(names)}
     return {name: row for name, row in values.items() if len(set(row)) > 1}
+
+
+def _is_run(folder: Path) -> bool:
+    return ModelDir(folder).config.is_file()
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
