@@ -4,24 +4,32 @@ import difflib
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from absl import app, flags, logging
 
 from auto_deeplab.errors import UserError
 
 
-def run(main: Callable[[list[str]], None], takes_arguments: bool = False) -> None:
+def run(main: Callable[[list[str]], None], arguments: Sequence[str] = ()) -> None:
     """Parses the flags and calls `main(argv)`.
 
-    With `takes_arguments` what is no flag is left to `main`, in `argv[1:]`; else it is refused.
+    Args:
+      main: the command.
+      arguments: names of what the command line has beside flags; all of them are needed. One that
+        ends with "..." is the last and stands for one or more.
 
     A `UserError` is printed as one line and ends the process with status 1; `--help` ends with 0.
     """
 
     def guarded_main(argv: list[str]) -> None:
-        if len(argv) > 1 and not takes_arguments:
-            raise app.UsageError(f"unexpected arguments {argv[1:]}: flags are written --name=value")
+        if len(argv) <= len(arguments):
+            raise app.UsageError(f"expected {' '.join(arguments)}")
+        unexpected = argv[1 + len(arguments) :]
+        if unexpected and not "".join(arguments).endswith("..."):
+            raise app.UsageError(
+                f"unexpected arguments {unexpected}: flags are written --name=value"
+            )
         if not flags.FLAGS["verbosity"].present:
             # Libraries report on themselves at lower levels.
             logging.set_verbosity(logging.WARNING)

@@ -40,8 +40,6 @@ _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a report that exists
 
 def main(argv: list[str]) -> None:
     folders = argv[1:]
-    if not folders:
-        raise UserError("expected the folder of at least one run: report MODEL_DIR...")
     if _OUTPUT.value is None and len(folders) > 1:
         raise UserError("--output: expected the HTML file to write, such as --output=report.html")
     output = Path(_OUTPUT.value or Path(folders[0]) / "report.html")
@@ -99,4 +97,4 @@ def _draw_examples(runs: Sequence["Run"], count: int) -> list["Examples"]:
 
 
 if __name__ == "__main__":
-    command_line.run(main, takes_arguments=True)
+    command_line.run(main, arguments=["MODEL_DIR..."])

@@ -48,7 +48,7 @@ def test_a_report_is_written_once(model_dir):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "expected the folder of at least one run"),
+        ([], "expected MODEL_DIR..."),
         (["a", "b"], "--output: expected the HTML file"),
         (["a"], "a: no such folder"),
         (["a", "--output=page.pdf"], "'page.pdf'; expected a name that ends with .html"),
