@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 
@@ -15,7 +16,8 @@ def run(main: Callable[[list[str]], None], arguments: Sequence[str] = ()) -> Non
 
     Args:
       main: the command.
-      arguments: names of what the command line has beside flags; all of them are needed.
+      arguments: names of what the command line has beside flags; all of them are needed. One that
+        ends with "..." is the last and stands for one or more.
 
     A `UserError` is printed as one line and ends the process with status 1; `--help` ends with 0.
     """
@@ -23,9 +25,10 @@ def run(main: Callable[[list[str]], None], arguments: Sequence[str] = ()) -> Non
     def guarded_main(argv: list[str]) -> None:
         if len(argv) <= len(arguments):
             raise app.UsageError(f"expected {' '.join(arguments)}")
-        if len(argv) > 1 + len(arguments):
+        unexpected = argv[1 + len(arguments) :]
+        if unexpected and not "".join(arguments).endswith("..."):
             raise app.UsageError(
-                f"unexpected arguments {argv[1 + len(arguments) :]}: flags are written --name=value"
+                f"unexpected arguments {unexpected}: flags are written --name=value"
             )
         if not flags.FLAGS["verbosity"].present:
             # Libraries report on themselves at lower levels.
@@ -53,6 +56,20 @@ def run(main: Callable[[list[str]], None], arguments: Sequence[str] = ()) -> Non
         # when it closes the pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+
+
+def parse_image_size(text: str) -> tuple[int, int]:
+    """Returns (height, width) of an --image_size=HEIGHTxWIDTH.
+
+    Raises:
+      UserError: it is none.
+    """
+    size = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
+    if not size:
+        raise UserError(
+            f"--image_size: received {text!r}; expected HEIGHTxWIDTH in pixels, such as 1025x2049"
+        )
+    return int(size[1]), int(size[2])
 
 
 def near_matches(name: str, known: Iterable[str]) -> str:

@@ -29,7 +29,7 @@ _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a file that exists."
 def main(argv: list[str]) -> None:
     del argv
     from auto_deeplab.search_space import Genotype, read_epoch, searched_relaxation
-    from auto_deeplab.visualization.architecture import save_architecture
+    from auto_deeplab.visualization.architecture import PARTS, save_architecture
 
     if _OUTPUT.value is None:
         raise UserError("--output: expected the file to write, such as --output=architecture.png")
@@ -45,7 +45,8 @@ def main(argv: list[str]) -> None:
             genotype = relaxation.decode(f"epoch {entry.epoch}")
     else:
         relaxation = searched_relaxation(genotype)
-    save_architecture(_OUTPUT.value, genotype, relaxation, _OVERWRITE.value, _CELL.value)
+    parts = PARTS if _CELL.value else ("network",)
+    save_architecture(_OUTPUT.value, genotype, relaxation, _OVERWRITE.value, parts)
     print(f"Written to {_OUTPUT.value}")
 
 

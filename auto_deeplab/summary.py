@@ -9,8 +9,6 @@ The multiply-adds are those of one image of --image_size=HEIGHTxWIDTH. Batch nor
 sums, pools and resizing are not counted. With --json the same is printed as JSON.
 """
 
-import re
-
 from absl import flags
 
 from auto_deeplab import command_line
@@ -29,12 +27,7 @@ def main(argv: list[str]) -> None:
     del argv
     if _GENOTYPE.value is None:
         raise UserError("--genotype: expected a file or a name, such as --genotype=published")
-    size = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", _IMAGE_SIZE.value)
-    if not size:
-        raise UserError(
-            f"--image_size: received {_IMAGE_SIZE.value!r}; expected HEIGHTxWIDTH in pixels, such "
-            "as 1025x2049"
-        )
+    image_size = command_line.parse_image_size(_IMAGE_SIZE.value)
     from auto_deeplab.search_space import Genotype
 
     genotype = Genotype.load(_GENOTYPE.value)
@@ -43,7 +36,7 @@ def main(argv: list[str]) -> None:
 
     from auto_deeplab.models.network_summary import summarize
 
-    summary = summarize(genotype, _FILTERS.value, _CLASSES.value, (int(size[1]), int(size[2])))
+    summary = summarize(genotype, _FILTERS.value, _CLASSES.value, image_size)
     if _JSON.value:
         print(summary.to_json(), end="")
     else:

@@ -6,6 +6,7 @@ from auto_deeplab.search_space.genotype import Branch, Genotype, GenotypeError
 from auto_deeplab.search_space.model_dir import (
     Decoded,
     decode_model_dir,
+    package_versions,
     read_epoch,
     searched_relaxation,
 )
@@ -18,6 +19,7 @@ from auto_deeplab.search_space.relaxation import (
     read_history,
 )
 from auto_deeplab.search_space.sampling import (
+    numbered_draw,
     path_of_rank,
     sample_cell,
     sample_genotype,
@@ -44,6 +46,8 @@ __all__ = [
     "decode_cell",
     "decode_model_dir",
     "decode_network",
+    "numbered_draw",
+    "package_versions",
     "path_of_rank",
     "read_epoch",
     "read_history",

@@ -93,14 +93,19 @@ def searched_relaxation(genotype: Genotype) -> Relaxation | None:
     return Relaxation.from_json_dict(document, source=f"{genotype.name}: provenance.relaxation")
 
 
-def _provenance(model_dir: Path, entry: HistoryEntry) -> dict[str, Any]:
+def package_versions() -> dict[str, str]:
+    """Returns the versions of Python, of this package and of those that its results depend on."""
     packages = {"python": platform.python_version(), "auto-deeplab": __version__}
     for package in _PACKAGES:
         try:
             packages[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    provenance = {"epoch": entry.epoch, "step": entry.step, "packages": packages}
+    return packages
+
+
+def _provenance(model_dir: Path, entry: HistoryEntry) -> dict[str, Any]:
+    provenance = {"epoch": entry.epoch, "step": entry.step, "packages": package_versions()}
     config_path = model_dir / CONFIG_NAME
     if config_path.is_file():
         config = config_path.read_text(encoding="utf-8")

@@ -62,3 +62,10 @@ def sample_genotype(
 ) -> Genotype:
     """Returns one of the architectures that a search can find, each with the same probability."""
     return Genotype(name, sample_path(trellis, random), sample_cell(cell, random))
+
+
+def numbered_draw(
+    name: str, cell: CellGraph, trellis: TrellisGraph, seed: int, number: int
+) -> Genotype:
+    """Returns draw `number` of a seed: draws can be repeated and gone on with one by one."""
+    return sample_genotype(name, cell, trellis, random_module.Random(f"{seed} {number}"))

@@ -13,6 +13,7 @@ from auto_deeplab.evaluation.inference import class_map_function, evaluate
 from auto_deeplab.training.checkpoints import Checkpoints
 from auto_deeplab.training.model_dir import ModelDir
 from auto_deeplab.training.progress import ProgressBar
+from auto_deeplab.training.runtime import device_names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +83,7 @@ def run_epochs(
     step = checkpoints.restore()
     if step >= total_steps:
         return False
+    model_dir.append_session(step, device_names())
     progress = ProgressBar(total_steps, step, epochs)
     if step:
         progress.write(f"continuing after step {step} of {total_steps}")

@@ -1,14 +1,21 @@
 """The folder that one training writes: which file is where, and what may be put into it."""
 
 import dataclasses
+import datetime
 import difflib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from auto_deeplab.atomic_file import replacing
 from auto_deeplab.errors import UserError
-from auto_deeplab.search_space.model_dir import CONFIG_NAME, GENOTYPE_NAME, HISTORY_NAME
+from auto_deeplab.search_space.model_dir import (
+    CONFIG_NAME,
+    GENOTYPE_NAME,
+    HISTORY_NAME,
+    package_versions,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +52,11 @@ class ModelDir:
     def metrics(self) -> Path:
         """One JSON line an epoch."""
         return self.path / "metrics.jsonl"
+
+    @property
+    def sessions(self) -> Path:
+        """One JSON line each time the training was started or continued."""
+        return self.path / "sessions.jsonl"
 
     @property
     def tensorboard(self) -> Path:
@@ -89,7 +101,39 @@ class ModelDir:
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """Returns the epochs' lines, oldest first; none where there is no file."""
-        if not self.metrics.is_file():
-            return []
-        with open(self.metrics, encoding="utf-8") as file:
-            return [json.loads(line) for line in file]
+        return _read_lines(self.metrics)
+
+    def append_session(self, step: int, devices: Sequence[str]) -> None:
+        """Notes when the training goes on after `step`, with which packages, on which devices."""
+        session = {
+            "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "step": step,
+            "packages": package_versions(),
+            "devices": list(devices),
+        }
+        with replacing(self.sessions) as temporary:
+            temporary.write_text(
+                "".join(json.dumps(line) + "\n" for line in [*self.read_sessions(), session]),
+                encoding="utf-8",
+            )
+
+    def read_sessions(self) -> list[dict[str, Any]]:
+        """Returns the sessions' lines, oldest first; none where there is no file."""
+        return _read_lines(self.sessions)
+
+
+def _read_lines(path: Path) -> list[dict[str, Any]]:
+    """Returns the JSON value of each line of a file; none where there is no file.
+
+    Raises:
+        UserError: a line is not JSON.
+    """
+    if not path.is_file():
+        return []
+    values = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            values.append(json.loads(line))
+        except ValueError as error:
+            raise UserError(f"{path}, line {number}: expected JSON ({error})") from None
+    return values

@@ -1,5 +1,7 @@
 """How TensorFlow runs, and on which devices."""
 
+import os
+
 import gin
 import tensorflow as tf
 
@@ -29,6 +31,15 @@ def configure_runtime(
     tf.config.threading.set_inter_op_parallelism_threads(inter_op_threads)
     tf.config.threading.set_intra_op_parallelism_threads(intra_op_threads)
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": not graph_optimizer})
+
+
+def device_names() -> list[str]:
+    """Returns the GPUs' names, or how many processor cores there are where there is none."""
+    gpus = tf.config.list_physical_devices("GPU")
+    names = [
+        tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus
+    ]
+    return names or [f"{os.cpu_count()} CPU cores"]
 
 
 def make_strategy(name: str) -> tf.distribute.Strategy:

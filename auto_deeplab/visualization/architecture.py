@@ -1,23 +1,22 @@
 """An architecture as a figure, as the paper's figure 3: the path through the trellis, the cell."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, PathPatch
 from matplotlib.path import Path as Curve
 
-from auto_deeplab.atomic_file import replacing
 from auto_deeplab.errors import UserError
-from auto_deeplab.search_space import STEM, Genotype, Relaxation, TrellisGraph
+from auto_deeplab.search_space import STEM, Arc, Genotype, Relaxation, TrellisGraph
 from auto_deeplab.visualization.architecture_text import branch_weights, path_arcs, shown_trellis
+from auto_deeplab.visualization.figures import FAINT, INK, MUTED, save_figure
 
 SUFFIXES = (".pdf", ".png", ".svg")
+PARTS = ("network", "cell")
 
-_INK = "#22303c"
-_FAINT = "#c9d1d8"
 _NEUTRAL = "#eef1f4"
 _PATH = "#1f5fa8"
 _PATH_FILL = "#d6e6f7"
@@ -49,15 +48,15 @@ _COLUMN_GAP = 0.85
 
 
 def draw_architecture(
-    genotype: Genotype, relaxation: Relaxation | None = None, cell: bool = True
+    genotype: Genotype, relaxation: Relaxation | None = None, parts: Sequence[str] = PARTS
 ) -> Figure:
     """Draws the trellis with the chosen path, and the cell.
 
     Args:
       genotype: what to draw, of any number of layers, strides and blocks.
       relaxation: the alpha and beta that it was decoded from: every arc is then drawn as wide as it
-        is likely, and every choice carries its weight.
-      cell: whether to draw the cell below the network.
+        is likely, the strongest that leaves each node dashed, and every choice carries its weight.
+      parts: which of `PARTS` to draw, one below the other.
 
     Returns:
       A figure, which belongs to no window.
@@ -67,23 +66,26 @@ def draw_architecture(
     """
     trellis = shown_trellis(genotype, relaxation)
     rows = len({STEM.stride, *trellis.strides})
-    trellis_size = (_LAYER_STEP * (trellis.layers + 1) + 1.7, 1.45 + _STRIDE_STEP * (rows - 1))
-    layout = _CellLayout(genotype, relaxation is not None) if cell else None
-    width = max(trellis_size[0], layout.width if layout else 0) + 0.2
-    height = trellis_size[1] + (layout.height if layout else 0)
+    layout = _CellLayout(genotype, relaxation is not None)
+    sizes = {
+        "network": (_LAYER_STEP * (trellis.layers + 1) + 1.7, 1.45 + _STRIDE_STEP * (rows - 1)),
+        "cell": (layout.width, layout.height),
+    }
+    width = max(sizes[part][0] for part in parts) + 0.2
+    height = sum(sizes[part][1] for part in parts)
     figure = Figure(figsize=(_INCH * width, _INCH * height))
-
-    def add_axes(bottom: float, axes_height: float) -> Axes:
-        axes = figure.add_axes((0, bottom / height, 1, axes_height / height))
+    top = height
+    for part in parts:
+        part_height = sizes[part][1]
+        top -= part_height
+        axes = figure.add_axes((0, top / height, 1, part_height / height))
         axes.set_xlim(0, width)
-        axes.set_ylim(axes_height, 0)
+        axes.set_ylim(part_height, 0)
         axes.axis("off")
-        return axes
-
-    upper = add_axes(height - trellis_size[1], trellis_size[1])
-    _draw_trellis(upper, genotype, trellis, relaxation)
-    if layout:
-        _draw_cell(add_axes(0, layout.height), genotype, layout, relaxation)
+        if part == "network":
+            _draw_trellis(axes, genotype, trellis, relaxation)
+        else:
+            _draw_cell(axes, genotype, layout, relaxation)
     return figure
 
 
@@ -92,7 +94,7 @@ def save_architecture(
     genotype: Genotype,
     relaxation: Relaxation | None = None,
     overwrite: bool = False,
-    cell: bool = True,
+    parts: Sequence[str] = PARTS,
 ) -> None:
     """Writes `draw_architecture` to a .png, .svg or .pdf file, whole or not at all.
 
@@ -105,11 +107,15 @@ def save_architecture(
         raise UserError(f"output: received {str(path)!r}; expected one of {', '.join(SUFFIXES)}")
     if path.exists() and not overwrite:
         raise UserError(f"{path}: exists already; expected a new name, or --overwrite")
-    figure = draw_architecture(genotype, relaxation, cell)
-    # The same architecture gives the same bytes: no dates, no random names inside an SVG.
-    metadata = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}[path.suffix]
-    with replacing(path) as temporary, matplotlib.rc_context({"svg.hashsalt": "auto-deeplab"}):
-        figure.savefig(temporary, dpi=150, metadata=metadata)
+    save_figure(draw_architecture(genotype, relaxation, parts), path)
+
+
+def strongest_arcs(relaxation: Relaxation) -> list[Arc]:
+    """Returns the strongest arc that leaves the stem and each node; of equals, the lower stride."""
+    trellis = relaxation.trellis
+    weights = dict(zip(trellis.arcs, relaxation.arc_weights(), strict=True))
+    leaving = (trellis.outgoing(*node) for node in (STEM, *trellis.nodes))
+    return [max(arcs, key=weights.__getitem__) for arcs in leaving if arcs]
 
 
 def _draw_trellis(
@@ -124,14 +130,29 @@ def _draw_trellis(
     if relaxation is not None:
         weights = dict(zip(trellis.arcs, relaxation.arc_weights(), strict=True))
     chosen = path_arcs(genotype)
+    strongest = strongest_arcs(relaxation) if relaxation is not None else []
     for arc in trellis.arcs:
         start, end = place(arc.layer - 1, arc.source), place(arc.layer, arc.target)
-        axes.plot(*zip(start, end, strict=True), color=_FAINT, lw=0.3 + 3 * weights[arc], zorder=1)
+        style = {"color": FAINT}
+        if arc in strongest:
+            style = {"color": MUTED, "dashes": (2.4, 1.4), "dash_capstyle": "butt"}
+        axes.plot(*zip(start, end, strict=True), lw=0.3 + 3 * weights[arc], zorder=1, **style)
+    if relaxation is not None:
+        axes.text(
+            1.25,
+            place(0, strides[-1])[1] + 0.36,
+            "dashed: the strongest arc out of a node",
+            fontsize=8.5,
+            color=MUTED,
+            va="center",
+        )
     for arc in chosen:
         start, end = place(arc.layer - 1, arc.source), place(arc.layer, arc.target)
         axes.plot(*zip(start, end, strict=True), color=_PATH, lw=2.6, zorder=2)
         if relaxation is not None:
-            x, y = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2
+            # In the middle of what is seen of it: the stem's box hides where the first one begins.
+            share = 0.64 if arc.layer == 1 else 0.5
+            x, y = (a + share * (b - a) for a, b in zip(start, end, strict=True))
             axes.text(
                 x,
                 y,
@@ -147,21 +168,21 @@ def _draw_trellis(
             *place(*node),
             s=210 if on_path else 90,
             fc=_PATH_FILL if on_path else "white",
-            ec=_PATH if on_path else _FAINT,
+            ec=_PATH if on_path else FAINT,
             lw=1.8 if on_path else 1.2,
             zorder=4,
         )
-    _box(axes, *place(*STEM), 0.8, 0.44, "Stem", _NEUTRAL, _INK)
+    _box(axes, *place(*STEM), 0.8, 0.44, "Stem", _NEUTRAL, INK)
     end = place(trellis.layers, genotype.network[-1])
     head = (place(trellis.layers + 1, genotype.network[-1])[0] + 0.05, end[1])
     axes.plot(*zip(end, head, strict=True), color=_PATH, lw=2.6, zorder=2)
-    _box(axes, *head, 0.86, 0.44, "ASPP", _NEUTRAL, _INK)
-    axes.text(0.1, 0.33, "Network", fontsize=13, weight="bold", color=_INK, va="center")
+    _box(axes, *head, 0.86, 0.44, "ASPP", _NEUTRAL, INK)
+    axes.text(0.1, 0.33, "Network", fontsize=13, weight="bold", color=INK, va="center")
     for layer in range(1, trellis.layers + 1):
         axes.text(place(layer, strides[0])[0], 0.38, str(layer), **_centered(10))
     axes.text(head[0], 0.38, "layer", **_centered(10))
     for stride in strides:
-        axes.text(0.1, place(0, stride)[1], f"1/{stride}", fontsize=11, color=_INK, va="center")
+        axes.text(0.1, place(0, stride)[1], f"1/{stride}", fontsize=11, color=INK, va="center")
 
 
 class _CellLayout:
@@ -205,12 +226,12 @@ def _draw_cell(
     axes: Axes, genotype: Genotype, layout: _CellLayout, relaxation: Relaxation | None
 ) -> None:
     weights = branch_weights(genotype, relaxation) if relaxation is not None else None
-    axes.text(0.1, 0.33, "Cell", fontsize=13, weight="bold", color=_INK, va="center")
+    axes.text(0.1, 0.33, "Cell", fontsize=13, weight="bold", color=INK, va="center")
     for name, label in _INPUT_LABELS.items():
         _box(axes, 0.65, layout.row[name], 1.0, 0.42, label, _NEUTRAL, layout.color[name])
 
     middle = (layout.top + layout.bottom) / 2
-    _box(axes, layout.end + 0.2, middle, 0.4, layout.bottom - layout.top, "", _NEUTRAL, _INK)
+    _box(axes, layout.end + 0.2, middle, 0.4, layout.bottom - layout.top, "", _NEUTRAL, INK)
     axes.text(
         layout.end + 0.2,
         middle,
@@ -220,9 +241,9 @@ def _draw_cell(
         ha="center",
         va="center",
         fontsize=11,
-        color=_INK,
+        color=INK,
     )
-    _arrow(axes, layout.end + 0.8, middle, 0.4, _INK)
+    _arrow(axes, layout.end + 0.8, middle, 0.4, INK)
     axes.text(layout.end + 1.02, middle, "$H^{\\,l}$", **_centered(12))
 
     for block, branches in enumerate(genotype.cell, start=1):
@@ -318,5 +339,5 @@ def _box(
     axes.text(x, y, label, zorder=zorder + 0.5, **_centered(11))
 
 
-def _centered(size: float, color: str = _INK) -> dict:
+def _centered(size: float, color: str = INK) -> dict:
     return {"ha": "center", "va": "center_baseline", "fontsize": size, "color": color}

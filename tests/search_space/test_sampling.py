@@ -14,6 +14,7 @@ from auto_deeplab.search_space import (
     CellGraph,
     TrellisGraph,
     decode_cell,
+    numbered_draw,
     path_of_rank,
     sample_cell,
     sample_genotype,
@@ -99,3 +100,19 @@ def test_a_seed_gives_the_same_genotypes():
     assert draw(7) == draw(7)
     assert len(set(draw(7))) == 5
     assert draw(7) != draw(8)
+
+
+def test_numbered_draws_are_the_same_in_any_order():
+    def draw(seed, number):
+        genotype = numbered_draw("any", CellGraph(), TrellisGraph(), seed, number)
+        return genotype.network, genotype.cell
+
+    forward = [draw(1, number) for number in range(5)]
+    assert [draw(1, number) for number in reversed(range(5))] == forward[::-1]
+    assert len({*forward, *(draw(2, number) for number in range(5))}) == 10
+
+
+def test_numbered_draws_are_uniform():
+    trellis = TrellisGraph(4)
+    drawn = [numbered_draw("any", CellGraph(1), trellis, 0, n).network for n in range(20_000)]
+    assert_uniform(drawn, listed_paths(4, (4, 8, 16, 32)))

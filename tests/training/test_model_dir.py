@@ -34,3 +34,22 @@ def test_metrics_have_each_epoch_once(tmp_path):
         model_dir.append_metrics({"epoch": epoch, "loss": loss})
     assert model_dir.read_metrics() == [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.45}]
     assert [path.name for path in model_dir.path.iterdir()] == ["metrics.jsonl"]
+
+
+def test_sessions_are_added(tmp_path):
+    model_dir = ModelDir(tmp_path / "run")
+    assert model_dir.read_sessions() == []
+    model_dir.append_session(0, ["4 CPU cores"])
+    model_dir.append_session(20, ["a GPU", "a GPU"])
+    first, second = model_dir.read_sessions()
+    assert (first["step"], second["step"]) == (0, 20)
+    assert second["devices"] == ["a GPU", "a GPU"]
+    assert first["packages"]["tensorflow"].startswith("2.")
+    assert first["started"] <= second["started"]
+    assert first["started"].endswith("+00:00")
+
+
+def test_a_line_that_is_no_json_is_named(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text('{"epoch": 1}\n{"epo\n')
+    with pytest.raises(UserError, match=r"metrics\.jsonl, line 2: expected JSON"):
+        ModelDir(tmp_path).read_metrics()

@@ -118,3 +118,35 @@ def test_an_existing_file_is_kept(tmp_path):
 def test_an_unknown_suffix(tmp_path):
     with pytest.raises(UserError, match=r"picture\.jpg'; expected one of \.pdf, \.png, \.svg"):
         save_architecture(tmp_path / "picture.jpg", Genotype.load("published"))
+
+
+def test_the_strongest_arc_out_of_each_node_is_dashed_but_on_the_path():
+    genotype, relaxation = ARCHITECTURES["searched"]
+    weight = dict(zip(relaxation.trellis.arcs, relaxation.arc_weights(), strict=True))
+    strongest = {}
+    for arc in relaxation.trellis.arcs:
+        source = (arc.layer - 1, arc.source)
+        if source not in strongest or weight[arc] > weight[strongest[source]]:
+            strongest[source] = arc
+    path = (4, *genotype.network)
+    unchosen = [
+        arc
+        for arc in strongest.values()
+        if (arc.source, arc.target) != path[arc.layer - 1 : arc.layer + 1]
+    ]
+    (axes,) = draw_architecture(genotype, relaxation, ["network"]).axes
+    # What the path covers cannot be seen.
+    covered = {tuple(line.get_xydata().ravel()) for line in axes.lines if line.get_zorder() == 2}
+    dashed = [line for line in axes.lines if line.is_dashed()]
+    seen = [line for line in dashed if tuple(line.get_xydata().ravel()) not in covered]
+    assert len(seen) == len(unchosen) > 0
+    widths = sorted(line.get_linewidth() for line in seen)
+    assert widths == pytest.approx(sorted(0.3 + 3 * weight[arc] for arc in unchosen))
+
+
+@pytest.mark.parametrize(("parts", "heading"), [(["network"], "Network"), (["cell"], "Cell")])
+def test_a_part_alone(parts, heading):
+    genotype, relaxation = ARCHITECTURES["searched"]
+    figure = draw_architecture(genotype, relaxation, parts)
+    headings = {text.get_text() for text in texts_of(figure)} & {"Network", "Cell"}
+    assert headings == {heading}

@@ -1,0 +1,196 @@
+"""Draws architectures at random: the baseline that a search has to beat.
+
+Each architecture that a search could have found is as likely as any other. As large networks tend
+to do better, compare with random ones of like size: --parameters and --multiply_adds keep only
+those within a band, and these uniformly.
+
+  python -m auto_deeplab.random_search --like=runs/search/genotype.json --count=5 \\
+      --filters=8 --parameters=2M-3M --output_dir=runs/random
+  python -m auto_deeplab.train --gin_file=retrain.gin --model_dir=runs/random_1 \\
+      --gin_param="Retrain.genotype='runs/random/random_1.json'"
+
+The space is that of the paper, or the one that the architecture of --like was searched in. A band
+makes it build each network that is drawn, which takes some seconds; `summary` tells the size of one
+network, counted in the same way. The same command again goes on where it stopped and keeps what is
+there; a larger --count adds to it.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from absl import flags
+
+from auto_deeplab import command_line
+from auto_deeplab.errors import UserError
+
+if TYPE_CHECKING:
+    from auto_deeplab.search_space import Genotype
+
+_OUTPUT_DIR = flags.DEFINE_string(
+    "output_dir", None, "The folder for random_1.json, random_2.json, ...", required=True
+)
+_COUNT = flags.DEFINE_integer("count", 5, "How many architectures.", lower_bound=1)
+_SEED = flags.DEFINE_integer("seed", 0, "Of the draws.", lower_bound=0)
+_LIKE = flags.DEFINE_string(
+    "like", None, "An architecture, file or known name, whose search space to draw from."
+)
+_PARAMETERS = flags.DEFINE_string(
+    "parameters", None, "The band LEAST-MOST of trainable parameters, such as 9.5M-10.5M."
+)
+_MULTIPLY_ADDS = flags.DEFINE_string(
+    "multiply_adds", None, "The band LEAST-MOST of multiply-adds, such as 300B-350B."
+)
+_FILTERS = flags.DEFINE_integer("filters", 20, "The width F at which to count.")
+_CLASSES = flags.DEFINE_integer("classes", 19, "The number of classes with which to count.")
+_IMAGE_SIZE = flags.DEFINE_string(
+    "image_size", "1025x2049", "The image's HEIGHTxWIDTH for the multiply-adds."
+)
+_MOST_DRAWS = flags.DEFINE_integer(
+    "most_draws", 1000, "Give up when this many draws in a row miss a band.", lower_bound=1
+)
+
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9}
+
+Band = tuple[float, float]
+
+
+def main(argv: list[str]) -> None:
+    del argv
+    flags_of_bands = {"parameters": _PARAMETERS.value, "multiply_adds": _MULTIPLY_ADDS.value}
+    bands = {
+        name: _parse_band(name, text) for name, text in flags_of_bands.items() if text is not None
+    }
+    image_size = command_line.parse_image_size(_IMAGE_SIZE.value)
+
+    from tqdm import tqdm
+
+    from auto_deeplab.search_space import (
+        CellGraph,
+        Genotype,
+        TrellisGraph,
+        numbered_draw,
+        searched_relaxation,
+    )
+
+    cell, trellis = CellGraph(), TrellisGraph()
+    if _LIKE.value is not None:
+        relaxation = searched_relaxation(Genotype.load(_LIKE.value))
+        if relaxation is None:
+            raise UserError(
+                f"--like: {_LIKE.value} does not tell a search space; expected what a search "
+                "found, or no --like for the paper's space"
+            )
+        cell, trellis = relaxation.cell, relaxation.trellis
+    settings = {
+        "seed": _SEED.value,
+        "layers": trellis.layers,
+        "strides": list(trellis.strides),
+        "blocks": cell.blocks,
+        "operations": list(cell.operations),
+    }
+    if bands:
+        settings |= {
+            "bands": {name: list(band) for name, band in bands.items()},
+            "filters": _FILTERS.value,
+            "classes": _CLASSES.value,
+            "image_size": list(image_size),
+        }
+
+    number = written = 0
+    with tqdm(desc="draws", unit="network", disable=not bands) as bar:
+        for index in range(1, _COUNT.value + 1):
+            path = Path(_OUTPUT_DIR.value) / f"random_{index}.json"
+            if path.exists():
+                number = _number_of(path, settings)
+                continue
+            missed: list[dict[str, int]] = []
+            while True:
+                number += 1
+                bar.update()
+                genotype = numbered_draw(path.stem, cell, trellis, _SEED.value, number)
+                costs = _count(genotype, bands, image_size)
+                if all(
+                    least <= costs.get(name, -1) <= most for name, (least, most) in bands.items()
+                ):
+                    break
+                missed.append(costs)
+                if len(missed) == _MOST_DRAWS.value:
+                    raise UserError(_all_missed(missed, bands))
+            provenance = {"random_search": settings, "draw": number, **costs}
+            Genotype(path.stem, genotype.network, genotype.cell, provenance).save(path)
+            written += 1
+            bar.set_postfix(found=index)
+    kept = _COUNT.value - written
+    print(f"{written} written to {_OUTPUT_DIR.value}" + (f", {kept} there before" if kept else ""))
+
+
+def _number_of(path: Path, settings: Mapping[str, Any]) -> int:
+    """Returns which draw a file holds.
+
+    Raises:
+      UserError: it is none, or one with other settings.
+    """
+    from auto_deeplab.search_space import Genotype
+
+    provenance = Genotype.load(path).provenance or {}
+    found = provenance.get("random_search", {})
+    for name in settings | found:
+        if found.get(name) != settings.get(name):
+            raise UserError(
+                f"{path}: exists and was drawn with {name} {found.get(name)}, not "
+                f"{settings.get(name)}; expected another --output_dir"
+            )
+    return provenance["draw"]
+
+
+def _count(
+    genotype: "Genotype", bands: Mapping[str, Band], image_size: tuple[int, int]
+) -> dict[str, int]:
+    """Returns what the network costs, as far as it matters: the dearer count only if it can."""
+    if not bands:
+        return {}
+    import tf_keras
+
+    from auto_deeplab.models.counting import count_multiply_adds, count_parameters
+    from auto_deeplab.models.network import build_network
+
+    # Keras keeps the graph of every network that was built.
+    tf_keras.backend.clear_session()
+    network = build_network(genotype, _CLASSES.value, filters=_FILTERS.value)
+    costs = {"parameters": count_parameters(network)}
+    least, most = bands.get("parameters", (0, float("inf")))
+    if "multiply_adds" in bands and least <= costs["parameters"] <= most:
+        costs["multiply_adds"] = count_multiply_adds(network, image_size)
+    return costs
+
+
+def _all_missed(missed: list[dict[str, int]], bands: Mapping[str, Band]) -> str:
+    texts = []
+    for name, (least, most) in bands.items():
+        values = [costs[name] for costs in missed if name in costs]
+        if values:
+            texts.append(
+                f"--{name}: received {least:,.0f} to {most:,.0f}; these networks have "
+                f"{min(values):,} to {max(values):,}"
+            )
+    return f"{len(missed)} draws in a row missed. {'. '.join(texts)}"
+
+
+def _parse_band(name: str, text: str) -> Band:
+    number = rf"(\d+(?:\.\d+)?)([{''.join(_UNITS)}]?)"
+    match = re.fullmatch(f"{number}-{number}", text)
+    if match:
+        least, most = (float(match[i]) * _UNITS[match[i + 1]] for i in (1, 3))
+    if not match or least > most:
+        raise UserError(
+            f"--{name}: received {text!r}; expected LEAST-MOST, each a number that K, M or B may "
+            "follow, such as 9.5M-10.5M"
+        )
+    return least, most
+
+
+if __name__ == "__main__":
+    command_line.run(main)

@@ -1,0 +1,80 @@
+"""Searches several times, each time from another seed: one search tells nothing of the spread.
+
+  python -m auto_deeplab.trials --gin_file=search.gin --seeds=0,1,2
+  python -m auto_deeplab.report runs/search_trials
+
+Each trial is what `python -m auto_deeplab.train` does with Search.seed replaced, in a folder of its
+own: MODEL_DIR/seed_0 and so on. They run one after the other. The same command continues an
+interrupted trial and leaves finished ones alone, so further seeds can be added later.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from absl import flags
+
+from auto_deeplab import command_line
+from auto_deeplab.errors import UserError
+
+_GIN_FILE = flags.DEFINE_string(
+    "gin_file", None, "The configuration of the searches, such as search.gin.", required=True
+)
+_SEEDS = flags.DEFINE_list("seeds", ["0", "1", "2"], "The seed of each trial.")
+_GIN_PARAM = flags.DEFINE_multi_string(
+    "gin_param", [], "Replaces a value of the file in every trial, such as Search.epochs=10."
+)
+_MODEL_DIR = flags.DEFINE_string(
+    "model_dir", None, "The folder of the trials' folders; runs/NAME_trials for NAME.gin."
+)
+_DISTRIBUTION = flags.DEFINE_string(
+    "distribution", "none", "none: one device; mirrored: all GPUs of this machine."
+)
+
+
+def main(argv: list[str]) -> None:
+    del argv
+    from auto_deeplab import configuration
+
+    gin_file = configuration.find(_GIN_FILE.value)
+    seeds = _checked_seeds(_SEEDS.value)
+    for parameter in _GIN_PARAM.value:
+        if parameter.partition("=")[0].strip().endswith("Search.seed"):
+            raise UserError(f"--gin_param={parameter}: expected the seeds in --seeds")
+    trials = Path(_MODEL_DIR.value or Path("runs") / f"{Path(gin_file).stem}_trials")
+    for number, seed in enumerate(seeds, start=1):
+        folder = trials / f"seed_{seed}"
+        print(f"trial {number} of {len(seeds)}: seed {seed}, in {folder}", flush=True)
+        # A process each: what TensorFlow keeps for one search must not reach the next.
+        status = subprocess.call(
+            [
+                *(sys.executable, "-m", "auto_deeplab.train", f"--gin_file={gin_file}"),
+                *(f"--gin_param={parameter}" for parameter in _GIN_PARAM.value),
+                *(f"--gin_param=Search.seed = {seed}", f"--model_dir={folder}"),
+                f"--distribution={_DISTRIBUTION.value}",
+            ]
+        )
+        if status:
+            raise UserError(
+                f"the trial of seed {seed} ended with status {status}: its message is above. "
+                "The same command goes on with it"
+            )
+    print(f"done: python -m auto_deeplab.report {trials} compares the trials")
+
+
+def _checked_seeds(texts: list[str]) -> list[int]:
+    """Returns the seeds as numbers, in the order given."""
+    try:
+        seeds = [int(text) for text in texts]
+    except ValueError:
+        seeds = []
+    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
+        raise UserError(
+            f"--seeds: received {','.join(texts)!r}; expected different whole numbers >= 0, such "
+            "as 0,1,2"
+        )
+    return seeds
+
+
+if __name__ == "__main__":
+    command_line.run(main)

@@ -1,0 +1,133 @@
+"""Curves over the steps of runs, and those of a search's trials (the paper's figure 4)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from auto_deeplab.visualization.figures import INK, MUTED, plain_axes, series_color
+from auto_deeplab.visualization.runs import Run
+
+_SIZE = (5.0, 3.1)
+_LINES = ("-", "--", ":")
+
+
+def draw_curves(
+    runs: Sequence[Run], metrics: dict[str, str], y_label: str, percent: bool = False
+) -> Figure | None:
+    """Draws metrics of runs over their steps: a color a run, a kind of line a metric.
+
+    Args:
+      runs: what to compare.
+      metrics: the label of each metric, by its name in metrics.jsonl.
+      y_label: what the vertical axis shows.
+      percent: whether the values are shares of 1.
+
+    Returns:
+      The figure; None where no run has any of the metrics.
+    """
+    figure, axes = plain_axes(_SIZE, "step", y_label)
+    # Runs with the very same curves, such as a schedule that they share, are drawn as one.
+    same: dict[str, list[Run]] = {}
+    for run in runs:
+        curves = [run.series(name) for name in metrics]
+        if any(steps for steps, _ in curves):
+            same.setdefault(repr(curves), []).append(run)
+    for index, group in enumerate(same.values()):
+        names = ", ".join(run.name for run in group)
+        for line, (name, label) in zip(_LINES, metrics.items(), strict=False):
+            steps, values = group[0].series(name)
+            if not steps:
+                continue
+            parts = [names] if len(same) > 1 else []
+            parts += [label] if len(metrics) > 1 else []
+            axes.plot(
+                steps,
+                values,
+                line,
+                label=": ".join(parts),
+                color=series_color(index if len(same) > 1 else _LINES.index(line)),
+                # One value makes no line.
+                marker="o" if len(steps) < 15 else None,
+                ms=3.5,
+                lw=1.6,
+            )
+    if not axes.lines:
+        return None
+    if percent:
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    if any(axes.get_legend_handles_labels()[1]):
+        _legend(axes)
+    return figure
+
+
+def draw_trials(groups: Sequence[Sequence[Run]], labels: Sequence[str]) -> Figure | None:
+    """Draws the supernets' validation mean IOU over the epochs, as in the paper's figure 4.
+
+    Of a group of trials it shows each one thin, their mean, and the range between the best and the
+    worst; the mean and the range end where not all trials have a value. A line marks where
+    alpha and beta begin to be searched.
+
+    Args:
+      groups: searches; those of one group are trials of the same.
+      labels: the name of each group.
+
+    Returns:
+      The figure; None where nothing was validated.
+    """
+    figure, axes = plain_axes(_SIZE, "epoch", "validation mean IOU")
+    for index, (group, label) in enumerate(zip(groups, labels, strict=True)):
+        color = series_color(index)
+        curves = [
+            {m["epoch"]: m["val_mean_iou"] for m in run.metrics if "val_mean_iou" in m}
+            for run in group
+        ]
+        if not any(curves):
+            continue
+        alone = len(group) == 1
+        for curve in curves:
+            axes.plot(
+                list(curve),
+                list(curve.values()),
+                color=color,
+                lw=1.8 if alone else 0.8,
+                alpha=1 if alone else 0.55,
+                label=label if alone else None,
+            )
+        epochs = sorted(set.intersection(*map(set, curves)))
+        if not alone and epochs:
+            values = np.array([[curve[epoch] for epoch in epochs] for curve in curves])
+            axes.plot(epochs, values.mean(axis=0), color=color, lw=2.2, label=f"mean of {label}")
+            axes.fill_between(
+                epochs,
+                values.min(axis=0),
+                values.max(axis=0),
+                color=color,
+                alpha=0.15,
+                lw=0,
+                label="best to worst",
+            )
+    if not axes.lines:
+        return None
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    warm_ups = {int(run.config["Search.warm_up_epochs"]) for group in groups for run in group}
+    if len(warm_ups) == 1 and (warm_up := warm_ups.pop()):
+        label = "\u03b1 and \u03b2 are searched from here on"
+        axes.axvline(warm_up, color=MUTED, lw=1, ls=(0, (4, 3)), label=label)
+    _legend(axes)
+    return figure
+
+
+def _legend(axes: Axes) -> None:
+    handles, _ = axes.get_legend_handles_labels()
+    if len(handles) > 8:
+        # Beside the curves: they are many.
+        axes.figure.set_figwidth(_SIZE[0] * 1.4)
+        axes.legend(
+            loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8, frameon=False, labelcolor=INK
+        )
+    else:
+        axes.legend(fontsize=8.5, frameon=False, labelcolor=INK)

@@ -1,0 +1,458 @@
+"""The report: what runs did, as one HTML page, and its pictures as files."""
+
+import base64
+import datetime
+import math
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import jinja2
+from matplotlib.figure import Figure
+
+from auto_deeplab.atomic_file import replacing
+from auto_deeplab.data.description import DatasetDescription
+from auto_deeplab.errors import UserError
+from auto_deeplab.visualization.architecture import draw_architecture
+from auto_deeplab.visualization.curves import draw_curves, draw_trials
+from auto_deeplab.visualization.evaluations import draw_class_bars, draw_confusion_matrix
+from auto_deeplab.visualization.figures import save_figure
+from auto_deeplab.visualization.heat_maps import draw_alpha, draw_beta
+from auto_deeplab.visualization.runs import Run, differing_values, group_trials
+
+_TEMPLATE = Path(__file__).parent / "templates" / "report.html.jinja"
+_NOTHING = "\u2013"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure with what is written below it.
+
+    Args:
+      name: of its files, without suffix.
+      title: what it shows.
+      caption: how to read it.
+      figure: the figure.
+      wide: whether it takes the page's whole width.
+      is_photograph: whether it consists of pixels; the page then holds the PNG, not the SVG.
+    """
+
+    name: str
+    title: str
+    caption: str
+    figure: Figure
+    wide: bool = False
+    is_photograph: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text; the first column names the row."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page: tables, pictures, then long texts that are folded away."""
+
+    title: str
+    tables: Sequence[Table] = ()
+    pictures: Sequence[Picture] = ()
+    texts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The best and the worst images of an evaluation, drawn.
+
+    Args:
+      run: the name of the run.
+      evaluation: the name of the evaluation.
+      best: where the network does best; None where there is no such image.
+      worst: where it does worst, likewise.
+    """
+
+    run: str
+    evaluation: str
+    best: Figure | None
+    worst: Figure | None
+
+
+def build_sections(runs: Sequence[Run], examples: Sequence[Examples] = ()) -> list[Section]:
+    """Returns the sections for which the runs have left something.
+
+    Args:
+      runs: one, or several to compare.
+      examples: the images to show.
+    """
+    sections = [
+        Section("Summary", [_summary(runs)]),
+        Section("Architecture", pictures=_architectures(runs)),
+        Section("Search", pictures=_searches([run for run in runs if run.is_search])),
+        Section("Training", pictures=_trainings([run for run in runs if not run.is_search])),
+        Section("Evaluation", _evaluation_tables(runs), _evaluations(runs)),
+        Section("Best and worst images", pictures=_examples(examples)),
+        Section(
+            "Configuration",
+            _differences(runs),
+            texts={f"{run.name}: the operative configuration": run.config_text for run in runs},
+        ),
+        Section("Versions and times", [_times(runs), _versions(runs)]),
+    ]
+    return [section for section in sections if section.tables or section.pictures or section.texts]
+
+
+def write_report(output: Path, title: str, sections: Sequence[Section]) -> Path:
+    """Writes the page, and its pictures as PNG and SVG into a folder of the page's name.
+
+    Args:
+      output: the HTML file.
+      title: of the page.
+      sections: what it shows.
+
+    Returns:
+      The folder of the pictures.
+
+    Raises:
+      UserError: a file cannot be written.
+    """
+    folder = output.with_suffix("")
+    sources = {}
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # Drawing takes the time: nothing is to be seen of a report before all is drawn.
+        with tempfile.TemporaryDirectory(prefix=".report-", dir=folder.parent) as temporary:
+            drawn = Path(temporary)
+            for picture in (picture for section in sections for picture in section.pictures):
+                for suffix in (".png", ".svg"):
+                    save_figure(picture.figure, drawn / f"{picture.name}{suffix}")
+                kind, suffix = ("png", ".png") if picture.is_photograph else ("svg+xml", ".svg")
+                content = base64.b64encode((drawn / f"{picture.name}{suffix}").read_bytes())
+                sources[picture.name] = f"data:image/{kind};base64,{content.decode()}"
+            folder.mkdir(exist_ok=True)
+            for file in drawn.iterdir():
+                os.replace(file, folder / file.name)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from error
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    page = environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
+        title=title, sections=sections, sources=sources, folder=folder.name
+    )
+    with replacing(output) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    return folder
+
+
+def _summary(runs: Sequence[Run]) -> Table:
+    rows = []
+    for run in runs:
+        _, mean_ious = run.series("val_mean_iou")
+        description = _description(run)
+        rows.append(
+            [
+                run.name,
+                run.kind,
+                description.name if description else _NOTHING,
+                run.seed or _NOTHING,
+                f"{run.metrics[-1]['step']:,}" if run.metrics else "0",
+                _percent(mean_ious[-1]) if mean_ious else _NOTHING,
+                ", ".join(f"{e.name} {_percent(e.matrix.mean_iou)}" for e in run.evaluations)
+                or _NOTHING,
+                _duration(run.training_seconds + run.validation_seconds),
+                " ".join(map(str, run.genotype.network)) if run.genotype else _NOTHING,
+            ]
+        )
+    columns = ["run", "kind", "dataset", "seed", "steps", "last validation mIOU"]
+    return Table("", [*columns, "evaluated mIOU", "time", "strides of the layers"], rows)
+
+
+def _architectures(runs: Sequence[Run]) -> list[Picture]:
+    """One drawing an architecture: a search and its retraining share theirs."""
+    sharing: dict[tuple, list[Run]] = {}
+    for run in runs:
+        if run.genotype:
+            sharing.setdefault((run.genotype.network, run.genotype.cell), []).append(run)
+    pictures = []
+    for number, group in enumerate(sharing.values(), start=1):
+        # Whoever knows alpha and beta tells more.
+        run = next((run for run in group if run.relaxation), group[0])
+        names = ", ".join(one.name for one in group)
+        suffix = f"_{number}" if len(sharing) > 1 else ""
+        for part, caption in _ARCHITECTURE_CAPTIONS.items():
+            text = caption[run.relaxation is not None]
+            pictures.append(
+                Picture(
+                    f"architecture{suffix}_{part}",
+                    f"{part.capitalize()} of {names}",
+                    text,
+                    draw_architecture(run.genotype, run.relaxation, [part]),
+                    wide=True,
+                )
+            )
+    return pictures
+
+
+# Without and with alpha and beta.
+_ARCHITECTURE_CAPTIONS = {
+    "network": (
+        "The path through the trellis: a column a layer, a row a resolution.",
+        "The chosen path through the trellis, blue, with softmax(\u03b2) of its arcs. All others "
+        "are as wide as they are likely, and dashed where they are the strongest out of a node. "
+        "The path is the most likely as a whole: it may leave a node by a weaker arc.",
+    ),
+    "cell": (
+        "The cell that every layer repeats: each block adds two branches.",
+        "The cell that every layer repeats: each block adds two branches. Numbers are softmax"
+        "(\u03b1) of the chosen operations.",
+    ),
+}
+
+
+def _searches(runs: Sequence[Run]) -> list[Picture]:
+    groups = group_trials(runs)
+    labels = [_trials_label([run.name for run in group]) for group in groups]
+    pictures = _with_figures(
+        ("search_trials", "Supernet over the epochs", _trials_caption(groups, labels)),
+        draw_trials(groups, labels),
+    )
+    pictures += _curves(runs, "search", _SEARCH_CURVES)
+    for run in runs:
+        if run.history:
+            suffix = f"_{_file_name(run.name)}" if len(runs) > 1 else ""
+            pictures += [
+                Picture(
+                    f"alpha{suffix}",
+                    f"\u03b1 of {run.name}",
+                    "How likely each operation is on each edge of the cell, epoch by epoch; red "
+                    "frames mark what is chosen at the end.",
+                    draw_alpha(run.history),
+                    wide=True,
+                ),
+                Picture(
+                    f"beta{suffix}",
+                    f"\u03b2 of {run.name}",
+                    "How likely each arc is out of each node of the trellis, epoch by epoch; red "
+                    "frames mark the chosen path.",
+                    draw_beta(run.history),
+                    wide=True,
+                ),
+            ]
+    return pictures
+
+
+def _trials_label(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) < 5 else f"{names[0]} to {names[-1]} ({len(names)})"
+
+
+def _trials_caption(groups: Sequence[Sequence[Run]], labels: Sequence[str]) -> str:
+    texts = ["Validation mean IOU of the supernet."]
+    for group, label in zip(groups, labels, strict=True):
+        last = [run.series("val_mean_iou")[1][-1:] for run in group]
+        values = [value for values in last for value in values]
+        if len(values) > 1:
+            mean = sum(values) / len(values)
+            texts.append(
+                f"The {len(values)} trials {label} end at {_percent(mean)} on average, at "
+                f"{_percent(min(values))} to {_percent(max(values))}."
+            )
+    return " ".join(texts)
+
+
+def _trainings(runs: Sequence[Run]) -> list[Picture]:
+    return _curves(runs, "training", _TRAINING_CURVES)
+
+
+# Name, title, labels of the metrics, vertical axis, whether it is a share.
+_ACCURACY = ("pixel_accuracy", "Pixel accuracy", {"val_pixel_accuracy": "pixel accuracy"})
+_SEARCH_CURVES = (
+    (
+        "loss",
+        "Loss",
+        {"loss": "weights, on trainA", "architecture_loss": "\u03b1 and \u03b2, on trainB"},
+        "cross-entropy",
+        False,
+    ),
+    (*_ACCURACY, "validation pixel accuracy", True),
+    (
+        "learning_rate",
+        "Learning rates",
+        {"learning_rate": "weights", "architecture_learning_rate": "\u03b1 and \u03b2"},
+        "learning rate",
+        False,
+    ),
+)
+_TRAINING_CURVES = (
+    ("loss", "Loss", {"loss": "training"}, "cross-entropy", False),
+    ("mean_iou", "Mean IOU", {"val_mean_iou": "mean IOU"}, "validation mean IOU", True),
+    (*_ACCURACY, "validation pixel accuracy", True),
+    ("learning_rate", "Learning rate", {"learning_rate": "weights"}, "learning rate", False),
+)
+
+
+def _curves(runs: Sequence[Run], prefix: str, curves: Sequence[tuple]) -> list[Picture]:
+    return [
+        picture
+        for name, title, metrics, y_label, percent in curves
+        for picture in _with_figures(
+            (f"{prefix}_{name}", title, ""), draw_curves(runs, metrics, y_label, percent)
+        )
+    ]
+
+
+def _evaluation_tables(runs: Sequence[Run]) -> list[Table]:
+    evaluated = [(run, evaluation) for run in runs for evaluation in run.evaluations]
+    if not evaluated:
+        return []
+    figures = list(
+        dict.fromkeys(name for _, evaluation in evaluated for name in evaluation.figures)
+    )
+    rows = [
+        [
+            run.name,
+            evaluation.name,
+            evaluation.dataset,
+            f"{evaluation.images:,}",
+            f"{evaluation.step:,}",
+            evaluation.views,
+            *(
+                _percent(evaluation.figures[name]) if name in evaluation.figures else _NOTHING
+                for name in figures
+            ),
+        ]
+        for run, evaluation in evaluated
+    ]
+    columns = ["run", "evaluation", "dataset", "images", "step", "views"]
+    titles = [name.replace("_", " ").replace("iou", "IOU") for name in figures]
+    return [Table("", [*columns, *titles], rows)]
+
+
+def _evaluations(runs: Sequence[Run]) -> list[Picture]:
+    by_classes: dict[tuple[str, ...], list] = {}
+    for run in runs:
+        for evaluation in run.evaluations:
+            by_classes.setdefault(evaluation.class_names, []).append((run, evaluation))
+    pictures = []
+    for number, group in enumerate(by_classes.values(), start=1):
+        labels = [_evaluation_label(run, evaluation.name) for run, evaluation in group]
+        pictures.append(
+            Picture(
+                f"class_iou_{number}" if len(by_classes) > 1 else "class_iou",
+                "IOU of each class",
+                "",
+                draw_class_bars([evaluation for _, evaluation in group], labels),
+            )
+        )
+        for (_, evaluation), label in zip(group, labels, strict=True):
+            pictures.append(
+                Picture(
+                    f"confusion_{_file_name(label)}",
+                    f"Confusion matrix of {label}",
+                    "A row tells where the pixels of one label went, in percent; shares below "
+                    "half a percent are not written.",
+                    draw_confusion_matrix(evaluation),
+                    wide=len(evaluation.class_names) > 25,
+                )
+            )
+    return pictures
+
+
+def _examples(examples: Sequence[Examples]) -> list[Picture]:
+    return [
+        picture
+        for example in examples
+        for which in ("best", "worst")
+        for picture in _with_figures(
+            (
+                f"{which}_{_file_name(example.run)}_{_file_name(example.evaluation)}",
+                f"{which.capitalize()} images: {example.run}, {example.evaluation}",
+                f"By the mean IOU of each image, the {which} first; whole images, one scale. "
+                "Where labels have no color the pixels do not count.",
+            ),
+            getattr(example, which),
+            wide=True,
+            is_photograph=True,
+        )
+    ]
+
+
+def _differences(runs: Sequence[Run]) -> list[Table]:
+    """A table for the searches and one for the trainings: their parameters are not the same."""
+    tables = []
+    for kind, title in (("search", "searches"), ("training", "trainings")):
+        compared = [run for run in runs if run.kind == kind]
+        rows = [
+            [name, *(_NOTHING if value is None else value for value in row)]
+            for name, row in differing_values(compared).items()
+        ]
+        if rows:
+            columns = ["parameter", *(run.name for run in compared)]
+            tables.append(Table(f"Where the {title} differ", columns, rows))
+    return tables
+
+
+def _times(runs: Sequence[Run]) -> Table:
+    rows = []
+    for run in runs:
+        steps = run.metrics[-1]["step"] if run.metrics else 0
+        started = [datetime.datetime.fromisoformat(s["started"]) for s in run.sessions]
+        devices = dict.fromkeys(", ".join(s["devices"]) for s in run.sessions)
+        rows.append(
+            [
+                run.name,
+                f"{started[0]:%Y-%m-%d %H:%M} UTC" if started else _NOTHING,
+                str(len(started) - 1) if started else _NOTHING,
+                _duration(run.training_seconds),
+                f"{run.training_seconds / steps:.3g}\u2009s" if steps else _NOTHING,
+                _duration(run.validation_seconds),
+                "; ".join(devices) or _NOTHING,
+            ]
+        )
+    columns = ["run", "started", "continued", "training", "a step", "validation", "on"]
+    return Table("Times", columns, rows)
+
+
+def _versions(runs: Sequence[Run]) -> Table:
+    packages = list(dict.fromkeys(name for run in runs for name in run.packages))
+    rows = [[name, *(run.packages.get(name, _NOTHING) for run in runs)] for name in packages] or [
+        ["not recorded", *(_NOTHING for _ in runs)]
+    ]
+    return Table("Versions", ["package", *(run.name for run in runs)], rows)
+
+
+def _with_figures(
+    text: tuple[str, str, str], figure: Figure | None, **kwargs: bool
+) -> list[Picture]:
+    """Returns the picture, or nothing where there was nothing to draw."""
+    return [] if figure is None else [Picture(*text, figure, **kwargs)]
+
+
+def _evaluation_label(run: Run, evaluation: str) -> str:
+    return run.name if len(run.evaluations) == 1 else f"{run.name}, {evaluation}"
+
+
+def _description(run: Run) -> DatasetDescription | None:
+    return DatasetDescription.load(run.path) if (run.path / "dataset.json").exists() else None
+
+
+def _file_name(text: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in text)
+
+
+def _percent(share: float) -> str:
+    return _NOTHING if math.isnan(share) else f"{share:.2%}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = ((days, "d"), (hours, "h"), (minutes, "min"), (seconds, "s"))
+    # The two largest tell enough.
+    return " ".join([f"{value}\u2009{unit}" for value, unit in parts if value][:2]) or "0\u2009s"

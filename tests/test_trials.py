@@ -1,0 +1,99 @@
+"""Several searches by one command."""
+
+import subprocess
+import sys
+
+import pytest
+
+from auto_deeplab.visualization.runs import find_runs, group_trials
+from tests.conftest import REPOSITORY
+
+TINY = """
+include 'base/search.gin'
+
+Search.dataset = '{dataset}'
+Search.epochs = 1
+Search.warm_up_epochs = 0
+Search.batch_size = 2
+Search.validation_images = 1
+training_batches.crop_size = 33
+Supernet.layers = 1
+Supernet.strides = (4,)
+Supernet.blocks = 1
+Supernet.filters = 4
+Supernet.operations = ('none', 'skip')
+"""
+
+
+def run(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "auto_deeplab.trials", *arguments],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_trials_are_searches_that_differ_in_their_seed_and_can_be_added_to(
+    colored_dataset, tmp_path
+):
+    gin_file = tmp_path / "tiny.gin"
+    gin_file.write_text(TINY.format(dataset=colored_dataset))
+    trials = tmp_path / "trials"
+
+    def search(seeds):
+        return run(
+            f"--gin_file={gin_file}",
+            f"--seeds={seeds}",
+            f"--model_dir={trials}",
+            "--gin_param=Supernet.filters = 8",
+        )
+
+    done = search("4")
+    assert done.returncode == 0, done.stderr
+    first = {path: path.read_bytes() for path in trials.rglob("*") if path.is_file()}
+    assert trials / "seed_4" / "genotype.json" in first
+
+    done = search("4,2")
+    assert done.returncode == 0, done.stderr
+    assert f"report {trials}" in done.stdout
+    assert {path: path.read_bytes() for path in first} == first
+    (group,) = group_trials(find_runs([trials]))
+    assert [run.config["Search.seed"] for run in group] == ["2", "4"]
+    assert [run.config["Supernet.filters"] for run in group] == ["8", "8"]
+    for one in group:
+        (session,) = one.sessions
+        assert session["step"] == 0
+        assert session["packages"] == one.packages
+        assert one.packages["tensorflow"].startswith("2.")
+        assert session["devices"]
+        assert len(one.history) == 1
+
+
+def test_a_trial_that_fails_ends_the_command(tmp_path):
+    gin_file = tmp_path / "wrong.gin"
+    gin_file.write_text(TINY.format(dataset=tmp_path / "missing"))
+    done = run(f"--gin_file={gin_file}", "--seeds=0,1", f"--model_dir={tmp_path / 'trials'}")
+    assert done.returncode == 1
+    assert "missing' is no folder" in done.stderr
+    assert "the trial of seed 0 ended with status 1" in done.stderr
+    assert "seed 1" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--seeds=0,0"], "--seeds: received '0,0'; expected different whole numbers >= 0"),
+        (["--seeds=a"], "--seeds: received 'a'"),
+        (["--seeds=-1"], "--seeds: received '-1'"),
+        (["--seeds="], "--seeds: received ''"),
+        (["--gin_param=Search.seed = 3"], "expected the seeds in --seeds"),
+    ],
+)
+def test_mistakes_are_told_before_anything_runs(arguments, message, tmp_path):
+    gin_file = tmp_path / "tiny.gin"
+    gin_file.write_text(TINY.format(dataset=tmp_path / "missing"))
+    done = run(f"--gin_file={gin_file}", f"--model_dir={tmp_path / 'trials'}", *arguments)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "trial" not in done.stdout

@@ -1,0 +1,127 @@
+import json
+
+import pytest
+
+from auto_deeplab.errors import UserError
+from auto_deeplab.visualization.runs import (
+    differing_values,
+    find_runs,
+    group_trials,
+    parse_config,
+    read_run,
+)
+
+
+def test_a_configuration_as_gin_writes_it():
+    text = (
+        "import auto_deeplab.training.search as x\n\n# Parameters for a:\n# =====\n"
+        "a.b = 3\nscope/a.c = \\\n    ('none',\n     'skip')\na.d = {'x': 1}\na.e = 'y = z'\n"
+    )
+    assert parse_config(text) == {
+        "a.b": "3",
+        "scope/a.c": "('none', 'skip')",
+        "a.d": "{'x': 1}",
+        "a.e": "'y = z'",
+    }
+
+
+def test_a_search_is_read(make_search):
+    run = read_run(make_search("search", seed=7), "search")
+    assert run.is_search
+    assert (run.kind, run.seed) == ("search", "7")
+    assert [entry.epoch for entry in run.history] == [1, 2, 3]
+    assert run.series("val_mean_iou") == ([10, 20, 30], [0.1, 0.2, 0.3])
+    # 10 steps an epoch, of 0.5, 1.0 and 1.5 seconds.
+    assert run.training_seconds == pytest.approx(30)
+    assert run.validation_seconds == pytest.approx(6)
+    assert run.relaxation.alpha.tolist() == run.history[-1].relaxation.alpha.tolist()
+    # Without sessions the versions are those that the genotype was decoded with.
+    assert run.packages == run.genotype.provenance["packages"]
+
+
+def test_a_training_does_not_take_the_versions_of_the_search(make_search, make_training):
+    folder = make_training("training")
+    (folder / "genotype.json").write_text((make_search("search") / "genotype.json").read_text())
+    assert read_run(folder, "training").packages == {}
+
+
+def test_the_last_session_tells_the_versions(make_search):
+    folder = make_search("search")
+    sessions = [{"packages": {"numpy": version}} for version in ("1", "2")]
+    (folder / "sessions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in sessions))
+    assert read_run(folder, "search").packages == {"numpy": "2"}
+
+
+def test_a_training_and_its_evaluation_are_read(make_training):
+    run = read_run(make_training("training"), "training")
+    assert not run.is_search
+    assert run.series("val_mean_iou") == ([20], [0.4])
+    (evaluation,) = run.evaluations
+    assert (evaluation.name, evaluation.split, evaluation.images) == ("val", "val", 4)
+    # By hand: road 8 / 15, car 5 / 12, sky absent.
+    assert evaluation.matrix.mean_iou == pytest.approx((8 / 15 + 5 / 12) / 2)
+    assert evaluation.figures == {
+        "mean_iou": pytest.approx((8 / 15 + 5 / 12) / 2),
+        "pixel_accuracy": pytest.approx(13 / 20),
+    }
+    assert evaluation.views == "whole images"
+
+
+def test_a_folder_of_trials_stands_for_them_in_the_order_of_their_numbers(make_search, tmp_path):
+    for seed in (10, 9):
+        make_search(f"trials/seed_{seed}", seed=seed)
+    (tmp_path / "trials" / "notes").mkdir()
+    assert [run.name for run in find_runs([tmp_path / "trials"])] == ["seed_9", "seed_10"]
+
+
+def test_runs_of_one_name_are_told_apart_and_counted_once(make_search, tmp_path):
+    folders = [make_search("a/run"), make_search("b/run"), tmp_path / "a" / ".." / "a" / "run"]
+    assert [run.name for run in find_runs(folders)] == ["a/run", "b/run"]
+
+
+def test_what_is_no_run(tmp_path):
+    with pytest.raises(UserError, match="missing: no such folder"):
+        find_runs([tmp_path / "missing"])
+    with pytest.raises(UserError, match=r"neither it nor a folder in it has a config\.gin"):
+        find_runs([tmp_path])
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"classes": [{"name": "road"}]}'])
+def test_an_evaluation_that_is_none_is_named(make_training, text):
+    folder = make_training("training")
+    (folder / "evaluation_val.json").write_text(text)
+    with pytest.raises(UserError, match=r"evaluation_val\.json: cannot be read as an evaluation"):
+        find_runs([folder])
+
+
+def test_trials_differ_in_their_seed_alone(make_search, make_training):
+    folders = [
+        make_search("a", seed=0),
+        make_search("b", seed=1),
+        make_search("deeper", seed=0, layers=4),
+        make_training("training"),
+    ]
+    runs = find_runs(folders)
+    names = [[run.name for run in group] for group in group_trials(runs)]
+    assert names == [["a", "b"], ["deeper"]]
+    assert differing_values(runs[:3]) == {
+        "Search.seed": ["0", "1", "0"],
+        "Supernet.layers": ["3", "3", "4"],
+    }
+    assert differing_values(runs[:1]) == {}
+    assert differing_values([runs[0], runs[3]])["Retrain.steps"] == [None, "20"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "views"),
+    [
+        ({"scales": [1.0], "flip": False, "window": None}, "whole images"),
+        ({"scales": [0.5, 1.75], "flip": True}, "whole images; scales 0.5, 1.75; mirrored, too"),
+        ({"window": [65, 129]}, "65x129 windows"),
+    ],
+)
+def test_how_images_were_predicted(make_training, fields, views):
+    folder = make_training("training")
+    path = folder / "evaluation_val.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+    assert read_run(folder, "training").evaluations[0].views == views
