@@ -49,8 +49,6 @@ def convert_bare(pairs: Sequence["Pair"], scale: float, workers: int) -> float:
             pixels = np.asarray(Image.open(path))
             if scale != 1:
                 pixels = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=shrink)
-            elif path is pair.image:
-                continue  # The converter keeps the file.
             cv2.imencode(".png", pixels)
 
     started = time.perf_counter()

@@ -135,8 +135,8 @@ def imported_modules(path):
 
 def test_what_is_imported_is_required():
     distributions = metadata.packages_distributions()
-    files = ("requirements.txt", "requirements-beam.txt")
-    required = {requirement.name for name in files for requirement in requirements(name)}
+    lists = ("requirements.txt", "requirements-beam.txt")
+    required = {requirement.name for name in lists for requirement in requirements(name)}
     files = repository_files(*(f"{folder}/**/*.py" for folder in FOLDERS))
     imported = {module for path in files for module in imported_modules(REPOSITORY / path)}
     ours = set(FOLDERS)
