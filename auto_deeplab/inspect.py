@@ -16,7 +16,9 @@ from absl import flags
 from auto_deeplab import command_line
 from auto_deeplab.errors import UserError
 
-_SPLITS = flags.DEFINE_list("splits", None, "The splits to read; all by default.")
+_SPLITS = flags.DEFINE_list(
+    "splits", None, "The splits to read, all by default; pictures are of the first."
+)
 _JSON = flags.DEFINE_bool("json", False, "Print JSON instead of tables.")
 _IGNORE_CORRUPT = flags.DEFINE_bool(
     "ignore_corrupt", False, "Report corrupt records without ending in an error."

@@ -16,8 +16,16 @@ MEAN_PIXEL = 127.5
 
 
 def normalize_image(image: tf.Tensor) -> tf.Tensor:
-    """Maps pixels to [-1, 1]: uint8 [..., height, width, 3] to float32 of the same shape."""
-    middle = (MEAN_PIXEL / 255,) * 3
+    """Maps pixels to [-1, 1].
+
+    Args:
+      image: uint8 or float32 [..., height, width, 3], 0 to 255.
+
+    Returns:
+      float32 of the same shape.
+    """
+    # For integers this operation expects the mean as a part of their range.
+    middle = (MEAN_PIXEL / 255 if image.dtype.is_integer else MEAN_PIXEL,) * 3
     return preprocess_ops.normalize_image(image, offset=middle, scale=middle)
 
 
@@ -64,8 +72,11 @@ def augment(
     label = crop_scaled_label(label, scaled_size, origin, crop_size, ignore_label)
     if flip:
         mirrored = tf.random.stateless_uniform([], seeds[2]) < 0.5
-        image = tf.where(mirrored, tf.reverse(image, axis=[1]), image)
-        label = tf.where(mirrored, tf.reverse(label, axis=[1]), label)
+        image, label = tf.cond(
+            mirrored,
+            lambda: (tf.reverse(image, axis=[1]), tf.reverse(label, axis=[1])),
+            lambda: (image, label),
+        )
     return image, label
 
 
@@ -119,18 +130,25 @@ def crop_scaled_image(
     last = tf.cast(tf.floor((tf.cast(origin + shown, tf.float32) - 0.5) / factor - 0.5), tf.int32)
     begin = tf.clip_by_value(first, 0, size - 1)
     end = tf.clip_by_value(last + 3, begin + 1, size)
-    part = normalize_image(window(begin, end))
-    # This op fills what lies outside of the image with 0, the normalized mean pixel.
-    resized = tf.raw_ops.ScaleAndTranslate(
-        images=part[tf.newaxis],
-        size=shown,
-        scale=factor,
-        translation=tf.cast(begin, tf.float32) * factor - tf.cast(origin, tf.float32),
-        kernel_type="triangle",
-        antialias=False,
-    )[0]
+
+    def resize() -> tf.Tensor:
+        return tf.raw_ops.ScaleAndTranslate(
+            images=window(begin, end)[tf.newaxis],
+            size=shown,
+            scale=factor,
+            translation=tf.cast(begin, tf.float32) * factor - tf.cast(origin, tf.float32),
+            kernel_type="triangle",
+            antialias=False,
+        )[0]
+
+    resized = tf.cond(
+        tf.reduce_all(scaled_size == size),
+        lambda: tf.cast(window(origin, origin + shown), tf.float32),
+        resize,
+    )
     padding = tf.constant(crop_size) - shown
-    padded = tf.pad(resized, [[0, padding[0]], [0, padding[1]], [0, 0]])
+    # The normalized mean pixel is 0.
+    padded = tf.pad(normalize_image(resized), [[0, padding[0]], [0, padding[1]], [0, 0]])
     return tf.ensure_shape(padded, [*crop_size, 3])
 
 
