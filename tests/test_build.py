@@ -145,6 +145,9 @@ def test_what_is_imported_is_required():
         assert names & required, f"{module} comes from {names}"
 
 
+PYTEST = "python: -m pytest --numprocesses=2 --dist=worksteal\n"
+
+
 @pytest.fixture
 def checkout(tmp_path):
     """A folder with the Makefile, a lock and an installed .venv whose python tells how it ran."""
@@ -161,7 +164,7 @@ def checkout(tmp_path):
 
 def make(folder, *arguments):
     # Not what the make that may be running these tests passes on to its children.
-    ours = ("ARGS", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTHON")
+    ours = ("ARGS", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTHON", "TEST_PROCESSES")
     environment = {name: value for name, value in os.environ.items() if name not in ours}
     return subprocess.run(
         ["make", "--silent", *arguments],
@@ -180,7 +183,7 @@ def make(folder, *arguments):
             ["search", "ARGS=--model_dir=x"],
             "python: -m auto_deeplab.train --gin_file=search.gin --model_dir=x\n",
         ),
-        (["test"], "python: -m pytest\n"),
+        (["test"], PYTEST),
         (["lint"], "ruff: check\nruff: format --check\n"),
     ],
 )
@@ -196,7 +199,7 @@ def test_a_changed_lock_is_installed(checkout):
     assert re.search(
         r"^python: -m pip install .*-r requirements\.lock$", result.stdout, re.MULTILINE
     )
-    assert make(checkout, "test").stdout == "python: -m pytest\n"
+    assert make(checkout, "test").stdout == PYTEST
 
 
 def test_without_a_python_in_range_the_message_is_clear(checkout):

@@ -26,6 +26,7 @@ FILES = sorted(path.name for path in FOLDER.glob("*.gin"))
 DATASETS = {
     "cityscapes": (cityscapes.CLASSES, ("train", "val")),
     "cityscapes_half": (cityscapes.CLASSES, ("train", "val")),
+    "cityscapes_coarse": (cityscapes.CLASSES, ("train_extra", "val")),
     "voc2012_aug": (tuple(f"v{i}" for i in range(21)), ("train_aug", "val")),
     "coco_voc": (tuple(f"v{i}" for i in range(21)), ("train", "val")),
     "ade20k": (tuple(f"a{i}" for i in range(150)), ("train", "val")),
@@ -159,6 +160,8 @@ PAPER = {
     "retrain_cityscapes_s_no_drop_path_500k": ("cityscapes", 769, 500_000, 20, False),
     "retrain_cityscapes_s_no_drop_path_1m": ("cityscapes", 769, 1_000_000, 20, False),
     "retrain_cityscapes_s_no_drop_path_1500k": ("cityscapes", 769, 1_500_000, 20, False),
+    "retrain_cityscapes_coarse_s": ("cityscapes", 769, 1_500_000, 20, True),
+    "retrain_cityscapes_coarse_l": ("cityscapes", 769, 1_500_000, 48, True),
     "retrain_voc2012_s": ("voc2012_aug", 513, 1_500_000, 20, True),
     "retrain_voc2012_m": ("voc2012_aug", 513, 1_500_000, 32, True),
     "retrain_voc2012_l": ("voc2012_aug", 513, 1_500_000, 48, True),
