@@ -58,8 +58,8 @@ def run(main: Callable[[list[str]], None], arguments: Sequence[str] = ()) -> Non
         sys.exit(141)
 
 
-def parse_image_size(text: str) -> tuple[int, int]:
-    """Returns (height, width) of an --image_size=HEIGHTxWIDTH.
+def parse_size(text: str, flag: str = "image_size") -> tuple[int, int]:
+    """Returns (height, width) of a flag's HEIGHTxWIDTH.
 
     Raises:
       UserError: it is none.
@@ -67,7 +67,7 @@ def parse_image_size(text: str) -> tuple[int, int]:
     size = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
     if not size:
         raise UserError(
-            f"--image_size: received {text!r}; expected HEIGHTxWIDTH in pixels, such as 1025x2049"
+            f"--{flag}: received {text!r}; expected HEIGHTxWIDTH in pixels, such as 1025x2049"
         )
     return int(size[1]), int(size[2])
 

@@ -20,7 +20,6 @@ Example:
       --flip --submission=voc
 """
 
-import re
 from pathlib import Path
 
 from absl import flags
@@ -70,7 +69,8 @@ _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace results that exist."
 
 def main(argv: list[str]) -> None:
     del argv
-    scales, window = _scales(), _window()
+    scales = _scales()
+    window = command_line.parse_size(_WINDOW.value, "window") if _WINDOW.value else None
     model_dir = Path(_MODEL_DIR.value)
     output = Path(_OUTPUT.value or model_dir / f"evaluation_{_SPLIT.value}.json")
     submission_dir = Path(
@@ -171,18 +171,6 @@ def _scales() -> tuple[float, ...]:
             "as 0.5,0.75,1"
         )
     return scales
-
-
-def _window() -> tuple[int, int] | None:
-    if _WINDOW.value is None:
-        return None
-    size = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", _WINDOW.value)
-    if not size:
-        raise UserError(
-            f"--window: received {_WINDOW.value!r}; expected HEIGHTxWIDTH in pixels, such as "
-            "1025x1025"
-        )
-    return int(size[1]), int(size[2])
 
 
 if __name__ == "__main__":

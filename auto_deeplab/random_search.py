@@ -63,7 +63,7 @@ def main(argv: list[str]) -> None:
     bands = {
         name: _parse_band(name, text) for name, text in flags_of_bands.items() if text is not None
     }
-    image_size = command_line.parse_image_size(_IMAGE_SIZE.value)
+    image_size = command_line.parse_size(_IMAGE_SIZE.value)
 
     from tqdm import tqdm
 

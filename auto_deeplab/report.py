@@ -64,7 +64,7 @@ def _draw_examples(runs: Sequence["Run"], count: int) -> list["Examples"]:
     evaluated = [run for run in runs if run.evaluations]
     if not evaluated:
         return []
-    from auto_deeplab.data.pipeline import SegmentationRecords
+    from auto_deeplab.data.segmentation_records import SegmentationRecords
     from auto_deeplab.evaluation.inference import class_map_function
     from auto_deeplab.training.trained import load_trained
     from auto_deeplab.visualization.examples import best_and_worst, draw_examples

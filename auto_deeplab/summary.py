@@ -27,7 +27,7 @@ def main(argv: list[str]) -> None:
     del argv
     if _GENOTYPE.value is None:
         raise UserError("--genotype: expected a file or a name, such as --genotype=published")
-    image_size = command_line.parse_image_size(_IMAGE_SIZE.value)
+    image_size = command_line.parse_size(_IMAGE_SIZE.value)
     from auto_deeplab.search_space import Genotype
 
     genotype = Genotype.load(_GENOTYPE.value)

@@ -126,7 +126,7 @@ def measure(
 
 def main(argv: list[str]) -> None:
     del argv
-    sizes = [_parse_size(size) for size in _SIZES.value]
+    sizes = [command_line.parse_size(size, "sizes") for size in _SIZES.value]
     for flag, values, known in (
         ("models", _MODELS.value, MODELS),
         ("settings", _SETTINGS.value, SETTINGS),
@@ -144,13 +144,6 @@ def main(argv: list[str]) -> None:
         print(json.dumps(rows, indent=1))
     else:
         _print_table(rows, _MODELS.value[-1])
-
-
-def _parse_size(text: str) -> tuple[int, int]:
-    parts = text.split("x")
-    if len(parts) != 2 or not all(part.isdecimal() and int(part) for part in parts):
-        raise UserError(f"--sizes: received {text!r}; expected HEIGHTxWIDTH, such as 513x513")
-    return int(parts[0]), int(parts[1])
 
 
 def _print_table(rows: list[dict[str, Any]], reference: str) -> None:

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from auto_deeplab.data.augmentation import normalize_image
 from auto_deeplab.data.description import DatasetDescription
-from auto_deeplab.data.pipeline import SegmentationRecords
+from auto_deeplab.data.segmentation_records import SegmentationRecords
 from auto_deeplab.evaluation.metrics import ConfusionMatrix
 from auto_deeplab.visualization.figures import INK
 from auto_deeplab.visualization.overlays import overlay

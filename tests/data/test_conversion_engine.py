@@ -16,7 +16,7 @@ import tensorflow as tf
 from auto_deeplab.data import conversion_engine, records
 from auto_deeplab.data.conversion_engine import convert, locked_folder
 from auto_deeplab.data.label_table import LabelTable
-from auto_deeplab.data.pipeline import SegmentationRecords
+from auto_deeplab.data.segmentation_records import SegmentationRecords
 from auto_deeplab.errors import UserError
 
 _REPOSITORY = Path(__file__).resolve().parents[2]

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from auto_deeplab.data.pipeline import SegmentationRecords
+from auto_deeplab.data.segmentation_records import SegmentationRecords
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
 _CLASSES = "sky,building,pole,road,pavement,tree,sign,fence,car,pedestrian,bicyclist"
