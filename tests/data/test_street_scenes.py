@@ -7,8 +7,8 @@ from PIL import Image
 
 from auto_deeplab.data import street_scenes as module
 from auto_deeplab.data.cityscapes import CLASSES, TRAIN_IDS, image_path, label_path
-from auto_deeplab.data.segmentation_records import SegmentationRecords
 from auto_deeplab.data.scenes.composition import draw_scene
+from auto_deeplab.data.segmentation_records import SegmentationRecords
 from auto_deeplab.data.street_scenes import street_scenes
 from auto_deeplab.errors import UserError
 
