@@ -19,6 +19,8 @@ from auto_deeplab.errors import UserError
 
 # The paper's scales: 0.5 to 2.0 in steps of 0.25.
 SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
+# More than any dataset has records.
+_PASS = 2**40
 
 
 @gin.configurable(denylist=["dataset_dir", "split"])
@@ -152,13 +154,9 @@ def training_batches(
     def visits(epoch: tf.Tensor) -> tf.data.Dataset:
         seed_of_epoch = tf.random.fold_in(key, epoch)
         order = _order_of_epoch(records.parts, counts, seed_of_epoch)
-        positions = tf.range(steps * batch_size, dtype=tf.int64)
-        ours = [
-            tf.reshape(tf.reshape(values, [steps, batch_size])[:, begin : begin + share], [-1])
-            for values in (order, positions)
-        ]
-        return tf.data.Dataset.from_tensor_slices(tuple(ours)).map(
-            lambda number, position: (number, tf.random.fold_in(seed_of_epoch, position))
+        ours = tf.reshape(tf.reshape(order, [steps, batch_size])[:, begin : begin + share], [-1])
+        return tf.data.Dataset.from_tensor_slices(ours).map(
+            lambda visit: (visit % _PASS, tf.random.fold_in(seed_of_epoch, visit))
         )
 
     def example(number: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -239,13 +237,17 @@ def _visits(weights: Sequence[float], total: int) -> list[int]:
 
 
 def _order_of_epoch(parts: Sequence[Part], counts: Sequence[int], seed: tf.Tensor) -> tf.Tensor:
-    """Returns the records to visit, int64 [sum of counts], at random by the epoch's seed."""
+    """Returns the visits, int64 [sum of counts], at random by the epoch's seed.
+
+    A visit is a record's number + _PASS times how often it was visited before in the epoch.
+    """
     orders = []
     for index, (part, count) in enumerate(zip(parts, counts, strict=True)):
-        seed_of_part = tf.random.fold_in(seed, index)
+        seed_of_part = tf.random.fold_in(seed, -index) if index else seed
         passes = [
-            tf.random.experimental.stateless_shuffle(
-                part.numbers, tf.random.fold_in(seed_of_part, number)
+            _PASS * number
+            + tf.random.experimental.stateless_shuffle(
+                part.numbers, tf.random.fold_in(seed_of_part, -number) if number else seed_of_part
             )
             for number in range(-(-count // len(part.numbers)))
         ]
