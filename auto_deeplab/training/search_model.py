@@ -23,6 +23,10 @@ class SearchModel(tf_keras.Model):
         ignore_label: the label of pixels that do not count.
         network_weight_decay: L2 weight decay of w.
         architecture_weight_decay: L2 weight decay of alpha and beta.
+
+    Attributes:
+        run_network_update, run_architecture_update: from `compile` on, the two updates as
+            functions of images and labels, on all replicas; each returns the loss.
     """
 
     def __init__(
@@ -57,8 +61,8 @@ class SearchModel(tf_keras.Model):
         self.architecture_optimizer = architecture_optimizer
         create_slots(network_optimizer, self.supernet.network_variables)
         create_slots(architecture_optimizer, self.supernet.architecture_variables)
-        self._run_network_update = self._compiled(self.update_network, jit_compile)
-        self._run_architecture_update = self._compiled(self.update_architecture, jit_compile)
+        self.run_network_update = self._compiled(self.update_network, jit_compile)
+        self.run_architecture_update = self._compiled(self.update_architecture, jit_compile)
 
     def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Normalized images [batch, height, width, 3] -> logits [batch, height, width, classes]."""
@@ -96,9 +100,9 @@ class SearchModel(tf_keras.Model):
         Returns:
             "loss" of trainA and, past the warm-up, "architecture_loss" of trainB.
         """
-        logs = {"loss": self._run_network_update(*data["network"])}
+        logs = {"loss": self.run_network_update(*data["network"])}
         if "architecture" in data:
-            logs["architecture_loss"] = self._run_architecture_update(*data["architecture"])
+            logs["architecture_loss"] = self.run_architecture_update(*data["architecture"])
         return logs
 
     def make_train_function(self, force: bool = False) -> Callable:

@@ -24,23 +24,11 @@ class BatchNorms:
             self._moving = iter(zip(mean, variance, strict=True))
         self._batch: list[tuple[tf.Tensor, tf.Tensor]] = []
 
-    @property
-    def training(self) -> bool:
-        """Whether the batch's own statistics normalize."""
-        return self._moving is None
-
-    def next_moving(self) -> tuple[tf.Tensor, tf.Tensor] | None:
-        """Returns the (mean, variance) for the next batch norm; None in training."""
-        return None if self._moving is None else next(self._moving)
-
-    def record(self, statistics: tuple[tf.Tensor, tf.Tensor]) -> None:
-        """Keeps the (mean, variance) that the batch norm used."""
-        self._batch.append(statistics)
-
     def __call__(self, images: tf.Tensor, scale: tf.Tensor | None = None) -> tf.Tensor:
         """Normalizes [batch, height, width, channels] and multiplies by `scale` ([channels])."""
-        output, statistics = grouped.batch_norm(images, scale, self.next_moving())
-        self.record(statistics)
+        moving = None if self._moving is None else next(self._moving)
+        output, statistics = grouped.batch_norm(images, scale, moving)
+        self._batch.append(statistics)
         return output
 
     def statistics(self) -> tuple[tf.Tensor, tf.Tensor]:

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 
 import tensorflow as tf
+import tf_keras
 
 from auto_deeplab.models.supernet import grouped
 from auto_deeplab.models.supernet.batch_norms import BatchNorms
-from auto_deeplab.models.supernet.mixed_operations import MixedOperations, mixing_tensors
-from auto_deeplab.models.supernet.stacked_layer import StackedLayer
+from auto_deeplab.models.supernet.mixed_operations import MixedOperations
 from auto_deeplab.search_space import CellGraph
 
 
@@ -21,19 +21,7 @@ def edges_from(graph: CellGraph, state: str) -> list[int]:
     return [row for row, edge in enumerate(graph.edges) if edge.input == state]
 
 
-def cell_mixing(
-    operation_weights: tf.Tensor, graph: CellGraph, filters: int
-) -> dict[str, dict[str, tf.Tensor]]:
-    """Returns `mixing_tensors` for each state, from softmax(alpha), float [edges, operations]."""
-    return {
-        state: mixing_tensors(
-            tf.gather(operation_weights, edges_from(graph, state)), graph.operations, filters
-        )
-        for state in states(graph)
-    }
-
-
-class Cell(StackedLayer):
+class Cell(tf_keras.layers.Layer):
     """`block_i = sum_j sum_k alpha^k_{j->i} O^k(H_j)`, its output the blocks side by side.
 
     Args:
@@ -41,30 +29,34 @@ class Cell(StackedLayer):
         filters: the channels of each block (F·s/4).
         has_prev_prev: whether the node has an input two layers back; without one, the edges
             from it contribute nothing and have no kernels.
-        depth: see `StackedLayer`.
+
+    Attributes:
+        kernel_shapes: state -> its operations' kernels, see `kernels.py`.
+        normalized_channels: the channels of each batch norm, in the order in which `call` meets
+            them.
     """
 
-    def __init__(self, graph: CellGraph, filters: int, has_prev_prev: bool, depth: int, **kwargs):
-        super().__init__(depth, **kwargs)
+    def __init__(self, graph: CellGraph, filters: int, has_prev_prev: bool, **kwargs):
+        super().__init__(**kwargs)
         self.graph = graph
         self.filters = filters
         self.has_prev_prev = has_prev_prev
-        self.mixed: dict[str, MixedOperations] = {}
-        for state in states(graph):
-            if state == "prev_prev" and not has_prev_prev:
-                continue
-            edges = len(edges_from(graph, state))
-            with tf.name_scope(f"from_{state}"):
-                self.mixed[state] = MixedOperations(graph.operations, edges, filters, depth)
-            self.normalized_channels += self.mixed[state].normalized_channels
-        self.kernels = {state: mixed.kernels for state, mixed in self.mixed.items()}
+        self.mixed = {
+            state: MixedOperations(graph.operations, len(edges_from(graph, state)), filters)
+            for state in states(graph)
+            if state != "prev_prev" or has_prev_prev
+        }
+        self.kernel_shapes = {state: mixed.kernel_shapes for state, mixed in self.mixed.items()}
+        self.normalized_channels = [
+            channels for mixed in self.mixed.values() for channels in mixed.normalized_channels
+        ]
 
     def call(
         self,
         prev: tf.Tensor,
         prev_prev: tf.Tensor | None,
         arcs: int,
-        mixing: Mapping[str, Mapping[str, tf.Tensor]],
+        operation_weights: tf.Tensor,
         kernels: Mapping[str, Mapping[str, tf.Tensor]],
         batch_norms: BatchNorms,
     ) -> tf.Tensor:
@@ -75,8 +67,8 @@ class Cell(StackedLayer):
                 other on the batch axis.
             prev_prev: float [batch, height, width, filters], shared by the arcs, or None.
             arcs: the number of incoming arcs.
-            mixing: from `cell_mixing`.
-            kernels: one network layer's, structured as `self.kernels`.
+            operation_weights: float [edges, operations], softmax(alpha).
+            kernels: one network layer's, structured as `self.kernel_shapes`.
             batch_norms: those of the node; they see all arcs of the node as one batch.
 
         Returns:
@@ -85,7 +77,10 @@ class Cell(StackedLayer):
 
         def mixed(state: str, images: tf.Tensor) -> tf.Tensor:
             return self.mixed[state](
-                images, mixing=mixing[state], kernels=kernels[state], batch_norms=batch_norms
+                images,
+                operation_weights=tf.gather(operation_weights, edges_from(self.graph, state)),
+                kernels=kernels[state],
+                batch_norms=batch_norms,
             )
 
         # What is summed so far for the blocks still to come, side by side.

@@ -3,7 +3,7 @@
 import tensorflow as tf
 import tf_keras
 
-from auto_deeplab.models.supernet.grouped import BATCH_NORM_EPSILON
+from auto_deeplab.models.supernet import grouped
 
 
 class ConvolutionBlock(tf_keras.layers.Layer):
@@ -29,22 +29,22 @@ class ConvolutionBlock(tf_keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.convolution = tf_keras.layers.Conv2D(
-            filters,
-            size,
-            strides=stride,
-            dilation_rate=rate,
-            padding="same",
-            use_bias=False,
-            kernel_initializer="he_normal",
-        )
+        self.stride = stride
+        self.rate = rate
         self.batch_norm = tf_keras.layers.BatchNormalization(
-            momentum=batch_norm_momentum, epsilon=BATCH_NORM_EPSILON, center=False, scale=False
+            momentum=batch_norm_momentum,
+            epsilon=grouped.BATCH_NORM_EPSILON,
+            center=False,
+            scale=False,
         )
         with tf.name_scope(self.name):
-            self.convolution.build([None, None, None, channels])
+            self.kernel = self.add_weight(
+                "kernel", [size, size, channels, filters], initializer="he_normal"
+            )
             self.batch_norm.build([None, None, None, filters])
 
     def call(self, images: tf.Tensor, training: bool) -> tf.Tensor:
         """[batch, height, width, channels] -> [batch, height / stride, width / stride, filters]."""
-        return tf.nn.relu(self.batch_norm(self.convolution(images), training=training))
+        # Not Keras's layer: its atrous convolution rearranges the images first, which is slow.
+        images = grouped.convolution(images, self.kernel, self.stride, self.rate)
+        return tf.nn.relu(self.batch_norm(images, training=training))

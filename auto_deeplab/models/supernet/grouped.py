@@ -1,12 +1,10 @@
 """The fast formulation below the cell: operations of many edges evaluated as one.
 
 Everything here computes what the textbook form computes (the tests compare both); it is written
-this way for time and memory: the edges that leave a state share their input, so their convolutions
-run as one with the edges' filters side by side, and the backward pass recomputes cheap stages
-instead of keeping their outputs.
+this way for time: the edges that leave a state share their input, so their convolutions run as one
+with the edges' filters side by side.
 """
 
-import functools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -97,40 +95,6 @@ def batch_norm(
     return output, (mean, variance)
 
 
-def recomputed(function: Callable) -> Callable:
-    """Returns `function` with a gradient that keeps only its inputs and runs it again.
-
-    Args:
-        function: takes tensors, returns `(output, statistics)`; nothing is differentiated through
-            the statistics.
-    """
-
-    @functools.wraps(function)
-    def evaluate(*inputs: tf.Tensor):
-        statistics = None
-
-        @tf.custom_gradient
-        def output_only(*inputs: tf.Tensor):
-            nonlocal statistics
-            output, statistics = function(*inputs)
-
-            def gradient(upstream: tf.Tensor):
-                # Without waiting for the upstream gradient the executor would recompute early
-                # and keep the result, which is what this function avoids.
-                with tf.control_dependencies([upstream]):
-                    again = [tf.identity(tensor) for tensor in inputs]
-                with tf.GradientTape(watch_accessed_variables=False) as tape:
-                    tape.watch(again)
-                    output, _ = function(*again)
-                return tape.gradient(output, again, upstream)
-
-            return output, gradient
-
-        return output_only(*inputs), statistics
-
-    return evaluate
-
-
 @tf.custom_gradient
 def depthwise_convolution(images: tf.Tensor, kernel: tf.Tensor):
     """A SAME depthwise convolution of stride 1: [..., channels], [k, k, channels, 1], k = 3 or 5.
@@ -213,3 +177,42 @@ def repeat_to_channels(images: tf.Tensor, channels: int) -> tf.Tensor:
     copies = -(-channels // images.shape[-1])
     repeated = tf.concat([images] * copies, axis=-1) if copies > 1 else images
     return repeated[..., :channels] if repeated.shape[-1] > channels else repeated
+
+
+def repeat_for_filters(operation_weights: tf.Tensor, filters: int) -> tf.Tensor:
+    """Repeats each edge's weights for its filters.
+
+    Args:
+        operation_weights: [edges, operations].
+        filters: of one edge.
+
+    Returns:
+        [operations, edges * filters] (padded with zeros).
+    """
+    edges = operation_weights.shape[0]
+    # A product with a constant: tf.repeat is forty operations.
+    expansion = shared_constant(
+        ("expansion", edges, filters),
+        lambda: np.eye(edges, -(-padded_channels(edges * filters) // filters)).repeat(filters, 1)[
+            :, : padded_channels(edges * filters)
+        ],
+    )
+    return tf.linalg.matmul(operation_weights, expansion, transpose_a=True)
+
+
+def mixing_kernel(scales: tf.Tensor, filters: int) -> tf.Tensor:
+    """Makes the 1x1 kernel that mixes inputs of `filters` channels by the weights of the edges.
+
+    Args:
+        scales: [inputs, edges * filters] (padded), from `repeat_for_filters`.
+        filters: of one edge.
+
+    Returns:
+        [1, 1, inputs * filters, edges * filters] (padded): kron(weights, identity).
+    """
+    inputs, channels = scales.shape
+    pattern = shared_constant(
+        ("identities", channels, filters),
+        lambda: np.tile(np.eye(filters), -(-channels // filters))[:, :channels],
+    )
+    return tf.reshape(scales[:, None] * pattern, [1, 1, inputs * filters, channels])

@@ -1,60 +1,73 @@
 """A node of the supernet: the cell at one layer and stride, over all its incoming arcs."""
 
 from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import tensorflow as tf
+import tf_keras
 
+from auto_deeplab.models.resize import resize_bilinear
 from auto_deeplab.models.supernet import grouped
 from auto_deeplab.models.supernet.batch_norms import BatchNorms
 from auto_deeplab.models.supernet.cell import Cell
-from auto_deeplab.models.supernet.stacked_layer import StackedLayer
+from auto_deeplab.models.supernet.kernels import Kernel, initial_vectors, unpack
 from auto_deeplab.search_space import CellGraph
 
 
-class Node(StackedLayer):
+class NodeStructure(NamedTuple):
+    """What makes nodes of different layers alike, so that one function evaluates them."""
+
+    stride: int
+    sources: tuple[tuple[int, int], ...]  # (stride, channels) of each incoming arc's source
+    prev_prev_channels: int | None
+
+
+class Node(tf_keras.layers.Layer):
     """`sH^l = sum over s' of beta_{s'->s} · Cell(s'H^{l-1} brought to stride s, sH^{l-2})`.
 
     The paper's section 4.1.2. The cell is evaluated once for each incoming arc; the evaluations
     share the node's kernels, run as one batch, and their batch norm statistics are joint.
 
     Args:
-        stride: the node's stride s.
-        sources: stride -> channels of the nodes that its incoming arcs leave, at layer l-1.
-        prev_prev_channels: channels of the node at layer l-2 and stride s, None without one.
+        structure: the node's stride, the nodes of layer l-1 that its incoming arcs leave, and the
+            channels of the node at layer l-2 and the same stride, None without one.
         graph: the cell's blocks and edges.
         filters: the channels of each block (F·s/4).
-        depth: see `StackedLayer`.
+        depth: the number of network layers whose nodes it holds.
+
+    Attributes:
+        kernels: float32 [depth, numbers], see `kernels.py`.
+        moving_mean, moving_variance: float32 [depth, channels], of all batch norms, in the order
+            in which `call` meets them.
     """
 
     def __init__(
-        self,
-        stride: int,
-        sources: Mapping[int, int],
-        prev_prev_channels: int | None,
-        graph: CellGraph,
-        filters: int,
-        depth: int,
-        **kwargs,
+        self, structure: NodeStructure, graph: CellGraph, filters: int, depth: int, **kwargs
     ):
-        super().__init__(depth, **kwargs)
-        self.stride = stride
-        self.sources = tuple(sources)
-        self.kernels = {}
-        for source, channels in sources.items():
-            size = 3 if source < stride else 1
-            self.kernels[f"arc_from_{source}"] = self.add_kernel(
-                f"arc_from_{source}", [size, size, channels, filters], size * size * channels
+        super().__init__(**kwargs)
+        self.structure = structure
+        self.stride = structure.stride
+        self.sources = tuple(source for source, _ in structure.sources)
+        self.cell = Cell(graph, filters, structure.prev_prev_channels is not None)
+        self.kernel_shapes = {}
+        self.normalized_channels = []
+        for source, channels in structure.sources:
+            size = 3 if source < self.stride else 1
+            self.kernel_shapes[f"arc_from_{source}"] = Kernel(
+                (size, size, channels, filters), size * size * channels
             )
             self.normalized_channels.append(filters)
-        if prev_prev_channels is not None:
-            self.kernels["prev_prev"] = self.add_kernel(
-                "prev_prev", [1, 1, prev_prev_channels, filters], prev_prev_channels
-            )
+        if structure.prev_prev_channels is not None:
+            channels = structure.prev_prev_channels
+            self.kernel_shapes["prev_prev"] = Kernel((1, 1, channels, filters), channels)
             self.normalized_channels.append(filters)
-        with tf.name_scope("cell"):
-            self.cell = Cell(graph, filters, prev_prev_channels is not None, depth)
-        self.kernels["cell"] = self.cell.kernels
+        self.kernel_shapes["cell"] = self.cell.kernel_shapes
         self.normalized_channels += self.cell.normalized_channels
+        self.kernels = self.add_weight(
+            "kernels",
+            [depth, sum(kernel.size for kernel in tf.nest.flatten(self.kernel_shapes))],
+            initializer=lambda shape, **_: initial_vectors(self.kernel_shapes, depth),
+        )
         # Replicas keep their own averages while they train and share the mean when they are read.
         statistics = {
             "shape": [depth, sum(self.normalized_channels)],
@@ -66,62 +79,58 @@ class Node(StackedLayer):
         self.moving_variance = self.add_weight("moving_variance", initializer="ones", **statistics)
 
     def call(
-        self,
-        layer_before: Mapping[int, tf.Tensor],
-        prev_prev: tf.Tensor | None,
-        size: tuple[int, int] | tf.Tensor,
-        arc_weights: tf.Tensor,
-        mixing: Mapping[str, Mapping[str, tf.Tensor]],
-        kernels: Mapping,
-        moving: tuple[tf.Tensor, tf.Tensor] | None,
+        self, inputs: Mapping[str, Any], size: tuple[int, int] | tf.Tensor
     ) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor]]:
-        """Evaluates the node at one layer.
+        """Evaluates the node at one layer; reads no variables, so that layers can share it.
 
         Args:
-            layer_before: stride -> float [batch, height, width, channels], the nodes of layer l-1
-                after their ReLU.
-            prev_prev: the node of layer l-2 at this stride after its ReLU, or None.
+            inputs: "before", the nodes of layer l-1 that arcs leave, in the order of the sources,
+                after their ReLU, each float [batch, height, width, channels];
+                "prev_prev", the node of layer l-2 at this stride after its ReLU, where it exists;
+                "arc_weights", float [incoming arcs], softmax(beta) in the order of the sources;
+                "operation_weights", float [edges, operations], softmax(alpha);
+                "kernels", this network layer's, float [numbers];
+                "moving", the mean and variance to normalize with, in inference alone.
             size: height and width at this stride.
-            arc_weights: float [incoming arcs], softmax(beta) of the arcs in the order of `sources`.
-            mixing: from `cell_mixing` for this stride.
-            kernels: this network layer's, structured as `self.kernels`.
-            moving: mean and variance to normalize with (inference); None for the batch's own.
 
         Returns:
             The node's output after ReLU, float [batch, height, width, blocks * filters], and the
             (mean, variance) of all its batch norms. Every reader of a node starts with ReLU, so
             it is applied here, once.
         """
-        batch_norms = BatchNorms(moving, self.normalized_channels)
+        kernels = unpack(self.kernel_shapes, inputs["kernels"])
+        batch_norms = BatchNorms(inputs.get("moving"), self.normalized_channels)
         arcs = [
-            batch_norms(self._bring(layer_before[source], source, size, kernels))
-            for source in self.sources
+            batch_norms(self._bring(images, source, size, kernels[f"arc_from_{source}"]))
+            for images, source in zip(inputs["before"], self.sources, strict=True)
         ]
+        prev_prev = inputs.get("prev_prev")
         if prev_prev is not None:
             prev_prev = batch_norms(grouped.convolution(prev_prev, kernels["prev_prev"]))
         outputs = self.cell(
             tf.concat(arcs, axis=0),
             prev_prev=prev_prev,
             arcs=len(arcs),
-            mixing=mixing,
+            operation_weights=inputs["operation_weights"],
             kernels=kernels["cell"],
             batch_norms=batch_norms,
         )
         weighted = [
             weight * output
             for weight, output in zip(
-                tf.unstack(arc_weights), tf.split(outputs, len(arcs), axis=0), strict=True
+                tf.unstack(inputs["arc_weights"]),
+                tf.split(outputs, len(arcs), axis=0),
+                strict=True,
             )
         ]
         return tf.nn.relu(tf.add_n(weighted)), batch_norms.statistics()
 
-    def _bring(self, images, source, size, kernels):
+    def _bring(self, images, source, size, kernel):
         """Brings a node of layer l-1 to this stride and `filters` channels."""
-        kernel = kernels[f"arc_from_{source}"]
         if source < self.stride:
             return grouped.convolution(images, kernel, stride=2)
         images = grouped.convolution(images, kernel)
         if source > self.stride:
             # The 1x1 convolution commutes with the upsampling, and costs a quarter before it.
-            images = tf.image.resize(images, size)
+            images = resize_bilinear(images, size)
         return images

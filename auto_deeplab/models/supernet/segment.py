@@ -6,7 +6,8 @@ from typing import NamedTuple
 import tensorflow as tf
 import tf_keras
 
-from auto_deeplab.models.supernet.node import Node
+from auto_deeplab.models.supernet.node import Node, NodeStructure
+from auto_deeplab.models.supernet.shared_function import SharedFunction
 from auto_deeplab.search_space import CellGraph
 
 Outputs = Mapping[int, tf.Tensor]  # stride -> a layer's output
@@ -14,22 +15,14 @@ Statistics = list[tuple[tf.Tensor, tf.Tensor]]  # each node's batch norm means a
 
 
 class Stacked(NamedTuple):
-    """What differs between the layers of a segment; each tensor has a leading axis of layers.
+    """What differs between the layers of a segment.
 
-    `at_layer` gives the same structure for one layer, without that axis.
+    Each tensor has a leading axis of layers; for one layer the structure is the same without it.
     """
 
     arc_weights: tf.Tensor
-    kernels: list[Mapping]
+    kernels: list[tf.Tensor]
     moving: Statistics | list[None]
-
-
-class NodeStructure(NamedTuple):
-    """What makes two nodes alike, so that their kernels can be stacked."""
-
-    stride: int
-    sources: tuple[tuple[int, int], ...]  # (stride, channels) of each incoming arc's source
-    prev_prev_channels: int | None
 
 
 class Segment(tf_keras.layers.Layer):
@@ -41,6 +34,8 @@ class Segment(tf_keras.layers.Layer):
         depth: how many layers it has.
         graph: the cell.
         filters: stride -> channels of a block.
+        recompute: see `Supernet`.
+        functions: what evaluates a node, by its structure; the segments of a trellis share them.
     """
 
     def __init__(
@@ -50,24 +45,30 @@ class Segment(tf_keras.layers.Layer):
         depth: int,
         graph: CellGraph,
         filters: Mapping[int, int],
+        recompute: str,
+        functions: dict[NodeStructure, SharedFunction],
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.layers_covered = range(first_layer, first_layer + depth)
         self.nodes = []
-        for node in structures:
-            with tf.name_scope(f"stride{node.stride}"):
-                self.nodes.append(
-                    Node(
-                        node.stride,
-                        dict(node.sources),
-                        node.prev_prev_channels,
-                        graph,
-                        filters[node.stride],
-                        depth,
-                    )
-                )
-        self.arcs_of_nodes = [len(node.sources) for node in structures]
+        for structure in structures:
+            with tf.name_scope(f"stride{structure.stride}"):
+                self.nodes.append(Node(structure, graph, filters[structure.stride], depth))
+        self._functions = [
+            functions.setdefault(
+                node.structure,
+                SharedFunction(
+                    node, f"stride{node.stride}_arcs{len(node.sources)}", recompute == "cell"
+                ),
+            )
+            for node in self.nodes
+        ]
+        self._whole_layer = SharedFunction(
+            self._evaluate, f"layer{first_layer}", recompute == "layer"
+        )
+        self.recompute = recompute
+        self.arcs_of_nodes = [len(node.sources) for node in self.nodes]
 
     @property
     def depth(self) -> int:
@@ -85,10 +86,9 @@ class Segment(tf_keras.layers.Layer):
             arc_weights: float [depth, arcs into a layer], softmax(beta).
             training: whether batches are normalized with their own statistics.
         """
-        kernels = [node.kernels for node in self.nodes]
         return Stacked(
             arc_weights,
-            tf.nest.map_structure(tf.identity, kernels),
+            [tf.identity(node.kernels) for node in self.nodes],
             [None] * len(self.nodes)
             if training
             else tf.nest.map_structure(tf.identity, self.moving()),
@@ -99,9 +99,9 @@ class Segment(tf_keras.layers.Layer):
         before: Outputs,
         before_that: Outputs,
         layer: Stacked,
-        sizes: Mapping[int, tf.Tensor],
-        mixing: Mapping[int, Mapping],
-        frozen: bool,
+        sizes: Mapping[int, tuple[int, int] | tf.Tensor],
+        operation_weights: tf.Tensor,
+        frozen: tuple[str, ...],
     ) -> tuple[Outputs, Statistics]:
         """Evaluates one layer.
 
@@ -110,29 +110,45 @@ class Segment(tf_keras.layers.Layer):
             before_that: stride -> outputs of layer l-2.
             layer: the layer's part of `stacked`.
             sizes: stride -> height and width.
-            mixing: stride -> from `cell_mixing`.
-            frozen: do not differentiate through the kernels. Cut off here, inside a loop's body:
-                a loop computes the gradients of all that enters it.
+            operation_weights: float [edges, operations], softmax(alpha).
+            frozen: the names of inputs of `Node` not to differentiate through.
 
         Returns:
             stride -> the layer's outputs, and each node's batch norm statistics.
         """
-        kernels = layer.kernels
-        if frozen:
-            kernels = tf.nest.map_structure(tf.stop_gradient, kernels)
-        arc_weights = tf.split(layer.arc_weights, self.arcs_of_nodes)
+        inputs = {
+            "before": before,
+            "before_that": {
+                node.stride: before_that[node.stride]
+                for node in self.nodes
+                if node.structure.prev_prev_channels is not None
+            },
+            "arc_weights": layer.arc_weights,
+            "operation_weights": operation_weights,
+            "kernels": layer.kernels,
+        }
+        if layer.moving[0] is not None:
+            inputs["moving"] = layer.moving
+        if self.recompute == "layer":
+            return self._whole_layer(inputs, sizes, frozen)
+        return self._evaluate(inputs, sizes, frozen)
+
+    def _evaluate(self, inputs, sizes, frozen=()):
+        arc_weights = tf.split(inputs["arc_weights"], self.arcs_of_nodes)
         outputs, statistics = {}, []
-        for node, weights, node_kernels, moving in zip(
-            self.nodes, arc_weights, kernels, layer.moving, strict=True
-        ):
-            outputs[node.stride], node_statistics = node(
-                before,
-                prev_prev=before_that[node.stride] if "prev_prev" in node.kernels else None,
-                size=sizes[node.stride],
-                arc_weights=weights,
-                mixing=mixing[node.stride],
-                kernels=node_kernels,
-                moving=moving,
+        for index, node in enumerate(self.nodes):
+            of_node = {
+                "before": [inputs["before"][source] for source in node.sources],
+                "arc_weights": arc_weights[index],
+                "operation_weights": inputs["operation_weights"],
+                "kernels": inputs["kernels"][index],
+            }
+            if node.stride in inputs["before_that"]:
+                of_node["prev_prev"] = inputs["before_that"][node.stride]
+            if "moving" in inputs:
+                of_node["moving"] = inputs["moving"][index]
+            outputs[node.stride], node_statistics = self._functions[index](
+                of_node, sizes[node.stride], frozen
             )
             statistics.append(node_statistics)
         return outputs, statistics

@@ -7,6 +7,9 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
+from auto_deeplab.command_line import near_matches
+from auto_deeplab.errors import UserError
+from auto_deeplab.models.resize import resize_bilinear
 from auto_deeplab.models.supernet.convolution_block import ConvolutionBlock
 from auto_deeplab.models.supernet.heads import AtrousSpatialPyramid
 from auto_deeplab.models.supernet.trellis import Trellis
@@ -14,6 +17,13 @@ from auto_deeplab.search_space import OPERATIONS, CellGraph, Relaxation, Trellis
 
 IMAGE_CHANNELS = 3
 STEM_CHANNELS = (64, 128)
+RECOMPUTE_LEVELS = ("none", "cell", "layer")
+# What `freeze` spares the gradient of, among the inputs of `Node`.
+FROZEN = {
+    None: (),
+    "network": ("kernels",),
+    "architecture": ("arc_weights", "operation_weights"),
+}
 ARCHITECTURE_INITIALIZER = {"class_name": "RandomNormal", "config": {"stddev": 1e-3}}
 
 
@@ -29,7 +39,11 @@ class Supernet(tf_keras.Model):
         filters: F; each block at stride s has F·s/4 channels.
         operations: what an edge may carry.
         batch_norm_momentum: how much of the moving statistics a training step keeps.
-        unroll: build identical layers one by one rather than as a loop.
+        recompute: what the backward pass evaluates again rather than keep: "none"; "cell", each
+            node's cell, which leaves the nodes' outputs to keep; "layer", all nodes of a layer at
+            once. docs/performance.md has the time and the memory of each.
+        unroll: evaluate identical layers one by one rather than as a loop; by default as a loop
+            where XLA compiles, and one by one elsewhere.
 
     Attributes:
         alpha: float32 [edges, operations], logits of the operations of each edge.
@@ -45,10 +59,16 @@ class Supernet(tf_keras.Model):
         filters: int = 8,
         operations: tuple[str, ...] = OPERATIONS,
         batch_norm_momentum: float = 0.9,
-        unroll: bool = False,
+        recompute: str = "cell",
+        unroll: bool | None = None,
         name: str = "supernet",
     ):
         super().__init__(name=name)
+        if recompute not in RECOMPUTE_LEVELS:
+            raise UserError(
+                f"Supernet.recompute: received {recompute!r}"
+                f"{near_matches(str(recompute), RECOMPUTE_LEVELS)}"
+            )
         self.cell_graph = CellGraph(blocks, operations)
         self.trellis_graph = TrellisGraph(layers, strides)
         self.alpha = self.add_weight(
@@ -79,6 +99,7 @@ class Supernet(tf_keras.Model):
                 filters,
                 STEM_CHANNELS[-1],
                 batch_norm_momentum,
+                recompute,
                 unroll,
             )
         self.heads = {
@@ -131,13 +152,13 @@ class Supernet(tf_keras.Model):
             operation_weights=tf.nn.softmax(alpha),
             arc_weights=self.arc_weights(beta),
             training=training,
-            frozen=freeze == "network",
+            frozen=FROZEN[freeze],
         )
         logits = [
             self.heads[str(stride)](features, training=training)
             for stride, features in outputs.items()
         ]
-        return tf.add_n([tf.image.resize(stride_logits, size) for stride_logits in logits])
+        return tf.add_n([resize_bilinear(stride_logits, size) for stride_logits in logits])
 
     def arc_weights(self, beta: tf.Tensor) -> tf.Tensor:
         """Returns the softmax of beta, float [arcs], over the arcs that leave each node."""

@@ -8,13 +8,9 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from auto_deeplab.models.supernet.cell import cell_mixing
-from auto_deeplab.models.supernet.segment import (
-    NodeStructure,
-    Segment,
-    run_as_loop,
-    run_unrolled,
-)
+from auto_deeplab.models.resize import is_compiled_by_xla
+from auto_deeplab.models.supernet.node import NodeStructure
+from auto_deeplab.models.supernet.segment import Segment, run_as_loop, run_unrolled
 from auto_deeplab.search_space import STEM, CellGraph, TrellisGraph
 
 
@@ -27,8 +23,8 @@ class Trellis(tf_keras.layers.Layer):
         filters: F; a block at stride s has F·s/4 channels.
         stem_channels: the channels of the stem's output.
         batch_norm_momentum: how much of the moving statistics a training step keeps.
-        unroll: build identical layers one by one rather than as a loop. Same results, a larger
-            graph.
+        recompute: see `Supernet`.
+        unroll: see `Supernet`.
     """
 
     def __init__(
@@ -38,7 +34,8 @@ class Trellis(tf_keras.layers.Layer):
         filters: int,
         stem_channels: int,
         batch_norm_momentum: float,
-        unroll: bool = False,
+        recompute: str,
+        unroll: bool | None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -69,11 +66,20 @@ class Trellis(tf_keras.layers.Layer):
             )
 
         self.segments = []
+        functions = {}
         for alike, layers in itertools.groupby(range(1, graph.layers + 1), key=structure):
             layers = list(layers)
             with tf.name_scope(f"layer{layers[0]}"):
                 self.segments.append(
-                    Segment(alike, layers[0], len(layers), cell_graph, self.block_filters)
+                    Segment(
+                        alike,
+                        layers[0],
+                        len(layers),
+                        cell_graph,
+                        self.block_filters,
+                        recompute,
+                        functions,
+                    )
                 )
 
     def call(
@@ -83,7 +89,7 @@ class Trellis(tf_keras.layers.Layer):
         operation_weights: tf.Tensor,
         arc_weights: tf.Tensor,
         training: bool,
-        frozen: bool = False,
+        frozen: tuple[str, ...] = (),
     ) -> dict[int, tf.Tensor]:
         """Evaluates all layers.
 
@@ -93,18 +99,17 @@ class Trellis(tf_keras.layers.Layer):
             operation_weights: float [edges, operations], softmax(alpha).
             arc_weights: float [arcs], softmax(beta).
             training: normalize with the batch's statistics and update the moving ones.
-            frozen: do not differentiate through the kernels; saves that part of the backward pass.
+            frozen: the names of inputs of `Node` not to differentiate through, which saves that
+                part of the backward pass.
 
         Returns:
             stride -> output of the last layer after ReLU,
             float [batch, ceil(height / s), ceil(width / s), blocks·F·s/4].
         """
-        mixing = {
-            stride: cell_mixing(operation_weights, self.cell_graph, filters)
-            for stride, filters in self.block_filters.items()
-        }
         # SAME convolutions of stride 2 round halves up.
         sizes = {stride: -(-image_size // stride) for stride in self.graph.strides}
+        if not tf.is_tensor(image_size):
+            sizes = {stride: tuple(size.tolist()) for stride, size in sizes.items()}
         layer_of_arc = np.array([arc.layer for arc in self.graph.arcs])
         before, before_that = {STEM.stride: stem}, {}
         for segment in self.segments:
@@ -112,9 +117,13 @@ class Trellis(tf_keras.layers.Layer):
             weights = tf.reshape(
                 arc_weights[arcs[0] : arcs[-1] + 1], [segment.depth, sum(segment.arcs_of_nodes)]
             )
-            run = run_unrolled if self.unroll or segment.depth == 1 else run_as_loop
+            # XLA compiles the body of a loop once, but a function again wherever it is called.
+            unroll = not is_compiled_by_xla() if self.unroll is None else self.unroll
+            run = run_unrolled if unroll or segment.depth == 1 else run_as_loop
             before, before_that, statistics = run(
-                functools.partial(segment, sizes=sizes, mixing=mixing, frozen=frozen),
+                functools.partial(
+                    segment, sizes=sizes, operation_weights=operation_weights, frozen=frozen
+                ),
                 before,
                 before_that,
                 segment.stacked(weights, training),

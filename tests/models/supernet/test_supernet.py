@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
+from auto_deeplab.errors import UserError
 from auto_deeplab.models.supernet import mixed_operations
 from auto_deeplab.models.supernet.supernet import Supernet
 from tests.models.supernet.textbook import textbook_supernet
@@ -141,11 +142,25 @@ def test_agrees_with_the_textbook_but_where_derivatives_jump(case):
     assert relative_error(actual, expected) < 1e-2
 
 
-def test_loop_and_unrolled_layers_agree():
+# The third and the fourth layer are alike; few operations, as each takes time to trace.
+ALIKE_LAYERS = {
+    "layers": 4,
+    "blocks": 1,
+    "filters": 4,
+    "strides": (4, 8),
+    "operations": ("max_pool_3x3", "skip", "sep_conv_5x5", "atrous_conv_3x3"),
+}
+
+
+def test_loops_and_levels_of_recomputation_change_nothing():
     images, projection = make_batch(33, 33)
     results = []
-    for unroll in (False, True):
-        supernet = make_supernet(layers=4, blocks=1, filters=4, strides=(4, 8), unroll=unroll)
+    for forms in (
+        {"recompute": "none", "unroll": True},
+        {"recompute": "cell", "unroll": False},
+        {"recompute": "layer", "unroll": True},
+    ):
+        supernet = make_supernet(**ALIKE_LAYERS, **forms)
         variables = supernet.trainable_variables
 
         @tf.function(autograph=False)
@@ -157,8 +172,38 @@ def test_loop_and_unrolled_layers_agree():
         logits, gradients = run()
         moving = [variable.numpy() for variable in supernet.non_trainable_variables]
         results.append([logits, *gradients, *moving])
-    for looped, unrolled in zip(*results, strict=True):
-        np.testing.assert_allclose(looped, unrolled, rtol=1e-3, atol=1e-5)
+    first, *others = results
+    for other in others:
+        for value, expected in zip(other, first, strict=True):
+            np.testing.assert_allclose(value, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_unknown_level_of_recomputation_is_a_user_error():
+    with pytest.raises(UserError, match=r"Supernet.recompute: received 'cells'; did you mean cell"):
+        Supernet(CLASSES, recompute="cells")
+
+
+def count_operations(supernet, images):
+    """Those of an update of the weights, with the functions that it calls counted once each."""
+
+    @tf.function(autograph=False)
+    def run():
+        return logits_and_gradients(
+            lambda: supernet(images, training=True), supernet.trainable_variables, 1.0
+        )
+
+    graph = run.get_concrete_function().graph.as_graph_def()
+    return len(graph.node) + sum(len(function.node_def) for function in graph.library.function)
+
+
+def test_the_graph_hardly_grows_with_the_layers():
+    images, _ = make_batch(33, 33)
+    # Two nodes a layer, each called forward and backward.
+    few, many = (
+        count_operations(Supernet(CLASSES, **(ALIKE_LAYERS | {"layers": layers})), images)
+        for layers in (4, 8)
+    )
+    assert many - few < 4 * 100 < few / 5
 
 
 def test_a_graph_for_any_size_gives_what_a_graph_for_one_size_gives():
@@ -192,7 +237,7 @@ def test_freezing_leaves_the_other_gradients_as_they_are():
     for frozen, free in zip(of_architecture[0], of_both[0], strict=True):
         np.testing.assert_allclose(frozen, free, rtol=1e-3, atol=1e-6)
     # Inside the trellis nothing is differentiated that the architecture's update does not use.
-    for kernel in tf.nest.flatten([n.kernels for s in supernet.trellis.segments for n in s.nodes]):
+    for kernel in [node.kernels for s in supernet.trellis.segments for node in s.nodes]:
         position = [variable is kernel for variable in network].index(True)
         assert of_architecture[1][position] is None
 

@@ -6,6 +6,8 @@ commuted, recomputed or looped: each arc of each node evaluates each operation o
 
 import tensorflow as tf
 
+from auto_deeplab.models.supernet.kernels import unpack
+
 EPSILON = 1e-3
 
 
@@ -169,7 +171,7 @@ def evaluate_node(node, graph, before, prev_prev, size, kernels, alpha, arc_weig
 
 def evaluate_block(block, images, training, stride=1, rate=1):
     """Convolution, batch norm and ReLU of the stem and the heads."""
-    images = convolve(images, tf.cast(block.convolution.kernel, tf.float64), stride, rate)
+    images = convolve(images, tf.cast(block.kernel, tf.float64), stride, rate)
     mean = tf.cast(block.batch_norm.moving_mean, tf.float64)
     variance = tf.cast(block.batch_norm.moving_variance, tf.float64)
     if training:
@@ -215,9 +217,7 @@ def textbook_supernet(supernet, images, training):
     for segment in supernet.trellis.segments:
         for position, layer in enumerate(segment.layers_covered):
             for node in segment.nodes:
-                kernels = tf.nest.map_structure(
-                    lambda v, p=position: tf.cast(v[p], tf.float64), dict(node.kernels)
-                )
+                kernels = unpack(node.kernel_shapes, tf.cast(node.kernels[position], tf.float64))
                 batch_norms[node, position] = BatchNorm(
                     tf.cast(node.moving_mean[position], tf.float64),
                     tf.cast(node.moving_variance[position], tf.float64),

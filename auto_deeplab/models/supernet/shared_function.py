@@ -1,0 +1,85 @@
+"""Functions that are built once for all calls alike, with a choice of what the gradient keeps."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import tensorflow as tf
+
+
+class SharedFunction:
+    """A function of tensors, traced once for all calls with the same shapes.
+
+    All layers of the supernet evaluate the same few nodes with other kernels. Traced for each of
+    them, the graph would be ten times larger, and so would be the time and the memory that it takes
+    to build and to start.
+
+    Args:
+        function: called as `function(inputs, sizes)`; returns outputs and statistics, each a tensor
+            or a structure of them. Nothing is differentiated through the statistics.
+        name: of the operations' scope, by which profiles tell functions apart.
+        recompute: keep only the inputs for the gradient, and evaluate the function again there;
+            else keep all that the gradient reads.
+    """
+
+    def __init__(
+        self, function: Callable[[Mapping[str, Any], Any], tuple], name: str, recompute: bool
+    ):
+        self.name = name
+        self.recompute = recompute
+        self._function = function
+        self._evaluate = _function(self._evaluate_untraced)
+        self._gradient = _function(self._gradient_untraced)
+
+    def __call__(
+        self, inputs: Mapping[str, Any], sizes: Any, constant: tuple[str, ...] = ()
+    ) -> tuple:
+        """Returns the function's outputs and statistics.
+
+        Args:
+            inputs: name -> tensor, or structure of tensors.
+            sizes: heights and widths, numbers where they are known.
+            constant: the names of inputs to spare the gradient of.
+        """
+        if not self.recompute:
+            return self._evaluate(inputs, sizes, constant)
+        structure = None
+
+        @tf.custom_gradient
+        def evaluate(*flat: tf.Tensor):
+            nonlocal structure
+            given = tf.nest.pack_sequence_as(inputs, flat)
+            structure = self._evaluate(given, sizes, ())
+            outputs = tf.nest.flatten(structure[0])
+
+            def gradient(*upstream: tf.Tensor):
+                none = {name: tf.nest.map_structure(lambda _: None, given[name]) for name in given}
+                gradients = self._gradient(given, sizes, constant, upstream[: len(outputs)])
+                return tf.nest.flatten(none | gradients)
+
+            return tf.nest.flatten(structure), gradient
+
+        results = evaluate(*tf.nest.flatten(inputs))
+        return tf.nest.pack_sequence_as(structure, results)
+
+    def _evaluate_untraced(self, inputs, sizes, constant):
+        inputs = {
+            name: tf.nest.map_structure(tf.stop_gradient, value) if name in constant else value
+            for name, value in inputs.items()
+        }
+        with tf.name_scope(self.name):
+            return self._function(inputs, sizes)
+
+    def _gradient_untraced(self, inputs, sizes, constant, upstream):
+        variable = {name: value for name, value in inputs.items() if name not in constant}
+        with tf.name_scope(self.name):
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(tf.nest.flatten(variable))
+                outputs, _ = self._function(inputs, sizes)
+            return tape.gradient(tf.nest.flatten(outputs), variable, list(upstream))
+
+
+def _function(python_function):
+    # TensorFlow would copy what it calls into the graph of the step, once for each call.
+    return tf.function(
+        python_function, autograph=False, experimental_attributes={"_noinline": True}
+    )

@@ -1,0 +1,232 @@
+"""The process that benchmarks.search_step starts for each measurement.
+
+Its arguments are the name of a task and a JSON object of the task's arguments; it prints one JSON
+line.
+"""
+
+import json
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+# Before TensorFlow: the package sets what TensorFlow reads when it is imported.
+from auto_deeplab.errors import UserError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from auto_deeplab.training.search_model import SearchModel
+
+# The paper's optimizers at the start of the search.
+LEARNING_RATE, MOMENTUM, ARCHITECTURE_LEARNING_RATE = 0.025, 0.9, 3e-3
+
+
+def configure(gin_params: list[str]) -> None:
+    """Sets the runtime as a search does: gin_configs/base/search.gin, then `gin_params`."""
+    # The file configures jobs, which must be there to be configured.
+    import auto_deeplab.training.job  # noqa: F401
+    from auto_deeplab import configuration
+    from auto_deeplab.training.runtime import configure_runtime
+
+    configuration.load("base/search.gin", gin_params)
+    configure_runtime()
+
+
+def random_batch(setting: dict[str, int]) -> tuple["tf.Tensor", "tf.Tensor"]:
+    """Returns images, float32 [batch, crop, crop, 3], and labels, int32 [batch, crop, crop]."""
+    import numpy as np
+    import tensorflow as tf
+
+    random = np.random.default_rng(0)
+    shape = [setting["batch"], setting["crop"], setting["crop"]]
+    images = random.standard_normal([*shape, 3], np.float32)
+    labels = random.integers(0, setting["classes"], shape, np.int32)
+    return tf.constant(images), tf.constant(labels)
+
+
+def build(setting: dict[str, int], jit_compile: bool) -> "SearchModel":
+    """Returns the search's model with the paper's optimizers, all variables made."""
+    import tf_keras
+
+    from auto_deeplab.models.supernet.supernet import Supernet
+    from auto_deeplab.training.search_model import SearchModel
+
+    tf_keras.utils.set_random_seed(0)
+    sizes = {name: setting[name] for name in ("classes", "layers", "blocks", "filters")}
+    model = SearchModel(Supernet(**sizes))
+    model.compile(
+        tf_keras.optimizers.legacy.SGD(LEARNING_RATE, MOMENTUM),
+        tf_keras.optimizers.legacy.Adam(ARCHITECTURE_LEARNING_RATE),
+        jit_compile=jit_compile,
+    )
+    return model
+
+
+def count_graph_ops(concrete_function) -> int:
+    """Returns the operations of a traced function, those of the functions that it calls included.
+
+    A function counts once, however often it is called.
+    """
+    graph = concrete_function.graph.as_graph_def()
+    return len(graph.node) + sum(len(function.node_def) for function in graph.library.function)
+
+
+def peak_megabytes() -> float:
+    """Returns the most memory that this process has had so far."""
+    # Linux counts in KiB.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+
+
+def timed(function: Callable, *arguments) -> float:
+    """Returns the seconds that `function` takes, until its result is there."""
+    started = time.perf_counter()
+    function(*arguments).numpy()
+    return time.perf_counter() - started
+
+
+def measure(
+    setting: dict[str, int],
+    steps: int,
+    jit_compile: bool,
+    gin_params: list[str],
+) -> dict[str, Any]:
+    """Builds the search's model and times its updates and inference; see benchmarks/README.md.
+
+    Args:
+        setting: "crop", "batch", "layers", "blocks", "filters" and "classes".
+        steps: how many steps count, at least 1; one more goes before them.
+        jit_compile: compile both updates with XLA.
+        gin_params: for `configure`.
+    """
+    import tensorflow as tf
+
+    from auto_deeplab.evaluation.inference import class_map_function
+
+    configure(gin_params)
+    data = random_batch(setting)
+    before = peak_megabytes()
+    clock = [time.perf_counter()]
+
+    def lap() -> float:
+        clock.append(time.perf_counter())
+        return clock[-1] - clock[-2]
+
+    model = build(setting, jit_compile)
+    result = {"build_seconds": lap()}
+    update = model.run_network_update.get_concrete_function(*data)
+    result["trace_seconds"] = lap()
+    first_run = timed(model.run_network_update, *data)
+    lap()
+    result["first_step_seconds"] = clock[-1] - clock[0]
+    weights = [timed(model.run_network_update, *data) for _ in range(steps)]
+    result["weights_step_seconds"] = statistics.median(weights)
+    result["weights_peak_rss_mb"] = peak_megabytes()
+    lap()
+    architecture_update = model.run_architecture_update.get_concrete_function(*data)
+    result["arch_trace_seconds"] = lap()
+    result["both_built_seconds"] = result["first_step_seconds"] + result["arch_trace_seconds"]
+    arch = [timed(model.run_architecture_update, *data) for _ in range(steps + 1)]
+    result["arch_step_seconds"] = statistics.median(arch[1:])
+    result["peak_rss_mb"] = peak_megabytes()
+    class_maps = class_map_function(model)
+    inference = [timed(class_maps, data[0]) for _ in range(steps + 1)]
+    result["inference_step_seconds"] = statistics.median(inference[1:])
+    return {
+        **setting,
+        "jit_compile": jit_compile,
+        "gin_params": gin_params,
+        **result,
+        "inference_first_seconds": inference[0],
+        "graph_ops": count_graph_ops(update),
+        "arch_graph_ops": count_graph_ops(architecture_update),
+        "parameters": sum(v.shape.num_elements() for v in model.supernet.trainable_variables),
+        "rss_before_mb": before,
+        "weights_seconds": [first_run, *weights],
+        "arch_seconds": arch,
+        "inference_seconds": inference,
+        "tensorflow": tf.__version__,
+    }
+
+
+def export_stablehlo(
+    setting: dict[str, int], update: str, path: str, gin_params: list[str]
+) -> dict[str, Any]:
+    """Writes one update as StableHLO text.
+
+    Args:
+        setting: as in `measure`.
+        update: "weights" or "arch".
+        path: where to write.
+        gin_params: for `configure`.
+    """
+    from pathlib import Path
+
+    import tensorflow as tf
+
+    from auto_deeplab.atomic_file import replacing
+
+    configure(gin_params)
+    model = build(setting, jit_compile=True)
+    function = {"weights": model.update_network, "arch": model.update_architecture}[update]
+    images, labels = random_batch(setting)
+    compiled = tf.function(function, jit_compile=True, autograph=False)
+    started = time.perf_counter()
+    text = compiled.experimental_get_compiler_ir(images, labels)(stage="stablehlo")
+    with replacing(Path(path)) as temporary:
+        temporary.write_text(text)
+    return {
+        **setting,
+        "update": update,
+        "path": path,
+        "characters": len(text),
+        "seconds": time.perf_counter() - started,
+    }
+
+
+def profile(
+    setting: dict[str, int], steps: int, update: str, gin_params: list[str]
+) -> dict[str, Any]:
+    """Accounts for the time of an update; the rows are `step_profile.account`'s.
+
+    Args:
+        setting: as in `measure`.
+        steps: how many steps to profile.
+        update: "weights" or "arch".
+        gin_params: for `configure`.
+    """
+    from benchmarks import step_profile
+
+    configure(gin_params)
+    model = build(setting, jit_compile=False)
+    function = {"weights": model.run_network_update, "arch": model.run_architecture_update}[update]
+    data = random_batch(setting)
+    function(*data).numpy()
+    events, seconds = step_profile.record(lambda: function(*data).numpy(), steps)
+    return {
+        **setting,
+        "update": update,
+        "step_seconds": seconds,
+        **step_profile.machine_rates(),
+        "rows": step_profile.account(events, function.get_concrete_function(*data), steps),
+    }
+
+
+TASKS = {task.__name__: task for task in (measure, export_stablehlo, profile)}
+
+
+def main(task: str, arguments: str) -> None:
+    from auto_deeplab import configuration
+
+    try:
+        with configuration.explaining_calls():
+            told = TASKS[task](**json.loads(arguments))
+    except UserError as error:
+        sys.exit(str(error))
+    print(json.dumps(told), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
