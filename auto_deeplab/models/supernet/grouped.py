@@ -190,7 +190,7 @@ def repeat_for_filters(operation_weights: tf.Tensor, filters: int) -> tf.Tensor:
         [operations, edges * filters] (padded with zeros).
     """
     edges = operation_weights.shape[0]
-    # A product with a constant: tf.repeat is forty operations.
+    # A product with a constant: tf.repeat is some thirty operations.
     expansion = shared_constant(
         ("expansion", edges, filters),
         lambda: np.eye(edges, -(-padded_channels(edges * filters) // filters)).repeat(filters, 1)[
