@@ -75,7 +75,7 @@ def write_dataset(folder: Path, size: tuple[int, int], image_format: str, images
         for pair in conversion.splits["train"]:
             image = cv2.resize(cv2.imread(str(pair.image)), size[::-1])
             image = np.clip(np.rint(image + noise.normal(0, _NOISE, image.shape)), 0, 255)
-            label = conversion.labels.apply(cv2.imread(str(pair.label), cv2.IMREAD_UNCHANGED))
+            label = conversion.labels.apply(pair.label.read(None))
             label = cv2.resize(label, size[::-1], interpolation=cv2.INTER_NEAREST)
             suffix = {"png": ".png", "jpeg": ".jpg"}[image_format]
             encoded = cv2.imencode(suffix, image.astype(np.uint8))[1].tobytes()

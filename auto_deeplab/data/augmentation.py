@@ -24,6 +24,7 @@ def normalize_image(image: tf.Tensor) -> tf.Tensor:
     Returns:
       float32 of the same shape.
     """
+    image = tf.convert_to_tensor(image)
     # For integers this operation expects the mean as a part of their range.
     middle = (MEAN_PIXEL / 255 if image.dtype.is_integer else MEAN_PIXEL,) * 3
     return preprocess_ops.normalize_image(image, offset=middle, scale=middle)

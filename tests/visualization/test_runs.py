@@ -60,10 +60,8 @@ def test_a_training_and_its_evaluation_are_read(make_training):
     assert (evaluation.name, evaluation.split, evaluation.images) == ("val", "val", 4)
     # By hand: road 8 / 15, car 5 / 12, sky absent.
     assert evaluation.matrix.mean_iou == pytest.approx((8 / 15 + 5 / 12) / 2)
-    assert evaluation.figures == {
-        "mean_iou": pytest.approx((8 / 15 + 5 / 12) / 2),
-        "pixel_accuracy": pytest.approx(13 / 20),
-    }
+    assert evaluation.figures["mean_iou"] == pytest.approx((8 / 15 + 5 / 12) / 2)
+    assert evaluation.figures["pixel_accuracy"] == pytest.approx(13 / 20)
     assert evaluation.views == "whole images"
 
 
