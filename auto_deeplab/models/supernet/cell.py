@@ -78,7 +78,9 @@ class Cell(tf_keras.layers.Layer):
         def mixed(state: str, images: tf.Tensor) -> tf.Tensor:
             return self.mixed[state](
                 images,
-                operation_weights=tf.gather(operation_weights, edges_from(self.graph, state)),
+                operation_weights=grouped.select_rows(
+                    operation_weights, edges_from(self.graph, state)
+                ),
                 kernels=kernels[state],
                 batch_norms=batch_norms,
             )

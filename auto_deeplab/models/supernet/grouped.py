@@ -179,6 +179,18 @@ def repeat_to_channels(images: tf.Tensor, channels: int) -> tf.Tensor:
     return repeated[..., :channels] if repeated.shape[-1] > channels else repeated
 
 
+def select_rows(matrix: tf.Tensor, rows: Sequence[int]) -> tf.Tensor:
+    """Returns some rows of a matrix, [rows, columns].
+
+    The gradient of a product is dense. That of `tf.gather` is not, and to make it dense XLA would
+    want to know all that a node's function is called with, and compile it again for each image.
+    """
+    selection = shared_constant(
+        ("selection", matrix.shape[0], *rows), lambda: np.eye(matrix.shape[0])[list(rows)]
+    )
+    return tf.linalg.matmul(selection, matrix)
+
+
 def repeat_for_filters(operation_weights: tf.Tensor, filters: int) -> tf.Tensor:
     """Repeats each edge's weights for its filters.
 

@@ -34,7 +34,7 @@ def mixing_tensors(
     mixing = dict(zip(operations, tf.unstack(scales), strict=True))
     linear = [operations.index(name) for name in linear_operations(operations)]
     if linear:
-        mixing["linear"] = grouped.mixing_kernel(tf.gather(scales, linear), filters)
+        mixing["linear"] = grouped.mixing_kernel(grouped.select_rows(scales, linear), filters)
     return mixing
 
 

@@ -1,5 +1,7 @@
 """The supernet against the textbook formulation: logits, gradients, batch norm statistics."""
 
+import re
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -240,6 +242,22 @@ def test_freezing_leaves_the_other_gradients_as_they_are():
     for kernel in [node.kernels for s in supernet.trellis.segments for node in s.nodes]:
         position = [variable is kernel for variable in network].index(True)
         assert of_architecture[1][position] is None
+
+
+def test_xla_compiles_the_architecture_update_once_for_all_images():
+    supernet = make_supernet(layers=1, blocks=1, filters=4, strides=(4, 8))
+    images, _ = make_batch(33, 33)
+
+    @tf.function(jit_compile=True, autograph=False)
+    def gradients(images):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(supernet(images, training=True, freeze="network"))
+        return tape.gradient(loss, supernet.architecture_variables)
+
+    program = gradients.experimental_get_compiler_ir(images)(stage="hlo")
+    arguments = re.findall(r"f32\[([\d,]*)\]\S* parameter", program[program.index("ENTRY") :])
+    # What XLA has to know when it compiles, it compiles again for, and lists no argument.
+    assert ",".join(map(str, images.shape)) in arguments
 
 
 def test_architecture_weights_are_those_that_decoding_uses():
