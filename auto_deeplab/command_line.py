@@ -4,7 +4,7 @@ import difflib
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from absl import app, flags, logging
 
@@ -70,6 +70,13 @@ def parse_size(text: str, flag: str = "image_size") -> tuple[int, int]:
             f"--{flag}: received {text!r}; expected HEIGHTxWIDTH in pixels, such as 1025x2049"
         )
     return int(size[1]), int(size[2])
+
+
+def require_known(flag: str, values: Iterable[str], known: Collection[str]) -> None:
+    """Raises a `UserError` that lists near matches for what a flag's list has and `known` not."""
+    for value in values:
+        if value not in known:
+            raise UserError(f"--{flag}: received {value!r}{near_matches(value, known)}")
 
 
 def near_matches(name: str, known: Iterable[str]) -> str:

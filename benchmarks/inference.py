@@ -14,15 +14,14 @@ Example:
 """
 
 import json
-import subprocess
-import sys
+import statistics
 from typing import Any
 
 from absl import flags
 
 from auto_deeplab import command_line
-from auto_deeplab.errors import UserError
 from benchmarks.inference_worker import MODELS, SETTINGS
+from benchmarks.turns import measure_in_turns
 
 _MODELS = flags.DEFINE_list("models", list(MODELS), "Networks to compare; ratios are to the last.")
 _SIZES = flags.DEFINE_list("sizes", ["513x513", "1025x2049"], "Image sizes, HEIGHTxWIDTH.")
@@ -33,109 +32,39 @@ _INTER = flags.DEFINE_integer("inter_op_threads", 0, "Operations at a time; 0: d
 _JSON = flags.DEFINE_bool("json", False, "Print JSON with each time instead of a table.")
 
 
-class Worker:
-    """A process that holds one network and measures it when told to."""
-
-    def __init__(self, model: str, size: tuple[int, int], setting: str):
-        arguments = {
-            "model": model,
-            "size": size,
-            "setting": setting,
-            "intra_op_threads": _INTRA.value,
-            "inter_op_threads": _INTER.value,
-        }
-        self.model = model
-        self.seconds: list[float] = []
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.inference_worker", json.dumps(arguments)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.start = self._read()
-
-    def run(self) -> None:
-        """Predicts one image and keeps its time."""
-        self.seconds.append(self._ask("run")["seconds"])
-
-    def finish(self) -> dict[str, Any]:
-        """Ends the process; returns what it knows of memory and of the network."""
-        end = self._ask("end")
-        self._process.wait()
-        return self.start | end
-
-    def kill(self) -> None:
-        """Ends the process whatever it does."""
-        self._process.kill()
-        self._process.wait()
-
-    def _ask(self, question: str) -> dict[str, Any]:
-        self._process.stdin.write(question + "\n")
-        self._process.stdin.flush()
-        return self._read()
-
-    def _read(self) -> dict[str, Any]:
-        line = self._process.stdout.readline()
-        if not line:
-            raise UserError(
-                f"the process of {self.model} ended with status {self._process.wait()}; out of "
-                "memory? Try smaller --sizes or fewer --models"
-            )
-        return json.loads(line)
-
-
 def measure(
     models: list[str], size: tuple[int, int], setting: str, repeats: int
 ) -> list[dict[str, Any]]:
     """Returns a row for each model, measured in turns."""
-    import numpy as np
-    from tqdm import tqdm
-
-    workers: list[Worker] = []
-    try:
-        title = f"{size[0]}x{size[1]} {setting}"
-        with tqdm(total=len(models) * (repeats + 1), desc=title, unit="image") as bar:
-            for model in models:
-                workers.append(Worker(model, size, setting))
-                bar.update()
-            for _ in range(repeats):
-                for worker in workers:
-                    worker.run()
-                    bar.update()
-        rows = []
-        for worker in workers:
-            # Of each turn, so that slow moments of the machine drop out.
-            ratios = np.divide(workers[-1].seconds, worker.seconds)
-            rows.append(
-                {
-                    "model": worker.model,
-                    "size": list(size),
-                    "setting": setting,
-                    "median_seconds": float(np.median(worker.seconds)),
-                    "fastest_seconds": min(worker.seconds),
-                    f"times_faster_than_{models[-1]}": float(np.median(ratios)),
-                    "seconds": worker.seconds,
-                    **worker.finish(),
-                }
-            )
-        return rows
-    finally:
-        for worker in workers:
-            worker.kill()
+    common = {
+        "size": size,
+        "setting": setting,
+        "intra_op_threads": _INTRA.value,
+        "inter_op_threads": _INTER.value,
+    }
+    rows = measure_in_turns(
+        "benchmarks.inference_worker",
+        [{"model": model, **common} for model in models],
+        repeats,
+        advice="Try smaller --sizes or fewer --models",
+        title=f"{size[0]}x{size[1]} {setting}",
+        unit="image",
+    )
+    for row in rows:
+        row |= {
+            "size": list(size),
+            "setting": setting,
+            "median_seconds": statistics.median(row["seconds"]),
+            "fastest_seconds": min(row["seconds"]),
+        }
+    return rows
 
 
 def main(argv: list[str]) -> None:
     del argv
     sizes = [command_line.parse_size(size, "sizes") for size in _SIZES.value]
-    for flag, values, known in (
-        ("models", _MODELS.value, MODELS),
-        ("settings", _SETTINGS.value, SETTINGS),
-    ):
-        for value in values:
-            if value not in known:
-                raise UserError(
-                    f"--{flag}: received {value!r}{command_line.near_matches(value, known)}"
-                )
+    command_line.require_known("models", _MODELS.value, MODELS)
+    command_line.require_known("settings", _SETTINGS.value, SETTINGS)
     rows = []
     for size in sizes:
         for setting in _SETTINGS.value:

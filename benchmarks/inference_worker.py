@@ -1,11 +1,6 @@
-"""The process that benchmarks.inference starts for each network.
-
-It prints one JSON line when the network has seen its first image, one for each line "run" that it
-reads, and one for the line "end", after which it ends.
-"""
+"""The process that benchmarks.inference starts for each network; it starts with a first image."""
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -13,6 +8,8 @@ from typing import TYPE_CHECKING
 
 # Before TensorFlow: it sets what TensorFlow reads when it is imported.
 import auto_deeplab  # noqa: F401
+from benchmarks.peak_memory import peak_megabytes
+from benchmarks.turns import answer, tell
 
 if TYPE_CHECKING:
     import tf_keras
@@ -51,16 +48,6 @@ def make_predict(model: "tf_keras.Model", setting: str) -> Callable:
     return tf.function(predict, autograph=False, jit_compile=setting == "xla")
 
 
-def peak_megabytes() -> float:
-    """Returns the most memory that this process has had so far."""
-    # Linux counts in KiB.
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
-
-
-def tell(**values) -> None:
-    print(json.dumps(values), flush=True)
-
-
 def main(model: str, size: list[int], setting: str, intra_op_threads: int, inter_op_threads: int):
     import tensorflow as tf
 
@@ -79,10 +66,7 @@ def main(model: str, size: list[int], setting: str, intra_op_threads: int, inter
         return time.perf_counter() - started
 
     tell(first_call_seconds=timed(), megabytes_before=before)
-    for question in sys.stdin:
-        if question.strip() != "run":
-            break
-        tell(seconds=timed())
+    answer(timed)
     tell(
         peak_megabytes=peak_megabytes(),
         parameters=count_parameters(network),

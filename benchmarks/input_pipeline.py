@@ -27,7 +27,6 @@ from typing import Any
 from absl import flags
 
 from auto_deeplab import command_line
-from auto_deeplab.errors import UserError
 
 # Height and width of the images, the crops' side, the scales (None: the paper's).
 SETTINGS = {
@@ -183,15 +182,8 @@ def measure(setting: str, image_format: str) -> dict[str, Any]:
 
 def main(argv: list[str]) -> None:
     del argv
-    for flag, values, known in (
-        ("settings", _SETTINGS.value, SETTINGS),
-        ("formats", _FORMATS.value, FORMATS),
-    ):
-        for value in values:
-            if value not in known:
-                raise UserError(
-                    f"--{flag}: received {value!r}{command_line.near_matches(value, known)}"
-                )
+    command_line.require_known("settings", _SETTINGS.value, SETTINGS)
+    command_line.require_known("formats", _FORMATS.value, FORMATS)
     rows = [measure(setting, f) for setting in _SETTINGS.value for f in _FORMATS.value]
     if _JSON.value:
         print(json.dumps(rows, indent=1))

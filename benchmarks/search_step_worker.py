@@ -5,7 +5,6 @@ line.
 """
 
 import json
-import resource
 import statistics
 import sys
 import time
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 # Before TensorFlow: the package sets what TensorFlow reads when it is imported.
 from auto_deeplab.errors import UserError
+from benchmarks.peak_memory import peak_megabytes
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -72,12 +72,6 @@ def count_graph_ops(concrete_function) -> int:
     """
     graph = concrete_function.graph.as_graph_def()
     return len(graph.node) + sum(len(function.node_def) for function in graph.library.function)
-
-
-def peak_megabytes() -> float:
-    """Returns the most memory that this process has had so far."""
-    # Linux counts in KiB.
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 
 def timed(function: Callable, *arguments) -> float:

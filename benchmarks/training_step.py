@@ -12,15 +12,14 @@ Example:
 """
 
 import json
-import subprocess
-import sys
+import statistics
 from typing import Any
 
 from absl import flags
 
 from auto_deeplab import command_line
-from auto_deeplab.errors import UserError
 from benchmarks.inference_worker import MODELS
+from benchmarks.turns import measure_in_turns
 
 _MODELS = flags.DEFINE_list(
     "models", ["S", "deeplabv3plus"], "Networks to compare; ratios are to the last."
@@ -32,89 +31,22 @@ _JIT = flags.DEFINE_bool("jit_compile", False, "Compile the steps with XLA.")
 _JSON = flags.DEFINE_bool("json", False, "Print JSON with each time instead of a table.")
 
 
-class Worker:
-    """A process that holds one network and runs a step when told to."""
-
-    def __init__(self, **arguments):
-        self.model = arguments["model"]
-        self.seconds: list[float] = []
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.training_step_worker", json.dumps(arguments)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.start = self._read()
-
-    def run(self) -> None:
-        """Runs one step and keeps its time."""
-        self.seconds.append(self._ask("run")["seconds"])
-
-    def finish(self) -> dict[str, Any]:
-        """Ends the process; returns what it knows of memory and of the network."""
-        return self.start | self._ask("end")
-
-    def kill(self) -> None:
-        """Ends the process whatever it does."""
-        self._process.kill()
-        self._process.wait()
-
-    def _ask(self, question: str) -> dict[str, Any]:
-        self._process.stdin.write(question + "\n")
-        self._process.stdin.flush()
-        return self._read()
-
-    def _read(self) -> dict[str, Any]:
-        line = self._process.stdout.readline()
-        if not line:
-            raise UserError(
-                f"the process of {self.model} ended with status {self._process.wait()}; out of "
-                "memory? Try a smaller --crop or --batch"
-            )
-        return json.loads(line)
-
-
 def measure(models: list[str], steps: int, **setting) -> list[dict[str, Any]]:
     """Returns a row for each model, measured in turns; `setting` is the worker's."""
-    import numpy as np
-    from tqdm import tqdm
-
-    workers: list[Worker] = []
-    try:
-        with tqdm(total=len(models) * (steps + 1), desc="training", unit="step") as bar:
-            for model in models:
-                workers.append(Worker(model=model, **setting))
-                bar.update()
-            for _ in range(steps):
-                for worker in workers:
-                    worker.run()
-                    bar.update()
-        return [
-            {
-                "model": worker.model,
-                **setting,
-                "step_seconds": float(np.median(worker.seconds)),
-                # Of each turn, so that slow moments of the machine drop out.
-                f"times_faster_than_{models[-1]}": float(
-                    np.median(np.divide(workers[-1].seconds, worker.seconds))
-                ),
-                "seconds": worker.seconds,
-                **worker.finish(),
-            }
-            for worker in workers
-        ]
-    finally:
-        for worker in workers:
-            worker.kill()
+    rows = measure_in_turns(
+        "benchmarks.training_step_worker",
+        [{"model": model, **setting} for model in models],
+        steps,
+        advice="Try a smaller --crop or --batch",
+        title="training",
+        unit="step",
+    )
+    return [row | setting | {"step_seconds": statistics.median(row["seconds"])} for row in rows]
 
 
 def main(argv: list[str]) -> None:
     del argv
-    for model in _MODELS.value:
-        if model not in MODELS:
-            raise UserError(
-                f"--models: received {model!r}{command_line.near_matches(model, MODELS)}"
-            )
+    command_line.require_known("models", _MODELS.value, MODELS)
     rows = measure(
         _MODELS.value,
         _STEPS.value,

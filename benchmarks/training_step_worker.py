@@ -1,14 +1,12 @@
-"""The process that benchmarks.training_step starts for each network.
-
-It prints one JSON line when the first step is done, one for each line "run" that it reads, and one
-for the line "end", after which it ends.
-"""
+"""The process that benchmarks.training_step starts for each network; a first step comes first."""
 
 import json
 import sys
 import time
 
-from benchmarks.inference_worker import CLASSES, build, peak_megabytes, tell
+from benchmarks.inference_worker import CLASSES, build
+from benchmarks.peak_memory import peak_megabytes
+from benchmarks.turns import answer, tell
 
 # The paper's (section 5.1).
 LEARNING_RATE, MOMENTUM, TOTAL_STEPS = 0.05, 0.9, 1_500_000
@@ -44,10 +42,7 @@ def main(model: str, crop: int, batch: int, jit_compile: bool) -> None:
 
     timed()
     tell(first_step_seconds=time.perf_counter() - started, megabytes_before=before)
-    for question in sys.stdin:
-        if question.strip() != "run":
-            break
-        tell(seconds=timed())
+    answer(timed)
     tell(
         peak_megabytes=peak_megabytes(),
         parameters=count_parameters(network),
