@@ -5,6 +5,7 @@ this way for time: the edges that leave a state share their input, so their conv
 with the edges' filters side by side.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -53,7 +54,32 @@ def shared_constant(key: tuple, make: Callable[[], np.ndarray]) -> tf.Tensor:
 
 def convolution(images: tf.Tensor, kernel: tf.Tensor, stride: int = 1, rate: int = 1) -> tf.Tensor:
     """A SAME convolution: [batch, height, width, in], [k, k, in, out] -> [..., out]."""
+    if rate > 1 and not can_differentiate_atrous_convolutions():
+        # Rearranges the images into the batch and back, and so needs no atrous kernel.
+        return tf.nn.convolution(images, kernel, stride, "SAME", dilations=rate)
     return tf.nn.conv2d(images, kernel, strides=stride, padding="SAME", dilations=rate)
+
+
+@functools.cache
+def can_differentiate_atrous_convolutions() -> bool:
+    """Asks TensorFlow whether it has gradients of atrous convolutions here.
+
+    A GPU has; a CPU only in builds with oneDNN, and where that is not switched off.
+    """
+    try:
+        with tf.init_scope():
+            image = tf.zeros([1, 3, 3, 1])
+            tf.raw_ops.Conv2DBackpropFilter(
+                input=image,
+                filter_sizes=[3, 3, 1, 1],
+                out_backprop=image,
+                strides=[1, 1, 1, 1],
+                padding="SAME",
+                dilations=[1, 2, 2, 1],
+            )
+    except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
+        return False
+    return True
 
 
 def batch_norm(
