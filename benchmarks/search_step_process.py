@@ -20,6 +20,7 @@ MEASURED = {
     "weights_step_seconds": "weights step s",
     "arch_step_seconds": "arch step s",
     "inference_step_seconds": "inference s",
+    "trace_seconds": "tracing s",
     "first_step_seconds": "first step s",
     "both_built_seconds": "both built s",
     "peak_rss_mb": "peak MB",

@@ -42,8 +42,8 @@ class Supernet(tf_keras.Model):
         recompute: what the backward pass evaluates again rather than keep: "none"; "cell", each
             node's cell, which leaves the nodes' outputs to keep; "layer", all nodes of a layer at
             once. docs/performance.md has the time and the memory of each.
-        unroll: evaluate identical layers one by one rather than as a loop; by default as a loop
-            where XLA compiles, and one by one elsewhere.
+        unroll: evaluate identical layers one by one rather than as a loop. Building then grows
+            with their number, and under XLA compiling grows several times faster.
 
     Attributes:
         alpha: float32 [edges, operations], logits of the operations of each edge.
@@ -60,7 +60,7 @@ class Supernet(tf_keras.Model):
         operations: tuple[str, ...] = OPERATIONS,
         batch_norm_momentum: float = 0.9,
         recompute: str = "cell",
-        unroll: bool | None = None,
+        unroll: bool = False,
         name: str = "supernet",
     ):
         super().__init__(name=name)

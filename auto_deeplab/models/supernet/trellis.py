@@ -8,7 +8,6 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from auto_deeplab.models.resize import is_compiled_by_xla
 from auto_deeplab.models.supernet.node import NodeStructure
 from auto_deeplab.models.supernet.segment import Segment, run_as_loop, run_unrolled
 from auto_deeplab.search_space import STEM, CellGraph, TrellisGraph
@@ -35,7 +34,7 @@ class Trellis(tf_keras.layers.Layer):
         stem_channels: int,
         batch_norm_momentum: float,
         recompute: str,
-        unroll: bool | None,
+        unroll: bool,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -117,9 +116,7 @@ class Trellis(tf_keras.layers.Layer):
             weights = tf.reshape(
                 arc_weights[arcs[0] : arcs[-1] + 1], [segment.depth, sum(segment.arcs_of_nodes)]
             )
-            # XLA compiles the body of a loop once, but a function again wherever it is called.
-            unroll = not is_compiled_by_xla() if self.unroll is None else self.unroll
-            run = run_unrolled if unroll or segment.depth == 1 else run_as_loop
+            run = run_unrolled if self.unroll or segment.depth == 1 else run_as_loop
             before, before_that, statistics = run(
                 functools.partial(
                     segment, sizes=sizes, operation_weights=operation_weights, frozen=frozen
