@@ -180,6 +180,24 @@ def test_loops_and_levels_of_recomputation_change_nothing():
             np.testing.assert_allclose(value, expected, rtol=1e-3, atol=1e-5)
 
 
+def test_the_graph_of_a_step_does_not_grow_with_the_layers():
+    operations = []
+    for layers in (5, 9):
+        supernet = Supernet(CLASSES, **ALIKE_LAYERS | {"layers": layers})
+
+        @tf.function(autograph=False)
+        def gradients(images, projection, supernet=supernet):
+            return logits_and_gradients(
+                lambda: supernet(images, training=True), supernet.trainable_variables, projection
+            )
+
+        graph = gradients.get_concrete_function(*make_batch(33, 33)).graph.as_graph_def()
+        operations.append(
+            len(graph.node) + sum(len(function.node_def) for function in graph.library.function)
+        )
+    assert operations[0] == operations[1]
+
+
 def test_unknown_level_of_recomputation_is_a_user_error():
     with pytest.raises(UserError, match=r"Supernet.recompute: received 'cells'; did you mean cell"):
         Supernet(CLASSES, recompute="cells")
