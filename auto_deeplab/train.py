@@ -6,7 +6,8 @@
 
 Gin files are looked up as given and in gin_configs/; --gin_param replaces single values and may be
 repeated. Checkpoints, logs, metrics and, after a search, genotype.json are written to --model_dir.
-The same command continues an interrupted training, and ends at once when it is done.
+The same command continues an interrupted training, and ends at once when it is done. SIGTERM saves
+after the present step and ends with status 75: run the same command again.
 """
 
 from pathlib import Path
@@ -52,7 +53,9 @@ def main(argv: list[str]) -> None:
     configure_runtime()
     model_dir = ModelDir(Path(_MODEL_DIR.value or Path("runs") / Path(gin_file).stem))
     with configuration.explaining_calls():
-        configured_job().train(model_dir, make_strategy(_DISTRIBUTION.value))
+        job = configured_job()
+        with model_dir.locked():
+            job.train(model_dir, make_strategy(_DISTRIBUTION.value))
     print(f"done: results are in {model_dir.path}")
 
 

@@ -50,7 +50,7 @@ class AutoDeepLabTask(SemanticSegmentationTask):
     ) -> dict[str, tf.Tensor]:
         """One step of Model Garden's trainer; returns its logs."""
         done = tf.cast(optimizer.iterations, tf.float32) / self.task_config.drop_path_steps
-        set_step_ratio(model, tf.minimum(done, 1.0))
+        set_step_ratio(model, done)
         return super().train_step(inputs, model, optimizer, metrics)
 
 

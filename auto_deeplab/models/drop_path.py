@@ -1,5 +1,6 @@
 """Scheduled drop path (Zoph et al. 2018, section 3; DESIGN section 4)."""
 
+import random
 from typing import Any
 
 import tensorflow as tf
@@ -15,14 +16,22 @@ class ScheduledDropPath(tf_keras.layers.Layer):
     the expectation is the input. At inference the input passes unchanged.
 
     `step_ratio` is a variable that says how much of the training has passed, 0 to 1; training
-    advances it with `set_step_ratio`. It starts at 0, where nothing is dropped.
+    advances it with `set_step_ratio`. It starts at 0, where nothing is dropped. A ratio above 1
+    counts as 1.
+
+    What is dropped is a function of the seed, the step ratio, the branch and the replica. So there
+    is no random state to save: a training that goes on from a step drops there what it would have
+    dropped. (float32 tells the ratios of 2**24 steps apart.)
 
     Args:
       final_keep_prob: the keep probability of the last layer at the end of training, in (0, 1].
       layer_ratio: the layer's number, counted from 1, divided by the number of layers.
+      seed: of the random numbers; by default one that `tf_keras.utils.set_random_seed` determines.
     """
 
-    def __init__(self, final_keep_prob: float, layer_ratio: float, **kwargs):
+    def __init__(
+        self, final_keep_prob: float, layer_ratio: float, seed: int | None = None, **kwargs
+    ):
         super().__init__(**kwargs)
         if not 0 < final_keep_prob <= 1:
             raise ValueError(f"final_keep_prob: received {final_keep_prob}; expected (0, 1]")
@@ -30,6 +39,7 @@ class ScheduledDropPath(tf_keras.layers.Layer):
             raise ValueError(f"layer_ratio: received {layer_ratio}; expected [0, 1]")
         self.final_keep_prob = final_keep_prob
         self.layer_ratio = layer_ratio
+        self.seed = random.getrandbits(31) if seed is None else seed
         # It is made even where nothing is ever dropped, so that a checkpoint fits the network
         # whatever the keep probability it goes on with.
         self.step_ratio = self.add_weight(
@@ -39,27 +49,44 @@ class ScheduledDropPath(tf_keras.layers.Layer):
             initializer="zeros",
             trainable=False,
             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+            # In half precision neighbouring steps would have one ratio.
+            experimental_autocast=False,
         )
 
     def keep_prob(self) -> tf.Tensor:
         """Returns the keep probability at the present step, a float32 scalar."""
-        share = self.step_ratio * self.layer_ratio
+        share = tf.minimum(self.step_ratio, 1.0) * self.layer_ratio
         # The same as in the class's text, but never 0 by rounding: survivors are divided by it.
         return (1.0 - share) + share * self.final_keep_prob
 
-    def call(self, features: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+    def call(self, features: tf.Tensor, training: bool | None = None, branch: int = 0) -> tf.Tensor:
+        """Drops images of a branch's output, float [batch, height, width, channels].
+
+        Branches with other numbers are dropped independently.
+        """
         if not training or self.final_keep_prob == 1:
             return features
         keep_prob = self.keep_prob()
         # Uniform values lie in [0, 1): with a keep probability of 1 nothing is dropped.
-        kept = tf.random.uniform([tf.shape(features)[0], 1, 1, 1]) < keep_prob
+        uniform = tf.random.stateless_uniform(
+            [tf.shape(features)[0], 1, 1, 1], self._seed_of_draw(branch)
+        )
+        kept = uniform < keep_prob
         return features * tf.cast(tf.cast(kept, tf.float32) / keep_prob, features.dtype)
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
             "final_keep_prob": self.final_keep_prob,
             "layer_ratio": self.layer_ratio,
+            "seed": self.seed,
         }
+
+    def _seed_of_draw(self, branch: int) -> tf.Tensor:
+        seed = tf.stack([self.seed, tf.bitcast(tf.identity(self.step_ratio), tf.int32)])
+        replica = tf.distribute.get_replica_context()
+        if replica is not None:
+            seed = tf.random.fold_in(seed, replica.replica_id_in_sync_group)
+        return tf.random.fold_in(seed, branch)
 
 
 def set_step_ratio(network: tf.Module, step_ratio: float | tf.Tensor) -> None:
@@ -67,7 +94,7 @@ def set_step_ratio(network: tf.Module, step_ratio: float | tf.Tensor) -> None:
 
     Args:
       network: a Keras model or any module that holds the layers.
-      step_ratio: the present step divided by the number of steps, 0 to 1.
+      step_ratio: the present step divided by the number of steps.
     """
     for module in network.submodules:
         if isinstance(module, ScheduledDropPath):

@@ -81,10 +81,11 @@ class FinalCell(tf_keras.layers.Layer):
         blocks = []
         for block, operations in zip(self.cell, self.operations, strict=True):
             branches = []
-            for branch, operation in zip(block, operations, strict=True):
+            for side, (branch, operation) in enumerate(zip(block, operations, strict=True)):
                 output = operation(states[branch.input], training=training)
                 if branch.op != "skip":
-                    output = self.drop_path(output, training=training)
+                    number = 2 * len(blocks) + side
+                    output = self.drop_path(output, training=training, branch=number)
                 branches.append(output)
             left, right = branches
             blocks.append(left + right)

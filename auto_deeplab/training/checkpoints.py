@@ -1,97 +1,246 @@
 """Saving a training and going on from where it was."""
 
 import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tf_keras
+from absl import logging
 
 from auto_deeplab.errors import UserError
+from auto_deeplab.training.checkpoint_files import CheckpointFiles, Content, Manifest
 from auto_deeplab.training.model_dir import ModelDir
 
-KEPT = 3
-
-# What TensorFlow raises for a checkpoint of another model, or (IndexError) for a torn file.
+# TensorFlow's file system within the process's memory.
+_MEMORY = "ram://"
+_PIECE = 2**24
+# What TensorFlow raises for a checkpoint of another model.
 _MISFITS = (AssertionError, IndexError, ValueError, tf.errors.OpError)
 
 
-class Checkpoints(tf_keras.callbacks.Callback):
-    """Saves weights and optimizers at the end of each epoch, and in between every few minutes.
+class NotFiniteError(ArithmeticError):
+    """A training has diverged: a loss, or what is to be saved, is NaN or infinite.
+
+    Args:
+        message: what is, and where.
+        loss: the name of the loss to look at.
+    """
+
+    def __init__(self, message: str, loss: str = "loss"):
+        super().__init__(message)
+        self.loss = loss
+
+
+class Checkpoints:
+    """Saves weights and optimizers in the background; restores the newest that is whole.
 
     The number of finished steps is the optimizer's `iterations`; with it the input position and
-    every random number of the pipeline are known.
+    every random number are known.
+
+    `save` copies the values into memory and returns; a thread writes them to the disk. There is
+    one write at a time: the next `save` waits for it. What went wrong in it is raised by the next
+    call.
 
     Args:
         model_dir: where to save.
         every_seconds: how much work an interruption may cost at the most.
+        kept: how many of the newest checkpoints are kept; the best is kept beside them.
         tracked: the model and the optimizers; the one called `optimizer` counts the steps.
     """
 
-    def __init__(self, model_dir: ModelDir, every_seconds: float, **tracked):
-        super().__init__()
+    def __init__(self, model_dir: ModelDir, every_seconds: float, kept: int = 3, **tracked):
+        if kept < 1:
+            raise UserError(f"kept_checkpoints: received {kept}; expected at least 1")
         self._steps = tracked["optimizer"].iterations
-        self._manager = tf.train.CheckpointManager(
-            tf.train.Checkpoint(**tracked),
-            str(model_dir.checkpoints),
-            max_to_keep=KEPT,
-            checkpoint_name="step",
-        )
+        self._checkpoint = tf.train.Checkpoint(**tracked)
+        self._variables = [
+            variable
+            for value in tracked.values()
+            for variable in value.weights
+            if variable.dtype.is_floating
+        ]
+        self._files = CheckpointFiles(model_dir.checkpoints, kept)
         self._every_seconds = every_seconds
         self._saved_at = time.monotonic()
-        self._saved_step = None
+        self._saved: tuple[int, Mapping[str, Any]] | None = None
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoints")
+        self._write: Future | None = None
 
-    def restore(self) -> int:
-        """Loads the newest checkpoint, if there is one; returns the number of finished steps."""
-        newest = self._manager.latest_checkpoint
-        if newest is None:
-            return 0
-        try:
-            self._manager.checkpoint.restore(newest).assert_existing_objects_matched()
-        except _MISFITS as error:
-            raise UserError(
-                f"{newest}: does not fit the model that is configured: {error}"
-            ) from None
-        self._saved_step = self.finished_steps
-        return self.finished_steps
+    def restore(self) -> Mapping[str, Any]:
+        """Loads the newest checkpoint that is whole, if there is one; returns its notes.
+
+        Newer ones that are not whole are reported and removed: the training will make them again.
+
+        Raises:
+            UserError: there are checkpoints, but none is whole, or it is of another model.
+        """
+        self.wait()
+        manifest = newest_checkpoint(self._files)
+        if manifest is None:
+            if tf.train.latest_checkpoint(str(self._files.folder)):
+                raise UserError(
+                    f"{self._files.folder}: its checkpoints have no manifests (step-*.json), as "
+                    "an earlier version wrote them; continue with that version, which "
+                    "sessions.jsonl names, or start in another --model_dir"
+                )
+            return {}
+        prefix = str(self._files.prefix(manifest.step))
+        with _explaining_misfits(prefix):
+            self._checkpoint.read(prefix).assert_existing_objects_matched()
+        for step in self._files.steps():
+            if step > manifest.step:
+                self._files.discard(step)
+        self._saved = (manifest.step, manifest.notes)
+        return manifest.notes
 
     @property
     def finished_steps(self) -> int:
         """How many updates of the weights have been made."""
         return int(self._steps.numpy())
 
-    def save(self) -> None:
-        """Saves, unless this step is saved already."""
-        step = self.finished_steps
-        if step != self._saved_step:
-            self._manager.save(checkpoint_number=step)
-            self._saved_step = step
+    @property
+    def is_due(self) -> bool:
+        """Whether the last checkpoint is old enough for another."""
+        return time.monotonic() - self._saved_at > self._every_seconds
+
+    def save(self, notes: Mapping[str, Any] | None = None) -> None:
+        """Saves the present step; of a step that is saved already the notes alone.
+
+        Args:
+            notes: what `restore` returns; JSON.
+
+        Raises:
+            NotFiniteError: a value is NaN or infinite. Nothing is saved then.
+            UserError: the write before this one failed.
+        """
+        step, notes = self.finished_steps, dict(notes or {})
+        if self._saved == (step, notes):
+            return
+        self.wait()
+        if self._saved is not None and self._saved[0] == step:
+            self._write = self._writer.submit(self._files.note, step, notes)
+        else:
+            self._check_values()
+            self._write = self._writer.submit(self._store, step, self._to_memory(step), notes)
+        self._saved = (step, notes)
         self._saved_at = time.monotonic()
 
-    def on_train_batch_end(self, batch, logs=None):
-        """Saves when the last checkpoint is old enough.
+    def check(self) -> None:
+        """Raises what went wrong in the last write, if it has ended; does not wait for it."""
+        if self._write is not None and self._write.done():
+            self.wait()
 
-        The last step of an epoch is saved by whoever writes the epoch's results, after them: a run
-        that goes on from it would not write them any more.
+    def wait(self) -> None:
+        """Returns when everything is on the disk.
+
+        Raises:
+            UserError: it could not be written.
         """
-        is_last = batch + 1 == self.params["steps"]
-        if not is_last and time.monotonic() - self._saved_at > self._every_seconds:
-            self.save()
+        write, self._write = self._write, None
+        if write is not None:
+            write.result()
+
+    def _check_values(self) -> None:
+        names = [
+            variable.name
+            for variable in self._variables
+            if not np.isfinite(variable.numpy().astype(np.float32)).all()
+        ]
+        if names:
+            raise NotFiniteError(
+                f"step {self.finished_steps}: {len(names)} of {len(self._variables)} variables are "
+                "not finite, such as " + ", ".join(names[:3])
+            )
+
+    def _to_memory(self, step: int) -> str:
+        """Returns the prefix of a checkpoint within memory."""
+        return self._checkpoint.write(f"{_MEMORY}{id(self)}/step-{step}")
+
+    def _store(self, step: int, prefix: str, notes: Mapping[str, Any]) -> None:
+        """Moves a checkpoint from memory to the disk."""
+        sources = tf.io.gfile.glob(f"{prefix}.*")
+        try:
+            contents = {
+                source.removeprefix(prefix): Content(
+                    tf.io.gfile.stat(source).length, _pieces(source)
+                )
+                for source in sources
+            }
+            self._files.write(step, contents, notes)
+        finally:
+            for source in sources:
+                tf.io.gfile.remove(source)
 
 
-def load_weights(model: tf_keras.Model, model_dir: ModelDir) -> int:
+def newest_checkpoint(files: CheckpointFiles) -> Manifest | None:
+    """Returns the newest checkpoint that is whole, None if there is none at all.
+
+    What is wrong with newer ones is logged.
+
+    Raises:
+        UserError: there are checkpoints, but none is whole.
+    """
+    manifest, damage = files.newest()
+    reasons = "\n".join(damage.values())
+    if manifest is None and damage:
+        raise UserError(
+            f"{files.folder}: no checkpoint is whole:\n{reasons}\n"
+            "Remove the folder to start again, or bring back its files"
+        )
+    if damage:
+        logging.warning(
+            "%s\ngoing back to the checkpoint of step %d, which is whole", reasons, manifest.step
+        )
+    return manifest
+
+
+def load_weights(model: tf_keras.Model, model_dir: ModelDir, which: str = "newest") -> int:
     """Loads a trained model's weights alone; returns the step that they are from.
+
+    Args:
+        model: what to load into.
+        model_dir: the training's folder.
+        which: "newest", or "best" for the checkpoint with the best validation mIOU of all.
 
     Raises:
         UserError: there is no checkpoint, or it does not fit the model.
     """
-    newest = tf.train.latest_checkpoint(str(model_dir.checkpoints))
-    if newest is None:
+    files = CheckpointFiles(model_dir.checkpoints)
+    if which == "best":
+        best = files.best()
+        manifest = best and files.verify(best.step)
+    else:
+        manifest = newest_checkpoint(files)
+    if manifest is not None:
+        prefix, step = str(files.prefix(manifest.step)), manifest.step
+    elif which == "newest" and (prefix := tf.train.latest_checkpoint(str(files.folder))):
+        logging.warning("%s: has no manifest: an earlier version wrote it", prefix)
+        step = int(prefix.rsplit("-", 1)[1])
+    else:
         raise UserError(
-            f"{model_dir.checkpoints}: holds no checkpoint; expected the --model_dir of a training "
-            "that has saved at least one"
+            f"{files.folder}: holds no checkpoint"
+            + (" that was validated" if which == "best" else "")
+            + "; expected the --model_dir of a training that has saved at least one"
         )
-    try:
+    with _explaining_misfits(prefix):
         checkpoint = tf.train.Checkpoint(model=model)
-        checkpoint.restore(newest).assert_existing_objects_matched().expect_partial()
+        checkpoint.read(prefix).assert_existing_objects_matched().expect_partial()
+    return step
+
+
+@contextmanager
+def _explaining_misfits(prefix: str) -> Iterator[None]:
+    try:
+        yield
     except _MISFITS as error:
-        raise UserError(f"{newest}: does not fit the model that is configured: {error}") from None
-    return int(newest.rsplit("-", 1)[1])
+        raise UserError(f"{prefix}: does not fit the model that is configured: {error}") from None
+
+
+def _pieces(path: str) -> Iterator[bytes]:
+    with tf.io.gfile.GFile(path, "rb") as file:
+        while piece := file.read(_PIECE):
+            yield piece

@@ -1,17 +1,23 @@
 """The loop over epochs that search and retraining share: fit, validate, log, save, continue."""
 
 import dataclasses
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import tensorflow as tf
 import tf_keras
 
 from auto_deeplab.data.pipeline import evaluation_batches
 from auto_deeplab.data.segmentation_records import SegmentationRecords
+from auto_deeplab.errors import UserError
 from auto_deeplab.evaluation.inference import class_map_function, evaluate
-from auto_deeplab.training.checkpoints import Checkpoints
+from auto_deeplab.training.checkpoint_files import SCORE
+from auto_deeplab.training.checkpoints import Checkpoints, NotFiniteError
+from auto_deeplab.training.divergence import largest_gradients
 from auto_deeplab.training.model_dir import ModelDir
+from auto_deeplab.training.preemption import EXIT_STATUS, watching_for_preemption
 from auto_deeplab.training.progress import ProgressBar
 from auto_deeplab.training.runtime import device_names
 
@@ -57,10 +63,15 @@ def run_epochs(
     checkpoints: Checkpoints,
     validation: Validation,
     learning_rates: Callable[[int], dict[str, float]],
+    compute_loss: Callable[[Any, str], tf.Tensor],
     on_epoch_end: Callable[[int, int], None] = lambda epoch, step: None,
     log_every_steps: int = 10,
 ) -> bool:
-    """Trains to the end, going on from the newest checkpoint.
+    """Trains to the end, going on from the newest checkpoint that is whole.
+
+    A checkpoint is saved before the first step, within an epoch when the last one is old enough,
+    and after an epoch's last step, before the validation: that one is a training to be continued
+    with the validation, until its notes say how that ended.
 
     Args:
         model: a compiled Keras model.
@@ -71,17 +82,26 @@ def run_epochs(
         checkpoints: saves and restores.
         validation: what to measure after each epoch.
         learning_rates: step -> learning rates by name, for the logs.
+        compute_loss: a batch and a loss's name in the logs -> that loss of the network in
+            training, without an update. It is asked for when the loss was NaN or infinite.
         on_epoch_end: called with the epoch (counted from 1) and the number of finished steps,
-            after the metrics are written and before the checkpoint is; its `tf.summary` calls
-            write to TensorBoard's logs.
+            after the metrics are written and before the checkpoint says so; its `tf.summary`
+            calls write to TensorBoard's logs.
         log_every_steps: TensorBoard gets the losses of each this many steps.
 
     Returns:
         Whether there was anything left to do.
+
+    Raises:
+        UserError: a loss or a weight is NaN or infinite; or it cannot be saved.
+        SystemExit: SIGTERM came. What was finished is saved; the status is
+            `preemption.EXIT_STATUS`.
     """
     epochs = -(-total_steps // steps_per_epoch)
-    step = checkpoints.restore()
-    if step >= total_steps:
+    notes = checkpoints.restore()
+    step = checkpoints.finished_steps
+    part = notes.get("epoch")
+    if step >= total_steps and part is None:
         return False
     model_dir.append_session(step, device_names())
     progress = ProgressBar(total_steps, step, epochs)
@@ -89,40 +109,91 @@ def run_epochs(
         progress.write(f"continuing after step {step} of {total_steps}")
     predict = class_map_function(model)
     writer = tf.summary.create_file_writer(str(model_dir.tensorboard))
+    log = StepLog(writer, step, log_every_steps, learning_rates, part)
     try:
-        while step < total_steps:
-            epoch = step // steps_per_epoch
-            steps = min((epoch + 1) * steps_per_epoch, total_steps) - step
-            started = time.monotonic()
-            step_log = StepLog(writer, step, log_every_steps, learning_rates)
-            model.fit(
-                batches(step).take(steps),
-                steps_per_epoch=steps,
-                epochs=epoch + 1,
-                initial_epoch=epoch,
-                callbacks=[progress, step_log, checkpoints],
-                verbose=0,
-            )
-            trained = time.monotonic()
-            step = checkpoints.finished_steps
-            values = step_log.means() | learning_rates(step - 1)
-            if (epoch + 1) % validation.every == 0 or step == total_steps:
-                values |= validation.measure(predict)
-            values["seconds_per_step"] = (trained - started) / steps
-            values["validation_seconds"] = time.monotonic() - trained
-            _write_scalars(writer, values, step)
-            model_dir.append_metrics({"epoch": epoch + 1, "step": step, **values})
-            with writer.as_default(step=step):
-                on_epoch_end(epoch + 1, step)
-            checkpoints.save()
-            progress.write(
-                f"epoch {epoch + 1}/{epochs}: "
-                + ", ".join(f"{name} {value:.4g}" for name, value in values.items())
-            )
+        with watching_for_preemption() as preemption:
+
+            def end_if_requested() -> None:
+                if preemption.requested:
+                    checkpoints.save(log.notes())
+                    checkpoints.wait()
+                    progress.write(
+                        f"SIGTERM: saved after step {checkpoints.finished_steps} of {total_steps}; "
+                        "the same command continues"
+                    )
+                    raise SystemExit(EXIT_STATUS)
+
+            def predict_unless_requested(images: tf.Tensor) -> tf.Tensor:
+                end_if_requested()
+                return predict(images)
+
+            end_of_step = EndOfStep(checkpoints, log, end_if_requested)
+            checkpoints.save(log.notes())
+            while log.first_step < total_steps:
+                epoch = log.first_step // steps_per_epoch
+                steps = min((epoch + 1) * steps_per_epoch, total_steps) - step
+                if steps:
+                    model.fit(
+                        batches(step).take(steps),
+                        steps_per_epoch=steps,
+                        epochs=epoch + 1,
+                        initial_epoch=epoch,
+                        callbacks=[progress, log, end_of_step],
+                        verbose=0,
+                    )
+                    step = checkpoints.finished_steps
+                    checkpoints.save(log.notes())
+                values = log.means() | learning_rates(step - 1)
+                started, measures = time.monotonic(), {}
+                if (epoch + 1) % validation.every == 0 or step == total_steps:
+                    measures = validation.measure(predict_unless_requested)
+                values |= measures
+                values["seconds_per_step"] = log.seconds_per_step
+                values["validation_seconds"] = time.monotonic() - started
+                _write_scalars(writer, values, step)
+                model_dir.append_metrics({"epoch": epoch + 1, "step": step, **values})
+                with writer.as_default(step=step):
+                    on_epoch_end(epoch + 1, step)
+                log.begin_epoch()
+                checkpoints.save({SCORE: measures[SCORE]} if measures else {})
+                progress.write(
+                    f"epoch {epoch + 1}/{epochs}: "
+                    + ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+                )
+            checkpoints.wait()
+    except NotFiniteError as error:
+        progress.write(f"{error}; looking at the gradients")
+        raise UserError(_explain_divergence(error, batches, checkpoints, compute_loss)) from None
     finally:
         progress.close()
         writer.close()
     return True
+
+
+class EndOfStep(tf_keras.callbacks.Callback):
+    """Saves when it is time, and ends when that is asked for.
+
+    The last step of an epoch is left to whoever finishes the epoch.
+
+    Args:
+        checkpoints: where to save.
+        log: what has been noted of the epoch.
+        end_if_requested: see there.
+    """
+
+    def __init__(
+        self, checkpoints: Checkpoints, log: "StepLog", end_if_requested: Callable[[], None]
+    ):
+        super().__init__()
+        self._checkpoints, self._log = checkpoints, log
+        self._end_if_requested = end_if_requested
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Looks what is to be done."""
+        self._checkpoints.check()
+        self._end_if_requested()
+        if batch + 1 < self.params["steps"] and self._checkpoints.is_due:
+            self._checkpoints.save(self._log.notes())
 
 
 class StepLog(tf_keras.callbacks.Callback):
@@ -133,6 +204,10 @@ class StepLog(tf_keras.callbacks.Callback):
         step: the number of steps finished before.
         every: write each this many steps.
         learning_rates: step -> learning rates by name.
+        epoch: what `notes` returned of a part of an epoch, to go on with it.
+
+    Attributes:
+        first_step: the number of steps finished before the epoch.
     """
 
     def __init__(
@@ -141,27 +216,81 @@ class StepLog(tf_keras.callbacks.Callback):
         step: int,
         every: int,
         learning_rates: Callable[[int], dict[str, float]],
+        epoch: Mapping[str, Any] | None = None,
     ):
         super().__init__()
         self._writer, self._step, self._every = writer, step, every
         self._learning_rates = learning_rates
-        self._losses: list[dict[str, float]] = []
+        self.begin_epoch()
+        if epoch:
+            self.first_step = step - epoch["steps"]
+            self._sums, self._seconds = dict(epoch["sums"]), epoch["seconds"]
+
+    def begin_epoch(self) -> None:
+        """Forgets the losses: the next step is the first of an epoch."""
+        self.first_step = self._step
+        self._sums: dict[str, float] = {}
+        self._seconds = 0.0
+
+    def notes(self) -> dict[str, Any]:
+        """Returns what a checkpoint has to keep of the epoch so far."""
+        if not self._steps:
+            return {}
+        return {"epoch": {"steps": self._steps, "sums": dict(self._sums), "seconds": self._seconds}}
+
+    def on_train_begin(self, logs=None):
+        """Starts the clock."""
+        self._clock = time.monotonic()
 
     def on_train_batch_end(self, batch, logs=None):
-        """Keeps the losses and writes them when it is time."""
+        """Adds the losses, checks them, and writes them when it is time."""
         losses = {name: float(value) for name, value in logs.items()}
-        self._losses.append(losses)
-        step = self._step + batch + 1
-        if step % self._every == 0:
+        self._step += 1
+        for name, loss in losses.items():
+            if not math.isfinite(loss):
+                raise NotFiniteError(f"step {self._step}: {name} is {loss}", name)
+            self._sums[name] = self._sums.get(name, 0.0) + loss
+        clock = time.monotonic()
+        self._seconds += clock - self._clock
+        self._clock = clock
+        if self._step % self._every == 0:
             values = {f"step/{name}": value for name, value in losses.items()}
-            _write_scalars(self._writer, values | self._learning_rates(step - 1), step)
+            _write_scalars(self._writer, values | self._learning_rates(self._step - 1), self._step)
 
     def means(self) -> dict[str, float]:
-        """Returns the mean of each loss since the training began or went on."""
-        return {
-            name: sum(losses[name] for losses in self._losses) / len(self._losses)
-            for name in self._losses[0]
-        }
+        """Returns the mean of each loss over the epoch so far."""
+        return {name: total / self._steps for name, total in self._sums.items()}
+
+    @property
+    def seconds_per_step(self) -> float:
+        """The mean time of a step of the epoch, with everything between steps."""
+        return self._seconds / self._steps
+
+    @property
+    def _steps(self) -> int:
+        return self._step - self.first_step
+
+
+def _explain_divergence(
+    error: NotFiniteError,
+    batches: Callable[[int], tf.data.Dataset],
+    checkpoints: Checkpoints,
+    compute_loss: Callable[[Any, str], tf.Tensor],
+) -> str:
+    """Goes back to the last good weights, and tells what the step's batch does to them."""
+    step = checkpoints.finished_steps
+    batch = next(iter(batches(step - 1)))
+    checkpoints.restore()
+    kept = checkpoints.finished_steps
+    gradients = largest_gradients(lambda: compute_loss(batch, error.loss))
+    return (
+        f"{error}\nThe checkpoint of step {kept} is kept. With its weights, the largest gradients "
+        f"of the batch of step {step} are those of\n"
+        + "\n".join(f"  {layer}: {norm:.4g}" for layer, norm in gradients)
+        + "\nA smaller learning rate, or a warm-up, helps against gradients that grow; look at the "
+        "images if they are large from the start. The same command goes on from step "
+        f"{kept}; other values need another --model_dir"
+    )
 
 
 def _write_scalars(writer, values, step):

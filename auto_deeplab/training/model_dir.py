@@ -3,8 +3,12 @@
 import dataclasses
 import datetime
 import difflib
+import fcntl
 import json
-from collections.abc import Sequence
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +66,40 @@ class ModelDir:
     def tensorboard(self) -> Path:
         """TensorBoard's logs."""
         return self.path / "tensorboard"
+
+    @property
+    def lock(self) -> Path:
+        """Names the process that writes the folder, or that did so last."""
+        return self.path / "lock"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps every other process from training into the folder.
+
+        The system lets go of the lock when the process ends, however it ends: a lock file that is
+        left behind locks nothing.
+
+        Raises:
+            UserError: another process trains into the folder.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            file = self.lock.open("a+", encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"{self.lock}: cannot be written: {error.strerror}") from error
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                raise UserError(
+                    f"{self.path}: {file.read().strip() or 'another process'} trains into it; wait "
+                    "for it, end it, or give another --model_dir"
+                ) from None
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+            file.flush()
+            yield
 
     def keep_config(self, config: str) -> None:
         """Writes the configuration, or checks it against that of the run to be continued.

@@ -21,9 +21,11 @@ from auto_deeplab.errors import UserError
 from auto_deeplab.models.network import build_network
 from auto_deeplab.search_space import Genotype
 from auto_deeplab.training import job, schedules
+from auto_deeplab.training.checkpoint_files import CheckpointFiles
 from auto_deeplab.training.checkpoints import Checkpoints
 from auto_deeplab.training.epochs import Validation, run_epochs
 from auto_deeplab.training.initial_weights import copy_initial_weights
+from auto_deeplab.training.loss import cross_entropy
 from auto_deeplab.training.model_dir import ModelDir
 from auto_deeplab.training.optimizers import sgd
 from auto_deeplab.training.retrain_model import RetrainModel
@@ -67,6 +69,7 @@ class Retrain:
         validation_images: how many images to validate on; None for all.
         validation_every: validate after each this many epochs.
         checkpoint_minutes: minutes between checkpoints within an epoch.
+        kept_checkpoints: how many of the newest checkpoints are kept, beside the best.
         jit_compile: compile the update with XLA.
     """
 
@@ -93,6 +96,7 @@ class Retrain:
     validation_images: int | None = None
     validation_every: int = 1
     checkpoint_minutes: float = 10.0
+    kept_checkpoints: int = 3
     jit_compile: bool = False
 
     def __post_init__(self) -> None:
@@ -161,7 +165,7 @@ class Retrain:
             network = self.build_model(records.description, model_dir)
             optimizer = self._make_optimizer(schedule)
             create_slots(optimizer, network.trainable_variables)
-            is_new = tf.train.latest_checkpoint(str(model_dir.checkpoints)) is None
+            is_new = not CheckpointFiles(model_dir.checkpoints).steps()
             if self.initial_model_dir is not None and is_new:
                 self._start_from_other_weights(network, records.description, model_dir)
             average, tracked = None, {"model": network}
@@ -186,10 +190,20 @@ class Retrain:
             )
             model.compile(optimizer, jit_compile=self.jit_compile)
             checkpoints = Checkpoints(
-                model_dir, self.checkpoint_minutes * 60, optimizer=optimizer, **tracked
+                model_dir,
+                self.checkpoint_minutes * 60,
+                self.kept_checkpoints,
+                optimizer=optimizer,
+                **tracked,
             )
         batches(0)
         job.write_once(model_dir, records.description)
+
+        def compute_loss(batch: tuple[tf.Tensor, tf.Tensor], name: str) -> tf.Tensor:
+            images, labels = batch
+            logits = network(images, training=True)
+            return cross_entropy(labels, logits, records.description.ignore_label)
+
         naming_corrupt_records(records, validation.records)(run_epochs)(
             model,
             batches,
@@ -199,6 +213,7 @@ class Retrain:
             checkpoints,
             validation,
             learning_rates=lambda step: {"learning_rate": float(schedule(step))},
+            compute_loss=compute_loss,
         )
 
     def _make_optimizer(self, schedule) -> tf_keras.optimizers.legacy.Optimizer:

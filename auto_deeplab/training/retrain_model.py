@@ -61,7 +61,7 @@ class RetrainModel(tf_keras.Model):
         labels, int32 [batch, height, width]; returns the "loss"."""
         images, labels = data
         done = tf.cast(self.optimizer.iterations, tf.float32) / self.total_steps
-        set_step_ratio(self.network, tf.minimum(done, 1.0))
+        set_step_ratio(self.network, done)
 
         def loss():
             logits = self.network(images, training=True)

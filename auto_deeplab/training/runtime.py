@@ -16,7 +16,10 @@ STRATEGIES = {
 
 @gin.configurable
 def configure_runtime(
-    inter_op_threads: int = 0, intra_op_threads: int = 0, graph_optimizer: bool = True
+    inter_op_threads: int = 0,
+    intra_op_threads: int = 0,
+    graph_optimizer: bool = True,
+    deterministic: bool = False,
 ) -> None:
     """Sets what must be set before TensorFlow's first operation.
 
@@ -27,7 +30,11 @@ def configure_runtime(
             twice as fast as splitting each.
         graph_optimizer: let TensorFlow's graph optimizer rewrite the steps. It takes minutes on
             the supernet's graphs and gains nothing there.
+        deterministic: the same command gives the same bits on a machine of the same kind, whether
+            it is interrupted or not. Some operations are slower on a GPU.
     """
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
     tf.config.threading.set_inter_op_parallelism_threads(inter_op_threads)
     tf.config.threading.set_intra_op_parallelism_threads(intra_op_threads)
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": not graph_optimizer})

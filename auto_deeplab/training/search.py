@@ -22,6 +22,7 @@ from auto_deeplab.search_space import append_history, decode_model_dir
 from auto_deeplab.training import job, schedules
 from auto_deeplab.training.checkpoints import Checkpoints
 from auto_deeplab.training.epochs import Validation, run_epochs
+from auto_deeplab.training.loss import cross_entropy
 from auto_deeplab.training.model_dir import ModelDir
 from auto_deeplab.training.search_model import SearchModel
 
@@ -49,6 +50,7 @@ class Search:
         validation_images: how many images to validate on; None for all.
         validation_every: validate after each this many epochs.
         checkpoint_minutes: minutes between checkpoints within an epoch.
+        kept_checkpoints: how many of the newest checkpoints are kept, beside the best.
         jit_compile: compile both updates with XLA.
     """
 
@@ -69,6 +71,7 @@ class Search:
     validation_images: int | None = None
     validation_every: int = 1
     checkpoint_minutes: float = 10.0
+    kept_checkpoints: int = 3
     jit_compile: bool = False
 
     def __post_init__(self) -> None:
@@ -136,6 +139,7 @@ class Search:
             checkpoints = Checkpoints(
                 model_dir,
                 self.checkpoint_minutes * 60,
+                self.kept_checkpoints,
                 model=supernet,
                 optimizer=model.network_optimizer,
                 architecture_optimizer=model.architecture_optimizer,
@@ -149,6 +153,11 @@ class Search:
             tf.summary.histogram("architecture/alpha", relaxation.operation_weights())
             tf.summary.histogram("architecture/beta", relaxation.arc_weights())
             tf.summary.image("architecture/alpha", heat_map(relaxation.operation_weights()))
+
+        def compute_loss(batch: dict[str, tuple], name: str) -> tf.Tensor:
+            images, labels = batch["architecture" if name == "architecture_loss" else "network"]
+            logits = supernet(images, training=True)
+            return cross_entropy(labels, logits, records.description.ignore_label)
 
         trained = naming_corrupt_records(records, validation.records)(run_epochs)(
             model,
@@ -164,6 +173,7 @@ class Search:
                 if step >= warm_up_steps
                 else 0.0,
             },
+            compute_loss=compute_loss,
             on_epoch_end=keep_architecture,
         )
         if trained or not model_dir.genotype.exists():

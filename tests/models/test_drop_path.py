@@ -1,5 +1,10 @@
 """Scheduled drop path: what it keeps, when, and for whom."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -10,6 +15,27 @@ from hypothesis import strategies as st
 from auto_deeplab.models.drop_path import ScheduledDropPath, set_step_ratio
 from auto_deeplab.models.final_cell import FinalCell
 from auto_deeplab.search_space import Branch
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+# Two logical devices, which only a fresh process can have.
+TWO_REPLICAS = """
+import auto_deeplab
+import numpy as np
+import tensorflow as tf
+
+from auto_deeplab.models.drop_path import ScheduledDropPath
+
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+with strategy.scope():
+    layer = ScheduledDropPath(0.5, layer_ratio=1.0, seed=1)
+    layer.step_ratio.assign(1.0)
+drop = tf.function(lambda: layer(tf.ones([100, 1, 1, 1]), training=True))
+first, second = (value.numpy() for value in strategy.run(drop).values)
+assert 25 < (first == second).sum() < 75
+"""
 
 RATIOS = st.floats(0, 1)
 
@@ -40,8 +66,7 @@ def layer_holder(layer):
 
 @pytest.mark.parametrize("keep_prob", [0.9, 0.5, 0.1])
 def test_expectation_is_preserved(keep_prob):
-    tf.random.set_seed(1)
-    layer = ScheduledDropPath(keep_prob, layer_ratio=1.0)
+    layer = ScheduledDropPath(keep_prob, layer_ratio=1.0, seed=1)
     images = tf.ones([40_000, 1, 1, 1])
     layer(images)
     layer.step_ratio.assign(1.0)
@@ -58,6 +83,49 @@ def test_nothing_is_dropped_at_the_first_step():
     np.testing.assert_array_equal(layer(images, training=True), images)
 
 
+def kept(step_ratio, seed=1, branch=0):
+    """Which of 100 images a layer with a keep probability of 0.5 keeps."""
+    layer = ScheduledDropPath(1 - 0.5 / step_ratio, layer_ratio=1.0, seed=seed)
+    layer.build([])
+    layer.step_ratio.assign(step_ratio)
+    return (layer(tf.ones([100, 1, 1, 1]), training=True, branch=branch) > 0).numpy().ravel()
+
+
+def test_what_is_dropped_follows_from_seed_step_and_branch():
+    expected = kept(0.75)
+    # Whatever was drawn before: a layer of another process draws the same.
+    np.testing.assert_array_equal(kept(0.75), expected)
+    next_step = float(np.nextafter(np.float32(0.75), np.float32(1)))
+    for others in (kept(next_step), kept(0.75, seed=2), kept(0.75, branch=1)):
+        # Of two independent draws about half are the same.
+        assert 25 < (others == expected).sum() < 75
+
+
+def test_a_layer_is_seeded_as_keras_is():
+    seeds = []
+    for seed in (1, 1, 2):
+        tf_keras.utils.set_random_seed(seed)
+        seeds.append(ScheduledDropPath(0.5, 1.0).seed)
+    assert seeds[0] == seeds[1] != seeds[2]
+
+
+def test_replicas_drop_independently():
+    done = subprocess.run(
+        [sys.executable, "-c", TWO_REPLICAS],
+        cwd=REPOSITORY,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_ratio_beyond_the_end_counts_as_the_end():
+    layer = ScheduledDropPath(0.25, layer_ratio=1.0)
+    layer.step_ratio.assign(3.0)
+    assert layer.keep_prob() == 0.25
+
+
 def test_skip_is_never_dropped_and_all_else_is():
     # A keep probability this small drops every image of a small batch, nearly surely.
     images = tf.random.normal([4, 6, 6, 3])
@@ -72,7 +140,7 @@ def test_skip_is_never_dropped_and_all_else_is():
 
 
 def test_the_branches_of_a_block_are_dropped_independently():
-    tf.random.set_seed(2)
+    tf_keras.utils.set_random_seed(2)
     images = tf.zeros([200, 2, 2, 3])
     branch = Branch("prev", "max_pool_3x3")
     cell = FinalCell([[branch, branch]], 3, final_keep_prob=0.5)

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from auto_deeplab.errors import UserError
@@ -53,3 +55,14 @@ def test_a_line_that_is_no_json_is_named(tmp_path):
     (tmp_path / "metrics.jsonl").write_text('{"epoch": 1}\n{"epo\n')
     with pytest.raises(UserError, match=r"metrics\.jsonl, line 2: expected JSON"):
         ModelDir(tmp_path).read_metrics()
+
+
+def test_a_second_training_is_refused_while_the_first_runs(tmp_path):
+    first, second = ModelDir(tmp_path / "run"), ModelDir(tmp_path / "run")
+    refusal = rf"process {os.getpid()} on \S+ trains into it"
+    with first.locked(), pytest.raises(UserError, match=refusal), second.locked():
+        pass
+    # What is left of the first is a name without a lock.
+    assert first.lock.is_file()
+    with second.locked():
+        pass

@@ -1,5 +1,8 @@
 """Whole searches, interrupted and not."""
 
+import os
+import signal
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -8,6 +11,7 @@ from tensorflow.python.summary.summary_iterator import summary_iterator
 from auto_deeplab.errors import UserError
 from auto_deeplab.search_space import Genotype, read_history
 from auto_deeplab.training import epochs
+from auto_deeplab.training.checkpoint_files import CheckpointFiles
 from auto_deeplab.training.job import configured_job
 from auto_deeplab.training.model_dir import ModelDir
 from auto_deeplab.training.search_model import SearchModel
@@ -35,7 +39,8 @@ def contents(folder):
 
 def newest_values(folder):
     """Every value of the newest checkpoint: weights, alpha, beta, optimizers."""
-    reader = tf.train.load_checkpoint(str(folder / "checkpoints"))
+    files = CheckpointFiles(folder / "checkpoints")
+    reader = tf.train.load_checkpoint(str(files.prefix(files.steps()[-1])))
     return {
         name: reader.get_tensor(name)
         for name in reader.get_variable_to_shape_map()
@@ -96,12 +101,11 @@ def test_what_a_search_leaves(uninterrupted):
     decoded = end.decode("x")
     assert (genotype.network, genotype.cell) == (decoded.network, decoded.cell)
     assert "Search.epochs = 3" in (uninterrupted / "config.gin").read_text()
-    # The newest of those within the epoch are kept beside the one of its end.
-    assert sorted(path.stem for path in (uninterrupted / "checkpoints").glob("*.index")) == [
-        "step-13",
-        "step-14",
-        "step-15",
-    ]
+    # The newest of those within the epoch are kept beside the one of its end, and the best.
+    files = CheckpointFiles(uninterrupted / "checkpoints")
+    best = max(metrics, key=lambda line: line["val_mean_iou"])
+    assert files.steps() == sorted({best["step"], 13, 14, 15})
+    assert files.best().notes == {"val_mean_iou": best["val_mean_iou"]}
 
 
 def test_tensorboard_logs(uninterrupted):
@@ -164,10 +168,62 @@ def test_an_interrupted_search_ends_as_if_it_had_not_been(
     assert len((folder / "architecture.jsonl").read_text().splitlines()) == EPOCHS
     assert len((folder / "metrics.jsonl").read_text().splitlines()) == EPOCHS
     expected, metrics = (
-        [line["val_mean_iou"] for line in ModelDir(run).read_metrics()]
+        [
+            {name: value for name, value in line.items() if "seconds" not in name}
+            for line in ModelDir(run).read_metrics()
+        ]
         for run in (uninterrupted, folder)
     )
     assert metrics == expected
+
+
+def test_sigterm_saves_the_step_and_ends_with_a_status_of_its_own(
+    uninterrupted, searches, configure_search, monkeypatch
+):
+    folder = searches / "preempted"
+    configure_search()
+    train_step = SearchModel.train_step
+
+    def preempted_step(self, data):
+        logs = train_step(self, data)
+        if self.network_optimizer.iterations == 7:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return logs
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SearchModel, "train_step", preempted_step)
+        with pytest.raises(SystemExit) as end:
+            search(folder)
+    assert end.value.code == 75
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert CheckpointFiles(folder / "checkpoints").steps()[-1] == 7
+    configure_search()
+    search(folder)
+    assert_same_search(folder, uninterrupted)
+
+
+def test_a_loss_that_is_not_finite_ends_the_search(searches, configure_search, monkeypatch):
+    folder = searches / "diverged"
+    configure_search(WITHIN_EPOCHS)
+    train_step = SearchModel.train_step
+
+    def diverging_step(self, data):
+        if self.network_optimizer.iterations == 6:
+            kernel = self.supernet.network_variables[0]
+            kernel.assign(kernel * np.inf)
+        return train_step(self, data)
+
+    monkeypatch.setattr(SearchModel, "train_step", diverging_step)
+    with pytest.raises(UserError) as refusal:
+        search(folder)
+    message = str(refusal.value)
+    assert message.startswith("step 7: loss is nan\nThe checkpoint of step 6 is kept.")
+    layers = message.split("are those of\n")[1].splitlines()[:5]
+    norms = [float(line.rpartition(": ")[2]) for line in layers]
+    assert norms == sorted(norms, reverse=True)
+    # The weights are those of step 6: their gradients are finite.
+    assert 0 < norms[-1] <= norms[0] < np.inf
+    assert CheckpointFiles(folder / "checkpoints").newest()[0].step == 6
 
 
 def test_another_configuration_is_refused(uninterrupted, configure_search):
