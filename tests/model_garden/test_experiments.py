@@ -139,11 +139,14 @@ def test_a_step_advances_the_drop_path(genotype_file):
     (drop_path, *others) = [
         module for module in model.submodules if isinstance(module, ScheduledDropPath)
     ]
-    for expected in (0.0, 0.25, 0.5, 0.75, 1.0, 1.0):
+    for expected in (0.0, 0.25, 0.5, 0.75, 1.0, 1.25):
         logs = task.train_step((images, labels), model, optimizer)
         assert np.isfinite(logs["loss"])
         assert float(drop_path.step_ratio) == expected
-    assert all(float(other.step_ratio) == 1.0 for other in others)
+    assert all(float(other.step_ratio) == 1.25 for other in others)
+    # A ratio above 1 drops other images, no more of them.
+    at_the_end = 1 - drop_path.layer_ratio * (1 - drop_path.final_keep_prob)
+    assert float(drop_path.keep_prob()) == pytest.approx(at_the_end)
 
 
 def test_a_decoder_that_does_not_fit_the_path_is_a_user_error():
