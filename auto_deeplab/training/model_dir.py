@@ -6,11 +6,12 @@ import difflib
 import fcntl
 import json
 import os
+import shutil
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from auto_deeplab.atomic_file import replacing
 from auto_deeplab.errors import UserError
@@ -77,29 +78,60 @@ class ModelDir:
         """Keeps every other process from training into the folder.
 
         The system lets go of the lock when the process ends, however it ends: a lock file that is
-        left behind locks nothing.
+        left behind locks nothing. A training that fails before its configuration is kept has not
+        begun: what was made for it goes again.
 
         Raises:
             UserError: another process trains into the folder.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            file = self.lock.open("a+", encoding="utf-8")
-        except OSError as error:
-            raise UserError(f"{self.lock}: cannot be written: {error.strerror}") from error
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                raise UserError(
-                    f"{self.path}: {file.read().strip() or 'another process'} trains into it; wait "
-                    "for it, end it, or give another --model_dir"
-                ) from None
+        made = [path for path in (self.path, *self.path.parents) if not path.exists()]
+        with self._open_lock() as file:
             file.truncate(0)
             file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
             file.flush()
-            yield
+            try:
+                yield
+            finally:
+                # Before the lock is let go: nobody else has begun here.
+                if not self.config.exists():
+                    self._remove(made)
+
+    def _remove(self, made: Sequence[Path]) -> None:
+        """Removes what `locked` has made: the lock, or the whole folder and empty ones above it."""
+        if not made:
+            self.lock.unlink(missing_ok=True)
+            return
+        shutil.rmtree(self.path)
+        with suppress(OSError):
+            for parent in made[1:]:
+                parent.rmdir()
+
+    def _open_lock(self) -> TextIO:
+        """Returns the lock file, opened and locked.
+
+        Raises:
+            UserError: another process has locked it.
+        """
+        while True:
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+                file = self.lock.open("a+", encoding="utf-8")
+            except OSError as error:
+                raise UserError(f"{self.lock}: cannot be written: {error.strerror}") from error
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                with file:
+                    file.seek(0)
+                    raise UserError(
+                        f"{self.path}: {file.read().strip() or 'another process'} trains into it; "
+                        "wait for it, end it, or give another --model_dir"
+                    ) from None
+            # The file that was opened may have been removed by the process that had it locked.
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(file.fileno()), self.lock.stat()):
+                    return file
+            file.close()
 
     def keep_config(self, config: str) -> None:
         """Writes the configuration, or checks it against that of the run to be continued.

@@ -1,3 +1,4 @@
+import fcntl
 import os
 
 import pytest
@@ -60,9 +61,65 @@ def test_a_line_that_is_no_json_is_named(tmp_path):
 def test_a_second_training_is_refused_while_the_first_runs(tmp_path):
     first, second = ModelDir(tmp_path / "run"), ModelDir(tmp_path / "run")
     refusal = rf"process {os.getpid()} on \S+ trains into it"
-    with first.locked(), pytest.raises(UserError, match=refusal), second.locked():
-        pass
+    with first.locked():
+        first.keep_config("Search.epochs = 3\n")
+        with pytest.raises(UserError, match=refusal), second.locked():
+            pass
     # What is left of the first is a name without a lock.
     assert first.lock.is_file()
     with second.locked():
         pass
+
+
+def test_a_training_that_fails_before_it_begins_leaves_nothing(tmp_path):
+    model_dir = ModelDir(tmp_path / "runs" / "run")
+
+    def fail():
+        with model_dir.locked():
+            model_dir.genotype.write_text("{}")
+            raise UserError("no dataset")
+
+    with pytest.raises(UserError, match="no dataset"):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_holds_something_else_is_left_as_it_was(tmp_path):
+    (tmp_path / "runs" / "other").mkdir(parents=True)
+    with ModelDir(tmp_path / "runs" / "run").locked():
+        pass
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["other"]
+
+    (tmp_path / "notes.txt").write_text("mine")
+    with ModelDir(tmp_path).locked():
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt", "runs"]
+
+
+def test_a_training_that_has_begun_is_kept_when_it_fails(tmp_path):
+    model_dir = ModelDir(tmp_path / "run")
+
+    def fail():
+        with model_dir.locked():
+            model_dir.keep_config("Search.epochs = 3\n")
+            raise UserError("NaN")
+
+    with pytest.raises(UserError, match="NaN"):
+        fail()
+    assert sorted(path.name for path in model_dir.path.iterdir()) == ["config.gin", "lock"]
+
+
+def test_a_lock_that_was_removed_meanwhile_is_not_taken_for_one(tmp_path, monkeypatch):
+    """Another process may open the lock of a training that fails before it is removed."""
+    model_dir, flock, calls = ModelDir(tmp_path / "run"), fcntl.flock, []
+
+    def remove_first(file, operation):
+        if not calls:
+            model_dir.lock.unlink()
+        calls.append(file)
+        flock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", remove_first)
+    with model_dir.locked():
+        assert len(calls) == 2
+        assert model_dir.lock.is_file()
