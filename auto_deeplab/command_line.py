@@ -10,6 +10,9 @@ from absl import app, flags, logging
 
 from auto_deeplab.errors import UserError
 
+# What is defined here belongs to the help of the command that asks for it.
+flags.disclaim_key_flags()
+
 
 def run(main: Callable[[list[str]], None], arguments: Sequence[str] = ()) -> None:
     """Parses the flags and calls `main(argv)`.
@@ -56,6 +59,17 @@ def run(main: Callable[[list[str]], None], arguments: Sequence[str] = ()) -> Non
         # when it closes the pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+
+
+def define_checkpoint_flag() -> flags.FlagHolder[str]:
+    """Defines `--checkpoint`, which says with which weights of a training a command works."""
+    return flags.DEFINE_enum(
+        "checkpoint",
+        "latest",
+        ["latest", "best"],
+        "Whose weights: of the newest checkpoint of --model_dir, or of the one with the best "
+        "validation mIOU.",
+    )
 
 
 def parse_size(text: str, flag: str = "image_size") -> tuple[int, int]:

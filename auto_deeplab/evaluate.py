@@ -14,6 +14,7 @@ on with the images that are missing.
 
 Example:
   python -m auto_deeplab.evaluate --model_dir=runs/retrain
+  python -m auto_deeplab.evaluate --model_dir=runs/retrain --checkpoint=best --output=best.json
   python -m auto_deeplab.evaluate --model_dir=runs/retrain --dataset_dir=datasets/camvid --split=val
   python -m auto_deeplab.evaluate --model_dir=runs/retrain_voc2012_l --split=test \\
       --dataset_dir=datasets/voc2012_test --scales=0.5,0.75,1,1.25,1.5,1.75 \\
@@ -30,6 +31,7 @@ from auto_deeplab.errors import UserError
 _MODEL_DIR = flags.DEFINE_string(
     "model_dir", None, "The folder that training wrote.", required=True
 )
+_CHECKPOINT = command_line.define_checkpoint_flag()
 _DATASET_DIR = flags.DEFINE_string(
     "dataset_dir", None, "TFRecords and dataset.json; by default what the model was trained on."
 )
@@ -92,7 +94,7 @@ def main(argv: list[str]) -> None:
     from auto_deeplab.evaluation.submission import SubmissionWriter
     from auto_deeplab.training.trained import load_trained
 
-    trained = load_trained(_MODEL_DIR.value)
+    trained = load_trained(_MODEL_DIR.value, _CHECKPOINT.value)
     records = open_records(
         _DATASET_DIR.value or trained.dataset_dir, _SPLIT.value, _IGNORE_CORRUPT.value
     )
@@ -132,6 +134,7 @@ def main(argv: list[str]) -> None:
     report = EvaluationReport(
         model=_MODEL_DIR.value,
         step=trained.step,
+        checkpoint=_CHECKPOINT.value,
         dataset=description.name,
         split=_SPLIT.value,
         images=images,

@@ -21,6 +21,7 @@ from auto_deeplab import command_line
 _MODEL_DIR = flags.DEFINE_string(
     "model_dir", None, "The folder that training wrote.", required=True
 )
+_CHECKPOINT = command_line.define_checkpoint_flag()
 _OUTPUT = flags.DEFINE_string(
     "output", None, "The folder that receives the new version.", required=True
 )
@@ -31,7 +32,7 @@ def main(argv: list[str]) -> None:
     from auto_deeplab.serving.saved_model import export_saved_model
     from auto_deeplab.training.trained import load_trained
 
-    trained = load_trained(_MODEL_DIR.value)
+    trained = load_trained(_MODEL_DIR.value, _CHECKPOINT.value)
     version = export_saved_model(
         trained.model, trained.description, trained.genotype, _OUTPUT.value
     )

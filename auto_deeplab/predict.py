@@ -17,6 +17,7 @@ from auto_deeplab import command_line
 from auto_deeplab.errors import UserError
 
 _MODEL_DIR = flags.DEFINE_string("model_dir", None, "The folder that training wrote.")
+_CHECKPOINT = command_line.define_checkpoint_flag()
 _SAVED_MODEL = flags.DEFINE_string("saved_model", None, "The folder that export wrote.")
 _IMAGES = flags.DEFINE_string(
     "images", None, "An image file, a folder of images, or a glob in quotes.", required=True
@@ -46,7 +47,7 @@ def main(argv: list[str]) -> None:
     if _MODEL_DIR.value:
         from auto_deeplab.training.trained import load_trained
 
-        trained = load_trained(_MODEL_DIR.value)
+        trained = load_trained(_MODEL_DIR.value, _CHECKPOINT.value)
         class_maps = saved_model.class_maps_of_model(trained.model)
         description = trained.description
     else:

@@ -71,10 +71,10 @@ def _draw_examples(runs: Sequence["Run"], count: int) -> list["Examples"]:
     from auto_deeplab.visualization.report import Examples
 
     def examples_of(run: "Run") -> Iterator[Examples]:
-        trained = load_trained(run.path)
-        predict = class_map_function(trained.model)
-        dataset_dir = _DATASET_DIR.value or trained.dataset_dir
         for evaluation in run.evaluations:
+            trained = load_trained(run.path, evaluation.checkpoint)
+            predict = class_map_function(trained.model)
+            dataset_dir = _DATASET_DIR.value or trained.dataset_dir
             records = SegmentationRecords(dataset_dir, evaluation.split)
             if records.description.name != evaluation.dataset:
                 raise UserError(

@@ -24,7 +24,7 @@ RUN_COMMAND = """
 import os, runpy, sys, types
 import auto_deeplab
 
-def load_trained(model_dir):
+def load_trained(model_dir, checkpoint):
     import tf_keras
     from auto_deeplab.data.description import DatasetDescription
     from auto_deeplab.models.network import build_network
@@ -39,7 +39,7 @@ def load_trained(model_dir):
         model=build_network(genotype, classes=len(description.classes), filters=4),
         description=description,
         genotype=genotype,
-        step=12,
+        step={"latest": 12, "best": 8}[checkpoint],
         dataset_dir=dataset_dir,
     )
 
@@ -101,6 +101,7 @@ def test_evaluate(model_dir):
     assert "mean IOU" in printed
     assert "shapes val: 2 images, step 12" in printed
     report = json.loads((model_dir / "evaluation_val.json").read_text())
+    assert (report["checkpoint"], report["step"]) == ("latest", 12)
     assert report["images"] == 2
     assert np.sum(report["confusion_matrix"]) == sum((h - 1) * w for h, w in SIZES)
     assert 0 <= report["mean_iou"] <= report["pixel_accuracy"] <= 1
@@ -108,6 +109,14 @@ def test_evaluate(model_dir):
     status, _, errors = run("evaluate", model_dir=model_dir)
     assert status == 1
     assert "evaluation_val.json exists" in errors
+
+    best = model_dir / "best.json"
+    status, _, errors = run(
+        "evaluate", model_dir=model_dir, checkpoint="best", output=best, limit=1
+    )
+    assert status == 0, errors
+    report = json.loads(best.read_text())
+    assert (report["checkpoint"], report["step"]) == ("best", 8)
 
 
 def test_evaluate_writes_a_submission_of_several_views_and_windows(tmp_path):
@@ -226,6 +235,7 @@ def test_help_says_what_it_is_and_shows_an_example(command):
     )
     assert done.returncode == 0
     assert f"python -m auto_deeplab.{command} --" in done.stdout
+    assert "--checkpoint: <latest|best>" in done.stdout
     # Answering at once means that nothing heavy is imported.
     assert "tensorflow" not in done.stderr
 

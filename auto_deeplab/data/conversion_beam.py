@@ -7,11 +7,11 @@ shuffle. All workers must see the inputs and the output's folder under the same 
 
 import dataclasses
 import logging
-import pickle
 from collections.abc import Sequence
 from pathlib import Path
 
 from auto_deeplab.data.conversion import Conversion
+from auto_deeplab.data.conversion_json import from_json, to_json
 from auto_deeplab.data.conversion_shards import Shard, convert_pair, write_shard
 from auto_deeplab.errors import UserError
 
@@ -56,7 +56,9 @@ def write_shards_with_beam(
     tasks = [folder / f"{shard.name}.task" for shard, _ in shards]
     try:
         for task, (shard, fingerprint) in zip(tasks, shards, strict=True):
-            task.write_bytes(pickle.dumps((lean_conversion, shard, fingerprint, skip_bad)))
+            task.write_text(
+                to_json((lean_conversion, shard, fingerprint, skip_bad)), encoding="utf-8"
+            )
         with pipeline:
             _ = (
                 pipeline
@@ -70,6 +72,6 @@ def write_shards_with_beam(
 
 
 def _write(task: str) -> None:
-    conversion, shard, fingerprint, skip_bad = pickle.loads(Path(task).read_bytes())
+    conversion, shard, fingerprint, skip_bad = from_json(Path(task).read_text(encoding="utf-8"))
     results = (convert_pair(conversion, pair) for pair in shard.pairs)
     write_shard(shard, results, Path(task).parent, fingerprint, skip_bad)

@@ -38,6 +38,7 @@ class EvaluationReport:
       scales: of the views whose predictions were averaged.
       flip: whether each view was mirrored as well.
       window: (height, width) of sliding windows; None for whole images.
+      checkpoint: how the weights were chosen: "latest", or "best" in validation.
     """
 
     model: str
@@ -50,6 +51,7 @@ class EvaluationReport:
     scales: Sequence[float] = (1.0,)
     flip: bool = False
     window: tuple[int, int] | None = None
+    checkpoint: str = "latest"
 
     def to_json(self) -> str:
         """Returns the report as JSON text; figures that do not exist are null.
@@ -59,6 +61,7 @@ class EvaluationReport:
         document = {
             "format": FORMAT,
             "model": self.model,
+            "checkpoint": self.checkpoint,
             "step": self.step,
             "dataset": self.dataset,
             "split": self.split,

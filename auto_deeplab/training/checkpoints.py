@@ -198,17 +198,19 @@ def newest_checkpoint(files: CheckpointFiles) -> Manifest | None:
     return manifest
 
 
-def load_weights(model: tf_keras.Model, model_dir: ModelDir, which: str = "newest") -> int:
+def load_weights(model: tf_keras.Model, model_dir: ModelDir, which: str = "latest") -> int:
     """Loads a trained model's weights alone; returns the step that they are from.
 
     Args:
         model: what to load into.
         model_dir: the training's folder.
-        which: "newest", or "best" for the checkpoint with the best validation mIOU of all.
+        which: "latest", or "best" for the checkpoint with the best validation mIOU of all.
 
     Raises:
         UserError: there is no checkpoint, or it does not fit the model.
     """
+    if which not in ("latest", "best"):
+        raise UserError(f"checkpoint: received {which!r}; expected 'latest' or 'best'")
     files = CheckpointFiles(model_dir.checkpoints)
     if which == "best":
         best = files.best()
@@ -217,7 +219,7 @@ def load_weights(model: tf_keras.Model, model_dir: ModelDir, which: str = "newes
         manifest = newest_checkpoint(files)
     if manifest is not None:
         prefix, step = str(files.prefix(manifest.step)), manifest.step
-    elif which == "newest" and (prefix := tf.train.latest_checkpoint(str(files.folder))):
+    elif which == "latest" and (prefix := tf.train.latest_checkpoint(str(files.folder))):
         logging.warning("%s: has no manifest: an earlier version wrote it", prefix)
         step = int(prefix.rsplit("-", 1)[1])
     else:

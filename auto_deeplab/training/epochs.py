@@ -1,6 +1,7 @@
 """The loop over epochs that search and retraining share: fit, validate, log, save, continue."""
 
 import dataclasses
+import gc
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -155,6 +156,9 @@ def run_epochs(
                 with writer.as_default(step=step):
                     on_epoch_end(epoch + 1, step)
                 log.begin_epoch()
+                # What an epoch leaves, such as its input pipeline with full buffers, refers to
+                # itself: Python would free it many epochs later.
+                gc.collect()
                 checkpoints.save({SCORE: measures[SCORE]} if measures else {})
                 progress.write(
                     f"epoch {epoch + 1}/{epochs}: "

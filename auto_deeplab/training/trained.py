@@ -44,11 +44,12 @@ class Trained:
         return job.dataset_dir(self.source)
 
 
-def load_trained(model_dir: str | os.PathLike) -> Trained:
-    """Builds the network of a training and loads its newest weights.
+def load_trained(model_dir: str | os.PathLike, checkpoint: str = "latest") -> Trained:
+    """Builds the network of a training and loads its weights.
 
     Args:
         model_dir: the folder that the training wrote.
+        checkpoint: "latest", or "best" for the one with the best validation mIOU.
 
     Raises:
         UserError: a file is missing or does not fit.
@@ -63,6 +64,6 @@ def load_trained(model_dir: str | os.PathLike) -> Trained:
     configured = job.configured_job()
     description = DatasetDescription.load(folder.path)
     model = configured.build_model(description, folder)
-    step = load_weights(model, folder)
+    step = load_weights(model, folder, checkpoint)
     genotype = Genotype.load(folder.genotype) if configured.has_genotype else None
     return Trained(model, description, genotype, step, configured.dataset)

@@ -29,6 +29,7 @@ class Evaluation:
       dataset: the dataset's name.
       images: how many images.
       step: the training step of the weights.
+      checkpoint: how they were chosen: "latest" or "best".
       class_names: the name of each class.
       matrix: the confusion matrix.
       figures: every single number between 0 and 1 of the file, by name.
@@ -40,6 +41,7 @@ class Evaluation:
     dataset: str
     images: int
     step: int
+    checkpoint: str
     class_names: tuple[str, ...]
     matrix: ConfusionMatrix
     figures: dict[str, float]
@@ -183,6 +185,7 @@ def read_evaluation(path: Path) -> Evaluation:
             dataset=document["dataset"],
             images=document["images"],
             step=document["step"],
+            checkpoint=document.get("checkpoint", "latest"),
             class_names=class_names,
             matrix=matrix,
             figures={

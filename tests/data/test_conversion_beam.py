@@ -1,6 +1,5 @@
 import functools
 import importlib.util
-import pickle
 
 import pytest
 
@@ -61,9 +60,3 @@ def test_without_beam_the_message_says_how_to_install_it(conversion, tmp_path):
     with pytest.raises(UserError, match=r"--runner=DirectRunner: .*requirements-beam\.txt"):
         convert(conversion, tmp_path / "output", write_shards=_direct)
     assert not (tmp_path / "output").exists()
-
-
-def test_what_a_pipeline_sends_to_its_workers_can_be_sent(conversion):
-    again = pickle.loads(pickle.dumps(conversion))
-    assert again.splits == conversion.splits
-    assert again.labels.train_ids == conversion.labels.train_ids

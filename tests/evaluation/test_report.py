@@ -26,6 +26,7 @@ def test_json(report, tmp_path):
     assert document == {
         "format": 1,
         "model": "runs/a",
+        "checkpoint": "latest",
         "step": 12,
         "dataset": "streets",
         "split": "val",

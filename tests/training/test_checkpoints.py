@@ -116,6 +116,9 @@ def test_the_newest_and_the_best_are_kept(tmp_path):
         for ending in ("json", "index", "data-00000-of-00001")
     )
     assert load_weights(model, ModelDir(tmp_path), "best") == 2
+    assert load_weights(model, ModelDir(tmp_path)) == 5
+    with pytest.raises(UserError, match="checkpoint: received 'first'; expected 'latest' or"):
+        load_weights(model, ModelDir(tmp_path), "first")
 
 
 @pytest.mark.parametrize("damage", ["torn", "changed", "removed", "no manifest", "bad manifest"])

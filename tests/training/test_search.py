@@ -255,10 +255,13 @@ def test_the_supernet_is_loaded_as_it_was_trained(uninterrupted, colored_dataset
     validation = epochs.Validation(
         epochs.SegmentationRecords(trained.dataset_dir, "val"), batch_size=1, limit=None, every=1
     )
-    measured = validation.measure(epochs.class_map_function(trained.model))
-    line = ModelDir(uninterrupted).read_metrics()[-1]
-    for name, value in measured.items():
-        assert value == line[name]
+    metrics = ModelDir(uninterrupted).read_metrics()
+    best = max(metrics, key=lambda line: line["val_mean_iou"])
+    for loaded, line in ((trained, metrics[-1]), (load_trained(uninterrupted, "best"), best)):
+        assert loaded.step == line["step"]
+        measured = validation.measure(epochs.class_map_function(loaded.model))
+        for name, value in measured.items():
+            assert value == line[name]
 
 
 def test_warm_up_may_not_be_longer_than_the_search(configure_search):

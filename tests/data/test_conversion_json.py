@@ -1,0 +1,49 @@
+import dataclasses
+from collections import UserList
+from pathlib import Path
+
+import pytest
+
+from auto_deeplab.data.coco import CocoLabel
+from auto_deeplab.data.conversion_json import from_json, to_json
+from auto_deeplab.data.conversion_shards import plan_shards
+from auto_deeplab.data.pairs import NoLabel, Pair, PngLabel
+from auto_deeplab.data.tfds_records import RecordFile
+from auto_deeplab.data.voc2012 import SbdLabel
+
+# Everything that images and labels come from.
+ANNOTATIONS = [{"category_id": 3, "iscrowd": 0, "segmentation": [[1.5, 2.0, 3.25, 4.0]]}]
+PAIRS = (
+    Pair(Path("a.jpg"), PngLabel(Path("a.png")), "a"),
+    Pair(RecordFile(Path("r"), 4, "image"), PngLabel(RecordFile(Path("r"), 4, "label")), "b"),
+    Pair(Path("c.jpg"), SbdLabel(Path("c.mat")), "c"),
+    Pair(Path("d.jpg"), NoLabel(7), "d"),
+    Pair(Path("e.jpg"), CocoLabel(Path("e.json"), 5, 3, 4, ANNOTATIONS, {3: 1}), "e"),
+)
+
+
+@pytest.mark.parametrize("value", [PAIRS, [1, 2.5, None, True, "text"], {1: (2, [3]), "a": {}}])
+def test_a_value_comes_back(value):
+    again = from_json(to_json(value))
+    assert again == value
+    assert type(again) is type(value)
+
+
+def test_a_conversion_and_its_shards_come_back(conversion):
+    again, shards = from_json(to_json((conversion, plan_shards(conversion))))
+    assert again.labels.train_ids == conversion.labels.train_ids
+    assert dataclasses.replace(again, labels=conversion.labels) == conversion
+    assert shards == plan_shards(conversion)
+
+
+def test_what_cannot_be_sent_is_named():
+    with pytest.raises(TypeError, match="received a UserList"):
+        to_json({"a": UserList()})
+
+
+@pytest.mark.parametrize(
+    "name", ["pairs.os", "pairs.Pair.__init__", "os.system", "pairs.BadPair", "pathlib.Path", ""]
+)
+def test_nothing_but_dataclasses_of_the_package_is_made(name):
+    with pytest.raises(ValueError, match=r"expected a dataclass of auto_deeplab\.data"):
+        from_json(f'{{"{name}": {{}}}}')

@@ -1,0 +1,76 @@
+"""What takes long must not take more and more memory."""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from auto_deeplab.data.description import DatasetDescription
+from auto_deeplab.evaluation.inference import class_map_function, evaluate
+from auto_deeplab.training.job import configured_job
+from auto_deeplab.training.model_dir import ModelDir
+from auto_deeplab.training.search_model import SearchModel
+
+COPIES = 11
+
+
+def resident_megabytes():
+    """The memory that the process has in use now, as Linux counts it."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+@pytest.fixture
+def large_dataset(colored_dataset, tmp_path):
+    """The colored dataset with each of its 9 training images 11 times."""
+    folder = tmp_path / "large"
+    shutil.copytree(colored_dataset, folder)
+    (shard,) = folder.glob("train-*")
+    shard.write_bytes(shard.read_bytes() * COPIES)
+    description = DatasetDescription.load(folder)
+    (folder / "dataset.json").unlink()
+    DatasetDescription(
+        description.name, {"train": 9 * COPIES, "val": 2}, description.classes, description.palette
+    ).save(folder)
+    return folder
+
+
+def test_a_search_of_300_steps_does_not_grow(
+    configure_search, large_dataset, tmp_path, monkeypatch
+):
+    """6 epochs of 50 steps, each with its validation, its checkpoint and its lines in the logs."""
+    configure_search(f"Search.dataset = '{large_dataset}'", "Search.epochs = 6")
+    train_step, samples = SearchModel.train_step, []
+
+    def sampled_step(self, data):
+        samples.append(resident_megabytes())
+        return train_step(self, data)
+
+    monkeypatch.setattr(SearchModel, "train_step", sampled_step)
+    configured_job().train(ModelDir(tmp_path / "run"), tf.distribute.get_strategy())
+    assert len(samples) == 300
+    # The first epoch is the warm-up; the second traces the update of alpha and beta.
+    epochs = np.median(np.reshape(samples, [6, 50]), axis=1)
+    assert epochs[5] - epochs[2] < 8
+
+
+def test_images_of_many_sizes_are_neither_traced_nor_kept(make_supernet):
+    predict = class_map_function(make_supernet())
+    rng = np.random.default_rng(0)
+
+    def evaluate_sizes(perimeter):
+        """Evaluates 80 images, all of different sizes; returns the memory after that."""
+        for height in range(40, 120):
+            image = rng.normal(size=[1, height, perimeter // 2 - height, 3]).astype(np.float32)
+            label = np.zeros(image.shape[:3], np.int32)
+            evaluate(predict, [(image, label)], classes=3, progress=False)
+        return resident_megabytes()
+
+    # The kernel library keeps what it has prepared for the last 1024 shapes of a convolution: the
+    # first sizes fill that.
+    _, filled, _, other_sizes = [evaluate_sizes(perimeter) for perimeter in (330, 328, 326, 324)]
+    assert predict.experimental_get_tracing_count() == 1
+    assert other_sizes - filled < 12
