@@ -5,17 +5,21 @@
 
 Each trial is what `python -m auto_deeplab.train` does with Search.seed replaced, in a folder of its
 own: MODEL_DIR/seed_0 and so on. They run one after the other. The same command continues an
-interrupted trial and leaves finished ones alone, so further seeds can be added later.
+interrupted trial and leaves finished ones alone, so further seeds can be added later. SIGTERM is
+passed on to the trial that runs, which saves, and both end with status 75.
 """
 
+import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from absl import flags
 
 from auto_deeplab import command_line
 from auto_deeplab.errors import UserError
+from auto_deeplab.training.preemption import EXIT_STATUS
 
 _GIN_FILE = flags.DEFINE_string(
     "gin_file", None, "The configuration of the searches, such as search.gin.", required=True
@@ -46,7 +50,7 @@ def main(argv: list[str]) -> None:
         folder = trials / f"seed_{seed}"
         print(f"trial {number} of {len(seeds)}: seed {seed}, in {folder}", flush=True)
         # A process each: what TensorFlow keeps for one search must not reach the next.
-        status = subprocess.call(
+        status = call(
             [
                 *(sys.executable, "-m", "auto_deeplab.train", f"--gin_file={gin_file}"),
                 *(f"--gin_param={parameter}" for parameter in _GIN_PARAM.value),
@@ -54,12 +58,24 @@ def main(argv: list[str]) -> None:
                 f"--distribution={_DISTRIBUTION.value}",
             ]
         )
+        if status == EXIT_STATUS:
+            sys.exit(EXIT_STATUS)
         if status:
             raise UserError(
                 f"the trial of seed {seed} ended with status {status}: its message is above. "
                 "The same command goes on with it"
             )
     print(f"done: python -m auto_deeplab.report {trials} compares the trials")
+
+
+def call(command: Sequence[str]) -> int:
+    """Runs a command, to which SIGTERM is passed on; returns its exit status."""
+    with subprocess.Popen(command) as process:
+        before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        try:
+            return process.wait()
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _checked_seeds(texts: list[str]) -> list[int]:

@@ -101,3 +101,25 @@ def test_mistakes_are_told_before_anything_runs(arguments, message, tmp_path):
     assert done.returncode == 1
     assert message in done.stderr
     assert "trial" not in done.stdout
+
+
+CHILD = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+def test_sigterm_is_passed_on_and_its_status_comes_back():
+    code = "import sys; from auto_deeplab.trials import call; sys.exit(call(sys.argv[1:]))"
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code, sys.executable, "-c", CHILD],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert parent.stdout.readline() == "ready\n"
+    parent.terminate()
+    parent.communicate(timeout=30)
+    assert parent.returncode == 75
