@@ -1,5 +1,6 @@
 """The Dockerfile and the Kubernetes examples, as far as they can be checked without either."""
 
+import json
 import os
 import re
 import shutil
@@ -97,3 +98,34 @@ def test_a_job_trains_into_its_volume(job):
     assert Path(values["model_dir"]).is_relative_to(mount["mountPath"])
     # Data sets are named relative to it.
     assert container["workingDir"] == mount["mountPath"]
+
+
+@pytest.mark.parametrize("index", [0, 3])
+def test_each_pod_of_the_multi_worker_job_names_all_and_itself(tmp_path, index):
+    service, _, job = yaml.safe_load_all((FOLDER / "multi_worker_job.yaml").read_text())
+    spec, pod = job["spec"], job["spec"]["template"]["spec"]
+    assert spec["completionMode"] == "Indexed"
+    assert spec["parallelism"] == spec["completions"]
+    (container,) = pod["containers"]
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\necho "$TF_CONFIG"\n')
+    python.chmod(0o755)
+    done = subprocess.run(
+        [*container["command"], *container["args"]],
+        env={entry["name"]: entry["value"] for entry in container["env"]}
+        | {"JOB_COMPLETION_INDEX": str(index), "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    # An Indexed Job names its pods' hosts by itself and the index, within the service.
+    name, domain = job["metadata"]["name"], service["metadata"]["name"]
+    assert pod["subdomain"] == domain
+    assert service["spec"]["selector"] == {"job-name": name}
+    port = container["ports"][0]["containerPort"]
+    assert json.loads(done.stdout) == {
+        "cluster": {
+            "worker": [f"{name}-{pod}.{domain}:{port}" for pod in range(spec["completions"])]
+        },
+        "task": {"type": "worker", "index": index},
+    }
