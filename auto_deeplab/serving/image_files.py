@@ -11,10 +11,11 @@ from PIL import Image, ImageOps
 from auto_deeplab.errors import UserError
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
+VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
 
 
 class ImageFile(NamedTuple):
-    """An image to read.
+    """An image or a video to read.
 
     Attributes:
       path: where it is.
@@ -24,18 +25,42 @@ class ImageFile(NamedTuple):
     path: Path
     name: str
 
+    @property
+    def is_video(self) -> bool:
+        """Whether it is called as videos are."""
+        return self.path.suffix.lower() in VIDEO_SUFFIXES
+
 
 class UnreadableImage(Exception):
-    """A file that is no image, or a damaged one: the message says why, without its name."""
+    """A file that is no image, a damaged one, or one that a network refuses.
+
+    The message says why, without its name.
+    """
 
 
-def find_images(images: str, outside: str | os.PathLike | None = None) -> list[ImageFile]:
+def refusal(message: str) -> UnreadableImage:
+    """Returns the error for an image that an exported network refuses.
+
+    Args:
+      message: TensorFlow's; the line of it that says why is kept.
+    """
+    lines = message.splitlines() or [""]
+    reason = next((line for line in lines if "assertion failed" in line), lines[0])
+    return UnreadableImage(f"refused by the network: {reason}")
+
+
+def find_images(
+    images: str,
+    outside: str | os.PathLike | None = None,
+    suffixes: tuple[str, ...] = SUFFIXES,
+) -> list[ImageFile]:
     """Returns the images that a user means, ordered by name.
 
     Args:
       images: a file; a folder, whose subfolders count too; or a glob, where ** reaches any depth.
         In folders and globs only files that end as images do are taken, and no hidden ones.
       outside: a folder of which nothing is taken, such as the one for results.
+      suffixes: of the files that are looked for, in lower case.
 
     Raises:
       UserError: there are none, or two whose names differ in the suffix alone.
@@ -51,7 +76,7 @@ def find_images(images: str, outside: str | os.PathLike | None = None) -> list[I
         paths = [
             path
             for path in map(Path, matches)
-            if path.suffix.lower() in SUFFIXES
+            if path.suffix.lower() in suffixes
             and not path.name.startswith(".")
             and path.is_file()
             and (excluded is None or excluded not in path.resolve().parents)
@@ -59,7 +84,7 @@ def find_images(images: str, outside: str | os.PathLike | None = None) -> list[I
     if not paths:
         raise UserError(
             f"--images={images}: no images found; expected a file, a folder or a glob of files "
-            f"that end with {', '.join(SUFFIXES)}"
+            f"that end with {', '.join(suffixes)}"
         )
     found: dict[str, ImageFile] = {}
     for path in sorted(paths):
