@@ -2,6 +2,7 @@
 
 import glob
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,8 @@ from PIL import Image, ImageOps
 from auto_deeplab.errors import UserError
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
+# Pillow's names of these formats.
+FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
 
 
@@ -98,26 +101,47 @@ def find_images(
     return list(found.values())
 
 
-def read_image(path: str | os.PathLike) -> np.ndarray:
+def read_image(
+    path: str | os.PathLike,
+    max_pixels: int | None = None,
+    formats: Sequence[str] | None = None,
+) -> np.ndarray:
     """Reads an image as viewers show it: turned by its EXIF orientation, as RGB.
 
     Grayscale, palette, CMYK and 16-bit files are converted; transparency is dropped.
+
+    Args:
+      path: the file.
+      max_pixels: an image with more is refused by its header, before it is decoded. By default
+        Pillow's own limit holds, about 179 million.
+      formats: Pillow's names of those that are tried, such as `FORMATS` where the file is a
+        stranger's; by default all that it knows, some of which it opens with other programs.
 
     Returns:
       uint8 [height, width, 3].
 
     Raises:
-      UnreadableImage: the file cannot be read or decoded.
+      UnreadableImage: the file cannot be read or decoded, or is too large.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=formats) as image:
+            if max_pixels is not None and image.width * image.height > max_pixels:
+                raise UnreadableImage(
+                    f"{image.width}x{image.height} pixels; expected at most {max_pixels:,}"
+                )
             upright = ImageOps.exif_transpose(image)
             if upright.mode.startswith("I"):
                 # 16-bit gray: Pillow's own conversion would clip everything above 255 to white.
                 gray = np.asarray(upright).astype(np.uint32) >> 8
                 return np.repeat(np.minimum(gray, 255).astype(np.uint8)[..., None], 3, axis=-1)
             return np.asarray(upright.convert("RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        # Raised before the size can be asked for.
+        limit = 2 * Image.MAX_IMAGE_PIXELS
+        raise UnreadableImage(
+            f"too many pixels; expected at most {min(limit, max_pixels or limit):,}"
+        ) from error
+    except (OSError, SyntaxError, ValueError) as error:
         # Pillow's message for a file that is no image repeats the file's name.
         reason = "not an image file" if "cannot identify" in str(error) else str(error)
         raise UnreadableImage(reason) from error
