@@ -65,19 +65,21 @@ def main(argv: list[str]) -> None:
         _listen(_HOST.value, _PORT.value) as listening,
         tempfile.TemporaryDirectory(prefix="auto_deeplab_demo_") as uploads,
     ):
-        # Gradio's own folder is everybody's on this machine. It is read when Gradio is imported.
-        os.environ["GRADIO_TEMP_DIR"] = uploads
-
         import numpy as np
-        import uvicorn
 
-        from auto_deeplab.serving.demo_page import demo_app
         from auto_deeplab.serving.exported import load_exported
 
         print(f"loading {export[1]}", flush=True)
         network = load_exported(*export)
         print("warming up: the first image would wait longer otherwise", flush=True)
         network.class_maps(np.zeros([1, *_WARM_UP_SIZE, 3], np.uint8))
+
+        # Gradio's own folder is everybody's on this machine. It is read when Gradio is imported.
+        os.environ["GRADIO_TEMP_DIR"] = uploads
+        import uvicorn
+
+        from auto_deeplab.serving.demo_page import demo_app
+
         app = demo_app(network, _MAX_PIXELS.value, _MAX_UPLOAD_MEGABYTES.value)
         url = _url(listening)
         print(f"open {url} (Ctrl-C ends this)", flush=True)
@@ -118,8 +120,8 @@ def _listen(host: str, port: int | None) -> socket.socket:
             refused = error
     if port:
         raise UserError(
-            f"--port={port}: {refused.strerror}; expected a free port, or no --port, which takes "
-            f"the first free one from {_FIRST_PORTS[0]}"
+            f"--port={port}: {os.strerror(refused.errno)}; expected a free port, or no --port, "
+            f"which takes the first free one from {_FIRST_PORTS[0]}"
         )
     raise UserError(
         f"ports {_FIRST_PORTS[0]} to {_FIRST_PORTS[-1]} are taken: name a free one with --port"
