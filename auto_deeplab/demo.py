@@ -61,6 +61,8 @@ def main(argv: list[str]) -> None:
         raise UserError(
             "the page needs Gradio, which is not installed: pip install -r requirements-demo.txt"
         )
+    # As Ctrl-C does: to end without a word would leave people's images behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with (
         _listen(_HOST.value, _PORT.value) as listening,
         tempfile.TemporaryDirectory(prefix="auto_deeplab_demo_") as uploads,
@@ -88,9 +90,6 @@ def main(argv: list[str]) -> None:
         server = uvicorn.Server(
             uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=_CLOSING_SECONDS)
         )
-        # uvicorn closes in peace and then lets the signal do what it did before: end without a word
-        # would leave the uploads behind.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
         with contextlib.suppress(KeyboardInterrupt):
             server.run(sockets=[listening])
 
