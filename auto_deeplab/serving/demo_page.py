@@ -10,6 +10,8 @@ from typing import Any
 
 import fastapi
 import gradio as gr
+import numpy as np
+from absl import logging
 
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.serving.class_maps import ExportedNetwork
@@ -90,13 +92,8 @@ def _build_page(network: ExportedNetwork, max_pixels: int, max_upload_megabytes:
             f"<p>Trained on {html.escape(name)}. Takes {formats} files, {limits}.</p>",
             apply_default_css=False,
         )
-        upload = gr.File(
-            label="Image",
-            file_types=list(SUFFIXES),
-            height=140,
-            elem_id="upload",
-        )
-        refusal = gr.HTML(elem_id="refusal", visible=False, apply_default_css=False)
+        upload = gr.File(label="Image", file_types=list(SUFFIXES), height=140)
+        refusal = gr.HTML(visible=False, apply_default_css=False)
         with gr.Row(visible=False) as results:
             with gr.Column(scale=2, min_width=320):
                 picture = gr.Image(
@@ -112,18 +109,24 @@ def _build_page(network: ExportedNetwork, max_pixels: int, max_upload_megabytes:
                 )
             with gr.Column(scale=1, min_width=280):
                 facts = gr.HTML(elem_id="facts", apply_default_css=False)
-                classes = gr.HTML(elem_id="classes", apply_default_css=False)
+                classes = gr.HTML(apply_default_css=False)
+
+        def refuse(path: str, reason: str) -> dict[Any, Any]:
+            message = html.escape(f"{Path(path).name}: {reason}")
+            return {
+                upload: None,
+                refusal: gr.HTML(f'<p role="alert">{message}</p>', visible=True),
+                results: gr.Row(visible=False),
+            }
 
         def see(path: str, opacity: float) -> dict[Any, Any]:
             try:
                 image = see_image(path, network.class_maps, len(description.classes), max_pixels)
             except UnreadableImage as error:
-                message = f"{Path(path).name}: {error}"
-                return {
-                    upload: None,
-                    refusal: gr.HTML(f'<p role="alert">{html.escape(message)}</p>', visible=True),
-                    results: gr.Row(visible=False),
-                }
+                return refuse(path, str(error))
+            except Exception:  # Such as too little memory: what the next image may well get.
+                logging.exception("%s", Path(path).name)
+                return refuse(path, "the network failed; the terminal says why")
             return {
                 upload: None,
                 refusal: gr.HTML("", visible=False),
@@ -134,7 +137,7 @@ def _build_page(network: ExportedNetwork, max_pixels: int, max_upload_megabytes:
                 classes: _class_table(image, description),
             }
 
-        def blend(image: SeenImage | None, opacity: float) -> Any:
+        def blend(image: SeenImage | None, opacity: float) -> np.ndarray:
             if image is None:
                 raise gr.Error("This image is no longer kept. Please drop it again.")
             return overlay(image.pixels, image.class_map, description.palette, opacity)

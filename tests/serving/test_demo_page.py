@@ -62,6 +62,8 @@ def load_counted(*arguments):
 
     def class_maps(images):
         print("NETWORK", images.shape, flush=True)
+        if images.shape[2] == 13:
+            raise MemoryError("as the test asks for")
         return network.class_maps(images)
 
     return network._replace(class_maps=class_maps)
@@ -270,10 +272,12 @@ def test_mistakes_are_explained_and_the_page_lives_on(page, server):
         ("b" * 100 + ".png", bomb(), "too many pixels; expected at most 5,000"),
         ("large.png", png(np.zeros([51, 99, 3], np.uint8)), "99x51 pixels; expected at most 5,000"),
         ("refused.png", png(np.zeros([60, 70, 3], np.uint8)), "refused by the network"),
+        ("starved.png", png(np.zeros([60, 13, 3], np.uint8)), "starved.png: the network failed"),
     ):
         choose(page, name, content)
         playwright.expect(page.get_by_role("alert")).to_contain_text(message)
         assert page.locator("#picture").is_hidden()
+    assert "MemoryError: as the test asks for" in server.log()
     choose(page, "heavy.png", bytes(1_100_000))
     playwright.expect(page.get_by_text("exceed the maximum allowed size")).to_be_visible()
     assert process.memory_info().rss - memory < 100e6, "20000x20000 pixels would be 1200 MB"
