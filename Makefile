@@ -53,10 +53,10 @@ $(VENV)/installed: requirements.lock
 
 # The environments of pyproject.toml are what the lock is for; repeating them on every line would
 # make pip skip all of it, without a word, elsewhere.
-lock:  ## Compile requirements.lock from requirements.txt (needs uv).
+lock:  ## Compile requirements.lock from requirements-demo.txt (needs uv).
 	uv pip compile --universal --fork-strategy=fewest --python-version=3.11 --upgrade --quiet \
 	  --no-header --no-annotate \
-	  requirements.txt --output-file=requirements.lock.new
+	  requirements-demo.txt --output-file=requirements.lock.new
 	sed -E "s/(implementation_name == 'cpython'|platform_machine == 'x86_64'|sys_platform == 'linux'|python_full_version < '3.14'|platform_python_implementation != 'PyPy')( and |$$)//g; s/ and $$//; s/ ; *$$//" \
 	  requirements.lock.new > requirements.lock
 	rm requirements.lock.new

@@ -86,6 +86,24 @@ def parse_size(text: str, flag: str = "image_size") -> tuple[int, int]:
     return int(size[1]), int(size[2])
 
 
+def parse_scales(values: Sequence[str]) -> tuple[float, ...]:
+    """Returns the factors of the list flag --scales.
+
+    Raises:
+      UserError: there is none, or one is not above 0 and at most 8.
+    """
+    try:
+        scales = tuple(float(value) for value in values)
+    except ValueError:
+        scales = ()
+    if not scales or not all(0 < scale <= 8 for scale in scales):
+        raise UserError(
+            f"--scales: received {','.join(values)!r}; expected factors above 0, to 8, such as "
+            "0.5,0.75,1"
+        )
+    return scales
+
+
 def require_known(flag: str, values: Iterable[str], known: Collection[str]) -> None:
     """Raises a `UserError` that lists near matches for what a flag's list has and `known` not."""
     for value in values:

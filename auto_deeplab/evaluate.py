@@ -12,9 +12,15 @@ predicts large images in overlapping windows, which bounds the memory.
 indexed PNGs in PASCAL VOC's folders, or ADE20K's class numbers. Interrupted, the same command goes
 on with the images that are missing.
 
+An exported network is evaluated with --saved_model, --tflite, --onnx or --openvino (a SavedModel in
+that engine), on --dataset_dir; the JSON file lies beside it. With --model_dir as well, the trained
+network predicts the same images: the command tells how much mean IOU the exported one lost, and how
+many pixels get another class. Views are part of an exported network: give them to export.
+
 Example:
   python -m auto_deeplab.evaluate --model_dir=runs/retrain
   python -m auto_deeplab.evaluate --model_dir=runs/retrain --checkpoint=best --output=best.json
+  python -m auto_deeplab.evaluate --tflite=exported/street_scenes.tflite --model_dir=runs/retrain
   python -m auto_deeplab.evaluate --model_dir=runs/retrain --dataset_dir=datasets/camvid --split=val
   python -m auto_deeplab.evaluate --model_dir=runs/retrain_voc2012_l --split=test \\
       --dataset_dir=datasets/voc2012_test --scales=0.5,0.75,1,1.25,1.5,1.75 \\
@@ -25,12 +31,11 @@ from pathlib import Path
 
 from absl import flags
 
-from auto_deeplab import command_line
+from auto_deeplab import command_line, exported_flags
 from auto_deeplab.errors import UserError
 
-_MODEL_DIR = flags.DEFINE_string(
-    "model_dir", None, "The folder that training wrote.", required=True
-)
+flags.adopt_module_key_flags(exported_flags)
+_MODEL_DIR = flags.DEFINE_string("model_dir", None, "The folder that training wrote.")
 _CHECKPOINT = command_line.define_checkpoint_flag()
 _DATASET_DIR = flags.DEFINE_string(
     "dataset_dir", None, "TFRecords and dataset.json; by default what the model was trained on."
@@ -61,22 +66,26 @@ _SUBMISSION = flags.DEFINE_enum(
     "Write the predictions as this test server wants them.",
 )
 _SUBMISSION_DIR = flags.DEFINE_string(
-    "submission_dir", None, "Where to; MODEL_DIR/submission_NAME_SPLIT by default."
+    "submission_dir", None, "Where to; submission_NAME_SPLIT beside the JSON file by default."
 )
 _OUTPUT = flags.DEFINE_string(
-    "output", None, "The JSON file; MODEL_DIR/evaluation_SPLIT.json by default."
+    "output",
+    None,
+    "The JSON file; MODEL_DIR/evaluation_SPLIT.json by default, and NAME_evaluation_SPLIT.json "
+    "beside an exported network.",
 )
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace results that exist.")
 
 
 def main(argv: list[str]) -> None:
     del argv
-    scales = _scales()
+    scales = command_line.parse_scales(_SCALES.value)
     window = command_line.parse_size(_WINDOW.value, "window") if _WINDOW.value else None
-    model_dir = Path(_MODEL_DIR.value)
-    output = Path(_OUTPUT.value or model_dir / f"evaluation_{_SPLIT.value}.json")
+    export = exported_flags.given_export()
+    _check_networks(export, several_views=_FLIP.value or scales != (1.0,) or window is not None)
+    output = Path(_OUTPUT.value or _default_output(export))
     submission_dir = Path(
-        _SUBMISSION_DIR.value or model_dir / f"submission_{_SUBMISSION.value}_{_SPLIT.value}"
+        _SUBMISSION_DIR.value or output.parent / f"submission_{_SUBMISSION.value}_{_SPLIT.value}"
     )
     results = {"--output": output}
     if _SUBMISSION.value:
@@ -89,23 +98,36 @@ def main(argv: list[str]) -> None:
 
     from auto_deeplab.data.pipeline import evaluation_batches, open_records
     from auto_deeplab.data.survey import naming_corrupt_records
+    from auto_deeplab.evaluation.comparison import evaluate_beside
     from auto_deeplab.evaluation.inference import evaluate
     from auto_deeplab.evaluation.report import EvaluationReport
     from auto_deeplab.evaluation.submission import SubmissionWriter
-    from auto_deeplab.training.trained import load_trained
 
-    trained = load_trained(_MODEL_DIR.value, _CHECKPOINT.value)
+    trained = exported = predict = reference = None
+    if _MODEL_DIR.value:
+        from auto_deeplab.training.trained import load_trained
+
+        trained = load_trained(_MODEL_DIR.value, _CHECKPOINT.value)
+        predict = _predict_function(trained.model, scales, window)
+    if export:
+        from auto_deeplab.serving.exported import load_exported
+
+        exported = load_exported(*export)
+        reference, predict = predict, _predict_normalized(exported.class_maps)
+    name = exported.path if exported else _MODEL_DIR.value
     records = open_records(
         _DATASET_DIR.value or trained.dataset_dir, _SPLIT.value, _IGNORE_CORRUPT.value
     )
     description = records.description
-    if description.classes != trained.description.classes:
-        raise UserError(
-            f"--dataset_dir={records.dataset_dir}: its classes {', '.join(description.classes)} "
-            f"are not those of {_MODEL_DIR.value}: {', '.join(trained.description.classes)}"
-        )
+    for network, source in ((exported, name), (trained, _MODEL_DIR.value)):
+        if network and network.description.classes != description.classes:
+            raise UserError(
+                f"--dataset_dir={records.dataset_dir}: its classes "
+                f"{', '.join(description.classes)} are not those of {source}: "
+                f"{', '.join(network.description.classes)}"
+            )
     images = min(records.examples, _LIMIT.value or records.examples)
-    predict = _predict_function(trained.model, scales, window)
+    step = None if exported else trained.step
     if _SUBMISSION.value:
         predict = SubmissionWriter(
             submission_dir,
@@ -116,25 +138,26 @@ def main(argv: list[str]) -> None:
             predict,
             settings={
                 "dataset_dir": str(Path(records.dataset_dir).resolve()),
-                "step": trained.step,
+                "network": str(Path(name).resolve()),
+                "step": step,
                 "scales": scales,
                 "flip": _FLIP.value,
                 "window": window,
                 "overlap": _OVERLAP.value,
             },
         )
+    batches = evaluation_batches(records, limit=images)
+    counted = (batches, len(description.classes), description.ignore_label, images)
+    comparison = None
     with naming_corrupt_records(records):
-        matrix = evaluate(
-            predict,
-            evaluation_batches(records, limit=images),
-            len(description.classes),
-            description.ignore_label,
-            total=images,
-        )
+        if reference:
+            matrix, comparison = evaluate_beside(predict, reference, _MODEL_DIR.value, *counted)
+        else:
+            matrix = evaluate(predict, *counted)
     report = EvaluationReport(
-        model=_MODEL_DIR.value,
-        step=trained.step,
-        checkpoint=_CHECKPOINT.value,
+        model=name,
+        step=step,
+        checkpoint=None if exported else _CHECKPOINT.value,
         dataset=description.name,
         split=_SPLIT.value,
         images=images,
@@ -143,13 +166,52 @@ def main(argv: list[str]) -> None:
         scales=scales,
         flip=_FLIP.value,
         window=window,
+        comparison=comparison,
     )
     report.save(output)
     Console().print(report.table())
+    if comparison:
+        print(comparison.sentence())
     print(f"written to {output}")
     if _SUBMISSION.value:
         predict.finish()
         print(f"{images} predictions for the test server: {submission_dir}")
+
+
+def _check_networks(export: tuple[str, str] | None, several_views: bool) -> None:
+    if not export and not _MODEL_DIR.value:
+        raise UserError(
+            "expected --model_dir, or an exported network: --saved_model, --tflite, --onnx or "
+            "--openvino"
+        )
+    if export and several_views:
+        raise UserError(
+            f"--{export[0]}: --scales, --flip and --window are for --model_dir alone: "
+            "views are part of an exported network"
+        )
+    if export and not _MODEL_DIR.value and not _DATASET_DIR.value:
+        raise UserError(f"--{export[0]}: expected --dataset_dir or --model_dir beside it")
+
+
+def _default_output(export: tuple[str, str] | None) -> Path:
+    name = f"evaluation_{_SPLIT.value}.json"
+    if not export:
+        return Path(_MODEL_DIR.value, name)
+    kind, path = export
+    if kind in ("saved_model", "openvino"):
+        from auto_deeplab.serving.versions import find_version
+
+        # TensorFlow Serving looks at the folders beside it whose names are numbers, and no others.
+        path = find_version(path)
+        name = f"{kind}_{name}"
+    return Path(path).with_name(f"{Path(path).name}_{name}")
+
+
+def _predict_normalized(class_maps):
+    """Returns what maps normalized images to the class maps of an exported network."""
+    from auto_deeplab.data.augmentation import pixels_of
+
+    return lambda images: class_maps(pixels_of(images).numpy())
 
 
 def _predict_function(model, scales: tuple[float, ...], window: tuple[int, int] | None):
@@ -161,19 +223,6 @@ def _predict_function(model, scales: tuple[float, ...], window: tuple[int, int] 
         return class_map_function(model, scales, _FLIP.value)
     probabilities = probability_function(model, scales, _FLIP.value)
     return SlidingWindows(probabilities, window, _OVERLAP.value)
-
-
-def _scales() -> tuple[float, ...]:
-    try:
-        scales = tuple(float(scale) for scale in _SCALES.value)
-    except ValueError:
-        scales = ()
-    if not scales or not all(0 < scale <= 8 for scale in scales):
-        raise UserError(
-            f"--scales: received {','.join(_SCALES.value)!r}; expected factors above 0, to 8, such "
-            "as 0.5,0.75,1"
-        )
-    return scales
 
 
 if __name__ == "__main__":

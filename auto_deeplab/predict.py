@@ -1,30 +1,46 @@
-"""Shows what a network sees in images: writes overlays with a legend.
+"""Shows what a network sees in images and videos: writes overlays with a legend, or class maps.
 
-Takes a trained model (--model_dir) or an exported one (--saved_model: OUTPUT/VERSION, or OUTPUT
-for its newest version), and a file, a folder with its subfolders, or a quoted glob of images of
-any size. Images that have their results already are skipped, so an interrupted run can be
-repeated. Files that cannot be read are listed at the end.
+Takes a trained model (--model_dir) or an exported one (--saved_model, --tflite, --onnx, or
+--openvino for a SavedModel in that engine), and a file, a folder with its subfolders, or a quoted
+glob of images and videos of any size. Images are turned as their EXIF orientation says. Files that
+cannot be read are listed at the end.
+
+Of an image come NAME_overlay.png and NAME_classes.png, whose pixel values are class numbers; of a
+video NAME_overlay.mp4 without sound, NAME_legend.png and a folder NAME_classes with a PNG a frame.
+Files that have their results already are skipped, so an interrupted run can be repeated. In a video
+that was interrupted the frames that have class maps are not predicted again.
 
 Example:
   python -m auto_deeplab.predict --model_dir=runs/retrain --images=photos --output=predictions
   python -m auto_deeplab.predict --saved_model=exported/street_scenes \\
-      --images='photos/**/*.jpg' --output=predictions --class_maps
+      --images='photos/**/*.jpg' --output=predictions --results=both --batch_size=4
+  python -m auto_deeplab.predict --onnx=exported/street_scenes.onnx --images=drive.mp4 \\
+      --output=predictions
 """
 
 from absl import flags
 
-from auto_deeplab import command_line
+from auto_deeplab import command_line, exported_flags
 from auto_deeplab.errors import UserError
 
+flags.adopt_module_key_flags(exported_flags)
 _MODEL_DIR = flags.DEFINE_string("model_dir", None, "The folder that training wrote.")
 _CHECKPOINT = command_line.define_checkpoint_flag()
-_SAVED_MODEL = flags.DEFINE_string("saved_model", None, "The folder that export wrote.")
 _IMAGES = flags.DEFINE_string(
-    "images", None, "An image file, a folder of images, or a glob in quotes.", required=True
+    "images",
+    None,
+    "An image or video file, a folder of such files, or a glob in quotes.",
+    required=True,
 )
 _OUTPUT = flags.DEFINE_string("output", None, "The folder for the results.", required=True)
-_CLASS_MAPS = flags.DEFINE_bool(
-    "class_maps", False, "Also write NAME_classes.png, whose pixel values are class numbers."
+_RESULTS = flags.DEFINE_enum(
+    "results", "overlays", ["overlays", "class_maps", "both"], "What to write."
+)
+_BATCH_SIZE = flags.DEFINE_integer(
+    "batch_size",
+    1,
+    "The most images that are predicted at once: such as follow each other and have one size.",
+    lower_bound=1,
 )
 _OPACITY = flags.DEFINE_float(
     "opacity", 0.6, "How much the colors cover the image.", lower_bound=0.0, upper_bound=1.0
@@ -34,41 +50,36 @@ _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Predict again what has resul
 
 def main(argv: list[str]) -> None:
     del argv
-    if bool(_MODEL_DIR.value) == bool(_SAVED_MODEL.value):
-        raise UserError("expected either --model_dir or --saved_model")
+    export = exported_flags.given_export()
+    if bool(_MODEL_DIR.value) == bool(export):
+        raise UserError("expected either --model_dir or an exported network, such as --saved_model")
 
-    from auto_deeplab.serving.image_files import find_images
+    from auto_deeplab.serving.image_files import SUFFIXES, VIDEO_SUFFIXES, find_images
 
-    images = find_images(_IMAGES.value, outside=_OUTPUT.value)
+    files = find_images(_IMAGES.value, outside=_OUTPUT.value, suffixes=SUFFIXES + VIDEO_SUFFIXES)
 
-    from auto_deeplab.serving import saved_model
-    from auto_deeplab.serving.prediction import predict_images
+    from auto_deeplab.serving.prediction import Prediction
 
-    if _MODEL_DIR.value:
+    if export:
+        from auto_deeplab.serving.exported import load_exported
+
+        _, class_maps, description = load_exported(*export)
+    else:
+        from auto_deeplab.serving.saved_model import class_maps_of_model
         from auto_deeplab.training.trained import load_trained
 
         trained = load_trained(_MODEL_DIR.value, _CHECKPOINT.value)
-        class_maps = saved_model.class_maps_of_model(trained.model)
-        description = trained.description
-    else:
-        version = saved_model.find_version(_SAVED_MODEL.value)
-        class_maps = saved_model.class_maps_of_saved_model(version)
-        description = saved_model.load_description(version)
-    summary = predict_images(
+        class_maps, description = class_maps_of_model(trained.model), trained.description
+    summary = Prediction(
         class_maps,
         description,
-        images,
         _OUTPUT.value,
-        with_class_maps=_CLASS_MAPS.value,
+        results=_RESULTS.value,
+        batch_size=_BATCH_SIZE.value,
         overwrite=_OVERWRITE.value,
         opacity=_OPACITY.value,
-    )
-    print(f"{summary.written} predicted, {summary.skipped} done before: {_OUTPUT.value}")
-    if summary.problems:
-        raise UserError(
-            f"{len(summary.problems)} of {len(images)} images could not be read:\n  "
-            + "\n  ".join(summary.problems)
-        )
+    ).run(files)
+    summary.report(_OUTPUT.value)
 
 
 if __name__ == "__main__":

@@ -72,6 +72,8 @@ def _draw_examples(runs: Sequence["Run"], count: int) -> list["Examples"]:
 
     def examples_of(run: "Run") -> Iterator[Examples]:
         for evaluation in run.evaluations:
+            if evaluation.checkpoint is None:  # Of an exported network, which is not in the folder.
+                continue
             trained = load_trained(run.path, evaluation.checkpoint)
             predict = class_map_function(trained.model)
             dataset_dir = _DATASET_DIR.value or trained.dataset_dir

@@ -164,7 +164,7 @@ def test_images_to_overlays(few_images, tmp_path):
             model,
             f"--images={few_images / 'val/images'}",
             f"--output={output}",
-            "--class_maps",
+            "--results=both",
         )
         predicted = cv2.imread(
             str(tmp_path / output / f"{photo.stem}_classes.png"), cv2.IMREAD_UNCHANGED

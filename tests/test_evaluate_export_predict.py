@@ -45,7 +45,6 @@ def load_trained(model_dir, checkpoint):
 
 trained = types.ModuleType("auto_deeplab.training.trained")
 trained.load_trained = load_trained
-sys.modules.setdefault("auto_deeplab.training", types.ModuleType("auto_deeplab.training"))
 sys.modules["auto_deeplab.training.trained"] = trained
 command = sys.argv.pop(1)
 runpy.run_module(f"auto_deeplab.{command}", run_name="__main__", alter_sys=True)
@@ -202,17 +201,17 @@ def test_export_and_predict(model_dir, tmp_path):
         saved_model=tmp_path / "exported",
         images=photos,
         output=tmp_path / "a",
-        class_maps=True,
+        results="both",
     )
     assert status == 1
     assert "2 predicted, 0 done before" in printed
-    assert "1 of 3 images could not be read" in errors
+    assert "1 of 3 files could not be read" in errors
     assert f"{photos / 'broken.png'}: not an image file" in errors
     assert "Traceback" not in errors
 
     status, printed, errors = run(
         "predict", model_dir=model_dir, images=photos / "[01].png", output=tmp_path / "b",
-        class_maps=True,
+        results="both",
     )  # fmt: skip
     assert status == 0, errors
     for index, size in enumerate(SIZES):
@@ -225,7 +224,121 @@ def test_export_and_predict(model_dir, tmp_path):
             assert overlay.mode == "RGB"
 
 
-@pytest.mark.parametrize("command", ["evaluate", "export", "predict"])
+def test_export_options(model_dir, tmp_path):
+    output = tmp_path / "exported"
+    flags = {
+        "model_dir": model_dir,
+        "output": output,
+        "version": 3,
+        "outputs": "class_map,colored_map",
+        "input_size": "33x41",
+        "scales": "0.5,1",
+        "flip": True,
+        "weights": "bfloat16",
+        "max_pixels": 1000,
+    }
+    status, _, errors = run("export", **flags)
+    assert status == 0, errors
+    options = json.loads((output / "3" / "assets" / "export.json").read_text())["options"]
+    assert options == {
+        "outputs": ["class_map", "colored_map"],
+        "input_size": [33, 41],
+        "scales": [0.5, 1.0],
+        "flip": True,
+        "fold_batch_norm": True,
+        "kernel_dtype": "bfloat16",
+        "max_pixels": 1000,
+    }
+    metrics = json.loads((output / "3" / "assets" / "metrics.json").read_text())
+    assert metrics["step"] == 12
+    serve = tf.saved_model.load(str(output / "3")).signatures["serving_default"]
+    outputs = serve(images=tf.zeros([2, 20, 30, 3], tf.uint8))
+    assert {name: tuple(value.shape) for name, value in outputs.items()} == {
+        "class_map": (2, 20, 30),
+        "colored_map": (2, 20, 30, 3),
+    }
+    with pytest.raises(tf.errors.InvalidArgumentError, match="1 to 1000 pixels"):
+        serve(images=tf.zeros([1, 50, 50, 3], tf.uint8))
+
+    status, _, errors = run("export", **flags)
+    assert status == 1
+    assert "--version=3" in errors
+    assert "exists" in errors
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"outputs": "class_maps"}, "did you mean class_map"),
+        ({"input_size": "513"}, "--input_size: received '513'; expected HEIGHTxWIDTH"),
+        ({"warm_up_size": "0x9"}, "--warm_up_size: received '0x9'"),
+        ({"scales": "0,1"}, "--scales: received '0,1'"),
+        ({"max_pixels": 0}, "--max_pixels: received 0"),
+    ],
+)
+def test_export_says_what_is_wrong_at_once(tmp_path, flags, message):
+    status, _, errors = run("export", model_dir="none", output=tmp_path / "exported", **flags)
+    assert status == 1
+    assert message in errors
+    assert "Traceback" not in errors
+
+
+def test_what_a_format_loses(model_dir, tmp_path):
+    dataset_dir, file = model_dir / "dataset", tmp_path / "shapes.tflite"
+    status, printed, errors = run(
+        "export", model_dir=model_dir, output=file, format="tflite", precision="int8",
+        dataset_dir=dataset_dir, split="val",
+    )  # fmt: skip
+    assert status == 0, errors
+    assert f"step 12 of {model_dir} to {file}" in printed
+
+    status, printed, errors = run("evaluate", tflite=file, model_dir=model_dir)
+    assert status == 0, errors
+    assert f"of {model_dir}; " in printed
+    beside = tmp_path / "shapes.tflite_evaluation_val.json"
+    assert f"written to {beside}" in printed
+    report = json.loads(beside.read_text())
+    assert (report["model"], report["step"], report["images"]) == (str(file), None, 2)
+    comparison = report["comparison"]
+    assert comparison["reference"] == str(model_dir)
+    assert comparison["mean_iou_lost"] == pytest.approx(comparison["mean_iou"] - report["mean_iou"])
+    assert comparison["pixels_agree"] > 0.5
+
+    # Without the training's folder, on any data set of these classes.
+    alone = tmp_path / "alone.json"
+    status, _, errors = run("evaluate", tflite=file, dataset_dir=dataset_dir, output=alone)
+    assert status == 0, errors
+    again = json.loads(alone.read_text())
+    assert "comparison" not in again
+    assert again["confusion_matrix"] == report["confusion_matrix"]
+
+
+@pytest.mark.parametrize(
+    ("command", "flags", "message"),
+    [
+        ("evaluate", {}, "expected --model_dir, or an exported network"),
+        ("evaluate", {"onnx": "a", "tflite": "b"}, "received --tflite and --onnx; expected one"),
+        ("evaluate", {"onnx": "a"}, "--onnx: expected --dataset_dir or --model_dir beside it"),
+        ("evaluate", {"onnx": "a", "flip": "true"}, "are for --model_dir alone"),
+        ("export", {"precision": "int8"}, "--precision is for --format=tflite"),
+        (
+            "export",
+            {"format": "tflite", "precision": "int8"},
+            "--precision=int8 and --dataset_dir need each other",
+        ),
+        ("export", {"format": "onnx", "version": 3}, "--version is for --format=saved_model"),
+    ],
+)
+def test_flags_that_do_not_go_together(tmp_path, command, flags, message):
+    if command == "export":
+        flags |= {"model_dir": tmp_path, "output": tmp_path / "file"}
+    status, _, errors = run(command, **flags)
+    assert status == 1
+    assert message in errors
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("command", ["client", "evaluate", "export", "predict", "serve"])
 def test_help_says_what_it_is_and_shows_an_example(command):
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", f"auto_deeplab.{command}", "--help"],
@@ -243,4 +356,4 @@ def test_help_says_what_it_is_and_shows_an_example(command):
 def test_predict_wants_one_model(tmp_path):
     status, _, errors = run("predict", images=tmp_path, output=tmp_path)
     assert status == 1
-    assert "expected either --model_dir or --saved_model" in errors
+    assert "expected either --model_dir or an exported network" in errors

@@ -30,6 +30,11 @@ def normalize_image(image: tf.Tensor) -> tf.Tensor:
     return preprocess_ops.normalize_image(image, offset=middle, scale=middle)
 
 
+def pixels_of(normalized: tf.Tensor) -> tf.Tensor:
+    """Returns the image, uint8, that `normalize_image` mapped to `normalized`: exactly the same."""
+    return tf.cast(tf.round((normalized + 1) * MEAN_PIXEL), tf.uint8)
+
+
 # Gives a part of an image, uint8 [end[0] - begin[0], end[1] - begin[1], 3], for its corners
 # begin and end, int32 [2] each.
 Window = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]

@@ -10,6 +10,7 @@ import numpy as np
 from rich.table import Table
 
 from auto_deeplab.atomic_file import replacing
+from auto_deeplab.evaluation.comparison import Comparison
 from auto_deeplab.evaluation.metrics import ConfusionMatrix
 
 FORMAT = 1
@@ -28,8 +29,8 @@ class EvaluationReport:
     """What was evaluated on what, and how well it did.
 
     Args:
-      model: the model's folder.
-      step: the training step of its weights.
+      model: the model's folder or file.
+      step: the training step of its weights; None where that is not known.
       dataset: the dataset's name.
       split: the split's name.
       images: the number of images.
@@ -38,11 +39,13 @@ class EvaluationReport:
       scales: of the views whose predictions were averaged.
       flip: whether each view was mirrored as well.
       window: (height, width) of sliding windows; None for whole images.
-      checkpoint: how the weights were chosen: "latest", or "best" in validation.
+      checkpoint: how the weights were chosen: "latest", or "best" in validation; None for an
+        exported network.
+      comparison: of an exported network with the one that it was made from; None for others.
     """
 
     model: str
-    step: int
+    step: int | None
     dataset: str
     split: str
     images: int
@@ -51,7 +54,8 @@ class EvaluationReport:
     scales: Sequence[float] = (1.0,)
     flip: bool = False
     window: tuple[int, int] | None = None
-    checkpoint: str = "latest"
+    checkpoint: str | None = "latest"
+    comparison: Comparison | None = None
 
     def to_json(self) -> str:
         """Returns the report as JSON text; figures that do not exist are null.
@@ -70,6 +74,7 @@ class EvaluationReport:
             "flip": self.flip,
             "window": self.window,
             **{name: _number(getattr(self.matrix, name)) for name in _FIGURES},
+            **self._comparison(),
             "classes": [
                 {
                     "name": name,
@@ -92,7 +97,8 @@ class EvaluationReport:
     def table(self) -> Table:
         """Returns the table that the evaluate command prints."""
         table = Table(
-            title=f"{self.dataset} {self.split}: {self.images} images, step {self.step}",
+            title=f"{self.dataset} {self.split}: {self.images} images, "
+            + (self.model if self.step is None else f"step {self.step}"),
             title_justify="left",
             show_footer=True,
         )
@@ -105,6 +111,17 @@ class EvaluationReport:
         for name, iou, accuracy, pixels in self._rows():
             table.add_row(name, _percent(iou), _percent(accuracy), f"{pixels / total:.2%}")
         return table
+
+    def _comparison(self) -> dict[str, dict]:
+        if self.comparison is None:
+            return {}
+        values = self.comparison._asdict()
+        return {
+            "comparison": {
+                name: _number(value) if isinstance(value, float) else value
+                for name, value in values.items()
+            }
+        }
 
     def _rows(self) -> zip:
         matrix = self.matrix

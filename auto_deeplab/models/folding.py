@@ -19,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
+from auto_deeplab.errors import UserError
 from auto_deeplab.models.resize import is_compiled_by_xla, spatial_size
 
 _CONVOLUTIONS = (
@@ -30,13 +31,18 @@ _KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel")
 
 
 class _Weights(NamedTuple):
-    """A convolution's weights: the first kernel is spatial, a second one pointwise."""
+    """A convolution's weights: the first kernel is spatial, a second one pointwise.
+
+    Kernels may be stored in half precision; the bias is float32.
+    """
 
     kernels: tuple[tf.Variable, ...]
     bias: tf.Variable | None
 
 
-def folded(model: tf_keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
+def folded(
+    model: tf_keras.Model, batch_norm: bool = True, kernel_dtype: str = "float32"
+) -> Callable[[tf.Tensor], tf.Tensor]:
     """Returns a function that computes what `model` does at inference, in fewer operations.
 
     Call it inside a `tf.function`. It has variables of its own, with the weights of now: the model
@@ -46,13 +52,19 @@ def folded(model: tf_keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
       model: maps float32 images `[batch, height, width, 3]` to anything. Convolutions that are
         followed by a batch norm and nothing else absorb it; others, and what else there is, are
         computed as they are.
+      batch_norm: False keeps batch norm as operations of its own.
+      kernel_dtype: what the convolutions' kernels are stored in: "float16" and "bfloat16" halve
+        their size. All is computed in float32 whatever they are stored in.
 
     Returns:
       The function. Under `tf.function(jit_compile=True)` it takes the forms that suit XLA.
+
+    Raises:
+      UserError: a kernel does not fit into float16's range.
     """
-    norms = _norms_of_convolutions(model)
+    norms = _norms_of_convolutions(model) if batch_norm else {}
     calls = {
-        convolution: _folded_call(convolution, norms.get(convolution))
+        convolution: _folded_call(convolution, norms.get(convolution), kernel_dtype)
         for convolution in _convolutions(model)
     }
     calls |= {norm: lambda features, **_: features for norm in norms.values()}
@@ -121,16 +133,18 @@ def _norms_of_convolutions(
 
 
 def _folded_call(
-    convolution: tf_keras.layers.Layer, norm: tf_keras.layers.BatchNormalization | None
+    convolution: tf_keras.layers.Layer,
+    norm: tf_keras.layers.BatchNormalization | None,
+    kernel_dtype: str,
 ) -> Callable[..., tf.Tensor]:
     """Returns what computes a convolution and the batch norm after it."""
-    weights = _folded_weights(convolution, norm)
-    kernel, *pointwise = weights.kernels
+    weights = _folded_weights(convolution, norm, kernel_dtype)
     strides, padding = convolution.strides, convolution.padding.upper()
     dilations = convolution.dilation_rate
-    can_shift = padding == "SAME" and kernel.shape[3] == 1 and max(dilations) == 1
+    can_shift = padding == "SAME" and weights.kernels[0].shape[3] == 1 and max(dilations) == 1
 
     def call(features: tf.Tensor, **_) -> tf.Tensor:
+        kernel, *pointwise = (tf.cast(stored, tf.float32) for stored in weights.kernels)
         if isinstance(convolution, tf_keras.layers.Conv2D):
             output = tf.nn.conv2d(features, kernel, strides, padding, dilations=dilations)
         elif can_shift and is_compiled_by_xla():
@@ -181,10 +195,21 @@ def shifted_depthwise_convolution(
 
 
 def _folded_weights(
-    convolution: tf_keras.layers.Layer, norm: tf_keras.layers.BatchNormalization | None
+    convolution: tf_keras.layers.Layer,
+    norm: tf_keras.layers.BatchNormalization | None,
+    kernel_dtype: str,
 ) -> _Weights:
     def variable(value: np.ndarray) -> tf.Variable:
         return tf.Variable(value, trainable=False, dtype=tf.float32)
+
+    def stored(kernel: np.ndarray) -> tf.Variable:
+        value = tf.cast(kernel, kernel_dtype)
+        if not np.isfinite(tf.cast(value, tf.float32)).all():
+            raise UserError(
+                f"{convolution.name}: its kernel reaches {np.abs(kernel).max():.3g}, which "
+                f"{kernel_dtype} cannot hold; expected bfloat16 or float32 for these weights"
+            )
+        return tf.Variable(value, trainable=False)
 
     kernels = [
         getattr(convolution, name).numpy()
@@ -194,7 +219,7 @@ def _folded_weights(
     bias = convolution.bias.numpy() if convolution.use_bias else None
     if norm is None:
         return _Weights(
-            tuple(map(variable, kernels)), variable(bias) if convolution.use_bias else None
+            tuple(map(stored, kernels)), variable(bias) if convolution.use_bias else None
         )
     # In double precision, so that the fold itself adds no rounding.
     scale = 1 / np.sqrt(norm.moving_variance.numpy().astype(np.float64) + norm.epsilon)
@@ -209,7 +234,7 @@ def _folded_weights(
     depthwise = isinstance(convolution, tf_keras.layers.DepthwiseConv2D)
     factors = scale.reshape(last.shape[2:]) if depthwise else scale
     kernels[-1] = last * factors
-    return _Weights(tuple(map(variable, kernels)), variable(shift))
+    return _Weights(tuple(map(stored, kernels)), variable(shift))
 
 
 @contextmanager

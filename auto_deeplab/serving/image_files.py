@@ -2,6 +2,7 @@
 
 import glob
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,10 +12,13 @@ from PIL import Image, ImageOps
 from auto_deeplab.errors import UserError
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
+# Pillow's names of these formats.
+FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
 
 
 class ImageFile(NamedTuple):
-    """An image to read.
+    """An image or a video to read.
 
     Attributes:
       path: where it is.
@@ -24,18 +28,42 @@ class ImageFile(NamedTuple):
     path: Path
     name: str
 
+    @property
+    def is_video(self) -> bool:
+        """Whether it is called as videos are."""
+        return self.path.suffix.lower() in VIDEO_SUFFIXES
+
 
 class UnreadableImage(Exception):
-    """A file that is no image, or a damaged one: the message says why, without its name."""
+    """A file that is no image, a damaged one, or one that a network refuses.
+
+    The message says why, without its name.
+    """
 
 
-def find_images(images: str, outside: str | os.PathLike | None = None) -> list[ImageFile]:
+def refusal(message: str) -> UnreadableImage:
+    """Returns the error for an image that an exported network refuses.
+
+    Args:
+      message: TensorFlow's; the line of it that says why is kept.
+    """
+    lines = message.splitlines() or [""]
+    reason = next((line for line in lines if "assertion failed" in line), lines[0])
+    return UnreadableImage(f"refused by the network: {reason}")
+
+
+def find_images(
+    images: str,
+    outside: str | os.PathLike | None = None,
+    suffixes: tuple[str, ...] = SUFFIXES,
+) -> list[ImageFile]:
     """Returns the images that a user means, ordered by name.
 
     Args:
       images: a file; a folder, whose subfolders count too; or a glob, where ** reaches any depth.
         In folders and globs only files that end as images do are taken, and no hidden ones.
       outside: a folder of which nothing is taken, such as the one for results.
+      suffixes: of the files that are looked for, in lower case.
 
     Raises:
       UserError: there are none, or two whose names differ in the suffix alone.
@@ -51,7 +79,7 @@ def find_images(images: str, outside: str | os.PathLike | None = None) -> list[I
         paths = [
             path
             for path in map(Path, matches)
-            if path.suffix.lower() in SUFFIXES
+            if path.suffix.lower() in suffixes
             and not path.name.startswith(".")
             and path.is_file()
             and (excluded is None or excluded not in path.resolve().parents)
@@ -59,7 +87,7 @@ def find_images(images: str, outside: str | os.PathLike | None = None) -> list[I
     if not paths:
         raise UserError(
             f"--images={images}: no images found; expected a file, a folder or a glob of files "
-            f"that end with {', '.join(SUFFIXES)}"
+            f"that end with {', '.join(suffixes)}"
         )
     found: dict[str, ImageFile] = {}
     for path in sorted(paths):
@@ -73,26 +101,47 @@ def find_images(images: str, outside: str | os.PathLike | None = None) -> list[I
     return list(found.values())
 
 
-def read_image(path: str | os.PathLike) -> np.ndarray:
+def read_image(
+    path: str | os.PathLike,
+    max_pixels: int | None = None,
+    formats: Sequence[str] | None = None,
+) -> np.ndarray:
     """Reads an image as viewers show it: turned by its EXIF orientation, as RGB.
 
     Grayscale, palette, CMYK and 16-bit files are converted; transparency is dropped.
+
+    Args:
+      path: the file.
+      max_pixels: an image with more is refused by its header, before it is decoded. By default
+        Pillow's own limit holds, about 179 million.
+      formats: Pillow's names of those that are tried, such as `FORMATS` where the file is a
+        stranger's; by default all that it knows, some of which it opens with other programs.
 
     Returns:
       uint8 [height, width, 3].
 
     Raises:
-      UnreadableImage: the file cannot be read or decoded.
+      UnreadableImage: the file cannot be read or decoded, or is too large.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=formats) as image:
+            if max_pixels is not None and image.width * image.height > max_pixels:
+                raise UnreadableImage(
+                    f"{image.width}x{image.height} pixels; expected at most {max_pixels:,}"
+                )
             upright = ImageOps.exif_transpose(image)
             if upright.mode.startswith("I"):
                 # 16-bit gray: Pillow's own conversion would clip everything above 255 to white.
                 gray = np.asarray(upright).astype(np.uint32) >> 8
                 return np.repeat(np.minimum(gray, 255).astype(np.uint8)[..., None], 3, axis=-1)
             return np.asarray(upright.convert("RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        # Raised before the size can be asked for.
+        limit = 2 * Image.MAX_IMAGE_PIXELS
+        raise UnreadableImage(
+            f"too many pixels; expected at most {min(limit, max_pixels or limit):,}"
+        ) from error
+    except (OSError, SyntaxError, ValueError) as error:
         # Pillow's message for a file that is no image repeats the file's name.
         reason = "not an image file" if "cannot identify" in str(error) else str(error)
         raise UnreadableImage(reason) from error

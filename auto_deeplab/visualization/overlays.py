@@ -28,13 +28,10 @@ def overlay_with_legend(
       uint8 [height + the legend's, at least width, 3].
     """
     covered = overlay(image, class_map, description.palette, opacity)
-    counts = np.bincount(np.ravel(class_map), minlength=len(description.classes))
-    counts = counts[: len(description.classes)]
-    present = [index for index in np.argsort(-counts, kind="stable") if counts[index]]
-    shares = counts / class_map.size
+    shares = class_shares(class_map, len(description.classes))
     key = legend(
-        [f"{description.classes[index]}  {_percent(shares[index])}" for index in present],
-        [description.palette[index] for index in present],
+        [f"{description.classes[index]}  {percent(share)}" for index, share in shares],
+        [description.palette[index] for index, _ in shares],
         width=image.shape[1],
     )
     width = max(covered.shape[1], key.shape[1])
@@ -64,6 +61,26 @@ def overlay(
     blended = (1 - opacity) * image + opacity * colors
     blended[_boundaries(class_map)] *= 1 - 0.6 * opacity
     return np.where(known[..., np.newaxis], np.rint(blended), image).astype(np.uint8)
+
+
+def class_shares(class_map: np.ndarray, classes: int) -> list[tuple[int, float]]:
+    """Returns each class that is there with its share of the pixels, the largest first.
+
+    Args:
+      class_map: integers [height, width], none below 0; values that are no class count as pixels.
+      classes: the number of classes.
+
+    Returns:
+      (class, share above 0 and at most 1).
+    """
+    counts = np.bincount(np.ravel(class_map), minlength=classes)[:classes]
+    present = [int(index) for index in np.argsort(-counts, kind="stable") if counts[index]]
+    return [(index, float(counts[index] / class_map.size)) for index in present]
+
+
+def percent(share: float) -> str:
+    """Returns a share as people read it: whole percents, and "<1%" for what is less than one."""
+    return f"{share:.0%}" if share >= 0.01 else "<1%"
 
 
 def legend(texts: Sequence[str], colors: Sequence[Color], width: int) -> np.ndarray:
@@ -109,7 +126,3 @@ def _widened(image: np.ndarray, width: int) -> np.ndarray:
     canvas = np.full((image.shape[0], width, 3), _BACKGROUND, np.uint8)
     canvas[:, : image.shape[1]] = image
     return canvas
-
-
-def _percent(share: float) -> str:
-    return f"{share:.0%}" if share >= 0.01 else "<1%"

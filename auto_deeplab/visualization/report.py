@@ -319,7 +319,7 @@ def _evaluation_tables(runs: Sequence[Run]) -> list[Table]:
             evaluation.name,
             evaluation.dataset,
             f"{evaluation.images:,}",
-            f"{evaluation.step:,}",
+            _NOTHING if evaluation.step is None else f"{evaluation.step:,}",
             evaluation.views,
             *(
                 _percent(evaluation.figures[name]) if name in evaluation.figures else _NOTHING

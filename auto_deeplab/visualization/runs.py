@@ -28,8 +28,8 @@ class Evaluation:
       split: the split that was evaluated.
       dataset: the dataset's name.
       images: how many images.
-      step: the training step of the weights.
-      checkpoint: how they were chosen: "latest" or "best".
+      step: the training step of the weights; None for an exported network.
+      checkpoint: how they were chosen, "latest" or "best"; None for an exported network.
       class_names: the name of each class.
       matrix: the confusion matrix.
       figures: every single number between 0 and 1 of the file, by name.
@@ -40,8 +40,8 @@ class Evaluation:
     split: str
     dataset: str
     images: int
-    step: int
-    checkpoint: str
+    step: int | None
+    checkpoint: str | None
     class_names: tuple[str, ...]
     matrix: ConfusionMatrix
     figures: dict[str, float]

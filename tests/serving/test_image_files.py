@@ -1,5 +1,8 @@
 """Finding images as users name them, and reading what cameras and programs write."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -125,3 +128,23 @@ def test_unreadable_files_say_why(tmp_path):
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(UnreadableImage, match="truncated"):
         read_image(path)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "message"),
+    [
+        (24, 17, "24x17 pixels; expected at most 400"),
+        (5000, 5000, "5000x5000 pixels; expected at most 400"),
+        (20000, 20000, "too many pixels; expected at most 400"),
+    ],
+)
+def test_a_limit_is_held_before_anything_is_decoded(tmp_path, width, height, message):
+    path = tmp_path / "image.png"
+    Image.fromarray(gradient()).save(path)
+    assert read_image(path, max_pixels=400).shape == (16, 24, 3)
+    data = bytearray(path.read_bytes())
+    data[16:24] = struct.pack(">II", width, height)
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    path.write_bytes(data)
+    with pytest.raises(UnreadableImage, match=message):
+        read_image(path, max_pixels=400)

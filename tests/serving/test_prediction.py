@@ -1,27 +1,39 @@
-"""Predictions for many image files: results, resuming, files that cannot be read."""
+"""Predictions for many files: results, batches, resuming, videos, files that cannot be read."""
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from auto_deeplab.data.description import DatasetDescription
-from auto_deeplab.serving.image_files import find_images
-from auto_deeplab.serving.prediction import predict_images
+from auto_deeplab.serving.image_files import SUFFIXES, VIDEO_SUFFIXES, UnreadableImage, find_images
+from auto_deeplab.serving.prediction import Prediction
 
 DESCRIPTION = DatasetDescription("halves", {"val": 1}, ("dark", "light"), ((90, 0, 0), (0, 90, 0)))
 
 
 class Threshold:
-    """A network that calls a pixel light where it is, and counts the images it has seen."""
+    """A network that calls a pixel light where it is, and notes how many images came at once."""
 
-    def __init__(self):
-        self.calls = 0
+    def __init__(self, most=1000):
+        self.batches = []
+        self.most = most
 
     def __call__(self, images):
         assert images.dtype == np.uint8
-        assert images.shape[0] == 1
-        self.calls += 1
+        if sum(self.batches) + len(images) > self.most:
+            raise KeyboardInterrupt
+        self.batches.append(len(images))
         return (images.mean(axis=-1) > 127).astype(np.int32)
+
+
+def predict(network, source, output, **options):
+    files = find_images(str(source), suffixes=SUFFIXES + VIDEO_SUFFIXES)
+    return Prediction(network, DESCRIPTION, output, **options).run(files)
+
+
+def names(output):
+    return sorted(path.relative_to(output).as_posix() for path in output.rglob("*.*"))
 
 
 @pytest.fixture
@@ -36,33 +48,145 @@ def photos(tmp_path):
 
 def test_results_and_resuming(photos, tmp_path):
     network, output = Threshold(), tmp_path / "out"
-    images = find_images(str(photos))
-    assert predict_images(network, DESCRIPTION, images, output) == (2, 0, [])
-    assert sorted(path.relative_to(output).as_posix() for path in output.rglob("*.*")) == [
-        "a_overlay.png",
-        "deep/b_overlay.png",
-    ]
-    assert predict_images(network, DESCRIPTION, images, output) == (0, 2, [])
-    assert network.calls == 2
+    assert predict(network, photos, output) == (2, 0, [])
+    assert names(output) == ["a_overlay.png", "deep/b_overlay.png"]
+    assert predict(network, photos, output) == (0, 2, [])
+    assert network.batches == [1, 1]
     # Class maps are asked for now: what lacks them is done again.
-    assert predict_images(network, DESCRIPTION, images, output, with_class_maps=True) == (2, 0, [])
+    assert predict(network, photos, output, results="both") == (2, 0, [])
     (output / "deep/b_classes.png").unlink()
-    assert predict_images(network, DESCRIPTION, images, output, with_class_maps=True) == (1, 1, [])
-    assert predict_images(network, DESCRIPTION, images, output, overwrite=True) == (2, 0, [])
-    for image in images:
-        pixels = np.asarray(Image.open(image.path))
-        with Image.open(output / f"{image.name}_classes.png") as class_map:
+    assert predict(network, photos, output, results="both") == (1, 1, [])
+    assert predict(network, photos, output, overwrite=True) == (2, 0, [])
+    for name in ("a", "deep/b"):
+        pixels = np.asarray(Image.open(photos / f"{name}.png"))
+        with Image.open(output / f"{name}_classes.png") as class_map:
             assert class_map.mode == "L"
             np.testing.assert_array_equal(class_map, pixels.mean(axis=-1) > 127)
+
+
+def test_class_maps_alone(photos, tmp_path):
+    assert predict(Threshold(), photos, tmp_path / "out", results="class_maps") == (2, 0, [])
+    assert names(tmp_path / "out") == ["a_classes.png", "deep/b_classes.png"]
+
+
+def test_images_of_one_size_that_follow_each_other_are_a_batch(tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    rng = np.random.default_rng(0)
+    images = [
+        rng.integers(0, 256, [height, 24, 3], np.uint8) for height in (20, 20, 20, 20, 22, 20)
+    ]
+    for index, image in enumerate(images):
+        Image.fromarray(image).save(photos / f"{index}.png")
+    network = Threshold()
+    assert predict(network, photos, tmp_path / "out", results="class_maps", batch_size=3)[0] == 6
+    assert network.batches == [3, 1, 1, 1]
+    for index, image in enumerate(images):
+        with Image.open(tmp_path / "out" / f"{index}_classes.png") as class_map:
+            np.testing.assert_array_equal(class_map, image.mean(axis=-1) > 127)
 
 
 def test_files_that_cannot_be_read_are_gathered(photos, tmp_path):
     (photos / "broken.jpg").write_bytes(b"\xff\xd8\xff")
     (photos / "empty.png").write_bytes(b"")
-    images = find_images(str(photos))
-    summary = predict_images(Threshold(), DESCRIPTION, images, tmp_path / "out")
+    (photos / "video.mp4").write_bytes(b"no video")
+    summary = predict(Threshold(), photos, tmp_path / "out", results="both", batch_size=2)
     assert (summary.written, summary.skipped) == (2, 0)
     assert summary.problems == [
         f"{photos / 'broken.jpg'}: not an image file",
         f"{photos / 'empty.png'}: not an image file",
+        f"{photos / 'video.mp4'}: not a video that OpenCV can read",
     ]
+    assert not [name for name in names(tmp_path / "out") if "video" in name]
+
+
+def test_images_that_the_network_refuses_are_gathered(photos, tmp_path):
+    def network(images):
+        if images.shape[1] == 20:
+            raise UnreadableImage("refused")
+        return Threshold()(images)
+
+    summary = predict(network, photos, tmp_path / "out")
+    assert summary == (1, 0, [f"{photos / 'a.png'}: refused"])
+    assert names(tmp_path / "out") == ["deep/b_overlay.png"]
+
+
+FRAMES = 7
+
+
+@pytest.fixture
+def video(tmp_path):
+    """A video of seven frames, each with one more light stripe than the one before."""
+    path = tmp_path / "drive.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 10, (64, 48))
+    for number in range(FRAMES):
+        frame = np.full([48, 64, 3], 30, np.uint8)
+        frame[:, : 8 * (number + 1)] = 220
+        writer.write(frame)
+    writer.release()
+    return path
+
+
+def light_columns(class_map):
+    """How many columns are light; all rows are alike but for what compression does to the edge."""
+    return round(float(np.mean(class_map)) * 64)
+
+
+def test_a_video(video, tmp_path):
+    output, network = tmp_path / "out", Threshold()
+    assert predict(network, video, output, results="both", batch_size=3) == (1, 0, [])
+    assert network.batches == [3, 3, 1]
+    assert names(output) == [
+        *(f"drive_classes/{number:06d}.png" for number in range(FRAMES)),
+        "drive_legend.png",
+        "drive_overlay.mp4",
+    ]
+    capture = cv2.VideoCapture(str(output / "drive_overlay.mp4"))
+    assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(10)
+    for number in range(FRAMES):
+        with Image.open(output / f"drive_classes/{number:06d}.png") as class_map:
+            assert light_columns(class_map) == 8 * (number + 1)
+        read, frame = capture.read()
+        assert read
+        assert frame.shape == (48, 64, 3)
+        # OpenCV's order is blue, green, red; dark is drawn red and light green.
+        _, green, red = frame[24, 4].astype(int)
+        assert green > red + 20
+        assert number == FRAMES - 1 or frame[24, 60, 2] > frame[24, 60, 1] + 20
+    assert not capture.read()[0]
+    assert predict(network, video, output, results="both") == (0, 1, [])
+
+
+def test_an_interrupted_video_goes_on(video, tmp_path):
+    output = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        predict(Threshold(most=4), video, output, results="both")
+    # Neither result has its name yet.
+    assert [path.name for path in output.iterdir() if not path.name.startswith(".")] == [
+        "drive_legend.png"
+    ]
+    network = Threshold()
+    assert predict(network, video, output, results="both") == (1, 0, [])
+    assert sum(network.batches) == FRAMES - 4
+    assert len(list((output / "drive_classes").iterdir())) == FRAMES
+    assert cv2.VideoCapture(str(output / "drive_overlay.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) == 7
+    assert [path.name for path in output.iterdir() if path.name.startswith(".")] == []
+    again = Threshold()
+    assert predict(again, video, output, results="both", overwrite=True) == (1, 0, [])
+    assert sum(again.batches) == FRAMES
+
+
+def test_overlay_videos_have_even_sizes(tmp_path):
+    size = (17, 31)
+    path = tmp_path / "tiny.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"FFV1"), 10, size)
+    for _ in range(3):
+        writer.write(np.full([size[1], size[0], 3], 200, np.uint8))
+    writer.release()
+    assert predict(Threshold(), path, tmp_path / "out") == (1, 0, [])
+    capture = cv2.VideoCapture(str(tmp_path / "out" / "tiny_overlay.mp4"))
+    assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 3
+    assert (capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)) == (
+        16,
+        30,
+    )

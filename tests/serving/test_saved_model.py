@@ -1,4 +1,4 @@
-"""Exported networks: the same class maps in a process that has TensorFlow and nothing of ours."""
+"""Exported networks: the same answers in a process that has TensorFlow and nothing of ours."""
 
 import os
 import subprocess
@@ -8,26 +8,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.errors import UserError
-from auto_deeplab.models.network import build_network
-from auto_deeplab.search_space import Branch, Genotype
-from auto_deeplab.serving.saved_model import (
-    class_maps_of_model,
-    class_maps_of_saved_model,
-    export_saved_model,
-    find_version,
-    load_description,
-)
+from auto_deeplab.search_space import Genotype
+from auto_deeplab.serving.assets import load_description
+from auto_deeplab.serving.exporting import export_saved_model
+from auto_deeplab.serving.image_files import UnreadableImage
+from auto_deeplab.serving.options import ExportOptions
+from auto_deeplab.serving.saved_model import class_maps_of_model, class_maps_of_saved_model
+from auto_deeplab.serving.versions import find_version
+from tests.serving.conftest import DESCRIPTION, GENOTYPE
 
-DESCRIPTION = DatasetDescription(
-    "shapes", {"val": 1}, ("road", "car", "sky"), ((200, 0, 0), (0, 200, 0), (0, 0, 200))
-)
-CELL = (
-    (Branch("prev", "sep_conv_3x3"), Branch("prev_prev", "atrous_conv_3x3")),
-    (Branch("block1", "max_pool_3x3"), Branch("prev_prev", "skip")),
-)
-GENOTYPE = Genotype("small", (8, 4, 8), CELL)
 SIZES = [(1, 32, 32), (3, 32, 32), (1, 33, 47), (3, 21, 50), (2, 1, 1)]
 
 LOAD_AND_RUN = """
@@ -38,26 +28,18 @@ import tensorflow as tf
 saved_model, images_file, output_file = sys.argv[1:]
 model = tf.saved_model.load(saved_model)
 serve = model.signatures["serving_default"]
-images = np.load(images_file)
-np.savez(output_file, **{k: serve(images=v)["class_map"].numpy() for k, v in images.items()})
+answers = {}
+for name, batch in np.load(images_file).items():
+    outputs = serve(images=batch)
+    files = [tf.io.encode_png(image) for image in batch]
+    of_files = model.signatures["image_bytes"](image_bytes=tf.stack(files))
+    np.testing.assert_array_equal(of_files["class_map"], outputs["class_map"])
+    for output in ("class_map", "probabilities"):
+        answers[f"{output} {name}"] = outputs[output]
+np.savez(output_file, **answers)
 for package in ("auto_deeplab", "official", "tf_keras"):
     assert package not in sys.modules, package
 """
-
-
-@pytest.fixture(scope="module")
-def network():
-    network = build_network(GENOTYPE, classes=3, filters=4, batch_norm_momentum=0.1)
-    # A network that tells the pixels of random images apart: statistics of such images, a
-    # classifier with large weights, and no class ahead of the others on average.
-    rng = np.random.default_rng(0)
-    images = tf.constant(rng.uniform(-1, 1, [4, 33, 47, 3]), tf.float32)
-    for _ in range(4):
-        network(images, training=True)
-    kernel, bias = network.get_layer("decoder").trainable_weights[-2:]
-    kernel.assign(rng.normal(size=kernel.shape))
-    bias.assign(-tf.reduce_mean(network(images), axis=[0, 1, 2]))
-    return network
 
 
 def images_of_all_sizes():
@@ -68,35 +50,45 @@ def images_of_all_sizes():
     }
 
 
-def expected_class_map(network, images):
-    logits = network(tf.constant(images / 127.5 - 1, tf.float32), training=False).numpy()
+def check_answers(network, images, class_map, probabilities):
+    logits = network(tf.constant(images / 127.5 - 1, tf.float32), training=False)
+    expected = tf.nn.softmax(logits).numpy()
+    np.testing.assert_allclose(probabilities, expected, atol=1e-4)
     # Where the two best classes are equally good, either is right.
-    best = np.sort(logits, axis=-1)
-    return np.argmax(logits, axis=-1), best[..., -1] - best[..., -2] > 1e-4
+    best = np.sort(expected, axis=-1)
+    certain = best[..., -1] - best[..., -2] > 2e-4
+    assert class_map.dtype == np.int32
+    np.testing.assert_array_equal(class_map[certain], expected.argmax(axis=-1)[certain])
 
 
-def test_a_fresh_process_without_this_package_gives_the_same_class_maps(network, tmp_path):
-    version = export_saved_model(network, DESCRIPTION, GENOTYPE, tmp_path / "network")
+def run_elsewhere(folder, *arguments):
+    """Runs Python where this package is not: in another folder, without the environment's paths."""
+    folder.mkdir(exist_ok=True)
+    done = subprocess.run(
+        [sys.executable, "-I", *map(str, arguments)],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def test_a_fresh_process_without_this_package_answers_the_same(network, tmp_path):
+    options = ExportOptions(outputs=("class_map", "probabilities"))
+    version = export_saved_model(network, DESCRIPTION, GENOTYPE, tmp_path / "network", options)
     assert version == tmp_path / "network" / "1"
     images = images_of_all_sizes()
     np.savez(tmp_path / "images.npz", **images)
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "TF_"))
-    }
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    files = [version, tmp_path / "images.npz", tmp_path / "class_maps.npz"]
-    subprocess.run(
-        [sys.executable, "-c", LOAD_AND_RUN, *files], check=True, cwd=elsewhere, env=environment
-    )
-    class_maps = np.load(tmp_path / "class_maps.npz")
+    files = [version, tmp_path / "images.npz", tmp_path / "answers.npz"]
+    run_elsewhere(tmp_path / "elsewhere", "-c", LOAD_AND_RUN, *files)
+    answers = np.load(tmp_path / "answers.npz")
     seen = set()
     for name, batch in images.items():
-        assert class_maps[name].dtype == np.int32
-        assert class_maps[name].shape == batch.shape[:3]
-        expected, certain = expected_class_map(network, batch)
-        np.testing.assert_array_equal(class_maps[name][certain], expected[certain])
-        seen |= set(np.unique(expected))
+        class_map = answers[f"class_map {name}"]
+        check_answers(network, batch, class_map, answers[f"probabilities {name}"])
+        seen |= set(np.unique(class_map))
     assert len(seen) > 1, "the network must tell pixels apart, or the test shows nothing"
 
     assert load_description(version) == DESCRIPTION
@@ -108,17 +100,50 @@ def test_a_fresh_process_without_this_package_gives_the_same_class_maps(network,
     for batch in images.values():
         np.testing.assert_array_equal(loaded(batch), unexported(batch))
 
+    check_saved_model_cli(network, version, images["1_33_47"], tmp_path / "cli")
+
+
+def check_saved_model_cli(network, version, images, folder):
+    """TensorFlow's own command runs the signatures."""
+    folder.mkdir()
+    np.save(folder / "images.npy", images)
+    np.save(folder / "files.npy", np.array([tf.io.encode_png(image).numpy() for image in images]))
+    for signature, value in (
+        ("serving_default", f"images={folder / 'images.npy'}"),
+        ("image_bytes", f"image_bytes={folder / 'files.npy'}"),
+    ):
+        output = folder / signature
+        run_elsewhere(
+            folder,
+            "-m",
+            "tensorflow.python.tools.saved_model_cli",
+            "run",
+            f"--dir={version}",
+            "--tag_set=serve",
+            f"--signature_def={signature}",
+            f"--inputs={value}",
+            f"--outdir={output}",
+        )
+        outputs = [np.load(output / f"{name}.npy") for name in ("class_map", "probabilities")]
+        check_answers(network, images, *outputs)
+
+
+def test_an_image_that_the_network_refuses(exported):
+    class_maps = class_maps_of_saved_model(exported / "1")
+    with pytest.raises(UnreadableImage, match=r"^refused by the network: .*1 to 4000 pixels"):
+        class_maps(np.zeros([1, 100, 100, 3], np.uint8))
+    assert class_maps(np.zeros([1, 10, 10, 3], np.uint8)).shape == (1, 10, 10)
+
 
 def test_versions_are_added_and_never_replaced(network, tmp_path):
     output = tmp_path / "network"
     (output / "7").mkdir(parents=True)
     (output / "7" / "kept").write_text("kept")
-    (output / "notes").mkdir()
     assert export_saved_model(network, DESCRIPTION, None, output) == output / "8"
     assert (output / "7" / "kept").read_text() == "kept"
-    assert find_version(output) == output / "8"
-    assert find_version(output / "8") == output / "8"
     assert not (output / "8" / "assets" / "genotype.json").exists()
+    with pytest.raises(UserError, match=r"--version=7: .*7 exists"):
+        export_saved_model(network, DESCRIPTION, None, output, version=7)
     with pytest.raises(UserError, match="is a SavedModel itself"):
         export_saved_model(network, DESCRIPTION, None, output / "8")
 

@@ -6,7 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auto_deeplab.data.description import DatasetDescription
-from auto_deeplab.visualization.overlays import legend, overlay, overlay_with_legend
+from auto_deeplab.visualization.overlays import (
+    class_shares,
+    legend,
+    overlay,
+    overlay_with_legend,
+    percent,
+)
 
 PALETTE = ((200, 0, 0), (0, 200, 0), (0, 0, 200))
 
@@ -67,3 +73,12 @@ def test_the_legend_uses_the_width_for_columns():
     assert narrow.shape[1] > 10
     assert wide.shape[1] == 600
     assert wide.shape[0] < narrow.shape[0]
+
+
+def test_shares_are_of_all_pixels_and_the_largest_comes_first():
+    class_map = np.array([[2, 2, 0], [2, 255, 0]])
+    assert class_shares(class_map, classes=3) == [(2, 3 / 6), (0, 2 / 6)]
+
+
+def test_a_small_share_is_not_called_none():
+    assert [percent(share) for share in (1.0, 0.256, 0.01, 0.009)] == ["100%", "26%", "1%", "<1%"]

@@ -1,0 +1,84 @@
+"""Evaluates a network beside the one that it was made from."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from auto_deeplab.evaluation.inference import evaluate
+from auto_deeplab.evaluation.metrics import ConfusionMatrix
+
+Predict = Callable[[tf.Tensor], np.ndarray]
+
+
+class Comparison(NamedTuple):
+    """What a network lost against its reference, on the same images.
+
+    Attributes:
+      reference: the reference's name, for people.
+      mean_iou: the reference's.
+      mean_iou_lost: the reference's mean IOU - the network's, so below 0 for a gain.
+      pixels_agree: the share of all pixels that both give the same class, those with the ignore
+        label too.
+    """
+
+    reference: str
+    mean_iou: float
+    mean_iou_lost: float
+    pixels_agree: float
+
+    def sentence(self) -> str:
+        """Returns the comparison in words."""
+        change = "below" if self.mean_iou_lost >= 0 else "above"
+        return (
+            f"mean IOU {100 * abs(self.mean_iou_lost):.2f} points {change} the {self.mean_iou:.2%} "
+            f"of {self.reference}; {self.pixels_agree:.3%} of the pixels get the same class"
+        )
+
+
+def evaluate_beside(
+    predict: Predict,
+    reference: Predict,
+    reference_name: str,
+    batches: Iterable[tuple[tf.Tensor, tf.Tensor]],
+    classes: int,
+    ignore_label: int = 255,
+    total: int | None = None,
+) -> tuple[ConfusionMatrix, Comparison]:
+    """Evaluates two networks on the same images, which are read once.
+
+    Args:
+      predict: maps normalized images to class maps, see `inference.evaluate`.
+      reference: the same of the network to compare with.
+      reference_name: see `Comparison.reference`.
+      batches, classes, ignore_label, total: see `inference.evaluate`.
+
+    Returns:
+      The confusion matrix of `predict`, and how it compares.
+    """
+    expected_matrix = ConfusionMatrix(classes, ignore_label)
+    latest: np.ndarray | None = None
+    agreeing = pixels = 0
+
+    def predicted_by_reference() -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
+        nonlocal latest
+        for images, labels in batches:
+            latest = np.asarray(reference(images))
+            expected_matrix.update(np.asarray(labels), latest)
+            yield images, labels
+
+    def compared(images: tf.Tensor) -> np.ndarray:
+        nonlocal agreeing, pixels
+        predictions = np.asarray(predict(images))
+        agreeing += int(np.count_nonzero(predictions == latest))
+        pixels += latest.size
+        return predictions
+
+    matrix = evaluate(compared, predicted_by_reference(), classes, ignore_label, total)
+    return matrix, Comparison(
+        reference_name,
+        expected_matrix.mean_iou,
+        expected_matrix.mean_iou - matrix.mean_iou,
+        agreeing / max(pixels, 1),
+    )

@@ -1,0 +1,30 @@
+"""The flags by which commands take an exported network."""
+
+from absl import flags
+
+from auto_deeplab.errors import UserError
+
+_FLAGS = {
+    "saved_model": flags.DEFINE_string(
+        "saved_model", None, "An exported SavedModel: NAME/VERSION, or NAME for its newest version."
+    ),
+    "tflite": flags.DEFINE_string("tflite", None, "An exported TFLite file."),
+    "onnx": flags.DEFINE_string("onnx", None, "An exported ONNX file; ONNX Runtime runs it."),
+    "openvino": flags.DEFINE_string(
+        "openvino", None, "An exported SavedModel, as for --saved_model, that OpenVINO runs."
+    ),
+}
+
+
+def given_export() -> tuple[str, str] | None:
+    """Returns which exported network the flags name: its flag and its path; or None.
+
+    Raises:
+      UserError: they name more than one.
+    """
+    given = [(name, flag.value) for name, flag in _FLAGS.items() if flag.value]
+    if len(given) > 1:
+        raise UserError(
+            f"received {' and '.join(f'--{name}' for name, _ in given)}; expected one of them"
+        )
+    return given[0] if given else None

@@ -1,0 +1,39 @@
+"""Loads an exported network, whatever its format is, with the engine that runs it."""
+
+from auto_deeplab.serving.class_maps import ExportedNetwork
+
+# Each engine takes seconds to import: only the one that is asked for is.
+
+
+def load_exported(kind: str, path: str) -> ExportedNetwork:
+    """Loads what `python -m auto_deeplab.export` wrote.
+
+    Args:
+      kind: "saved_model", "tflite", "onnx"; or "openvino" for a SavedModel that OpenVINO runs.
+      path: the file; of a SavedModel NAME/VERSION, or NAME for its newest version.
+
+    Raises:
+      UserError: there is no such export.
+    """
+    if kind == "tflite":
+        from auto_deeplab.serving.tflite_model import load_tflite
+
+        return load_tflite(path)
+    if kind == "onnx":
+        from auto_deeplab.serving.onnx_model import load_onnx
+
+        return load_onnx(path)
+
+    from auto_deeplab.serving.assets import load_description
+    from auto_deeplab.serving.versions import find_version
+
+    version = find_version(path)
+    if kind == "openvino":
+        from auto_deeplab.serving.openvino_model import class_maps_of_openvino
+
+        class_maps = class_maps_of_openvino(version)
+    else:
+        from auto_deeplab.serving.saved_model import class_maps_of_saved_model
+
+        class_maps = class_maps_of_saved_model(version)
+    return ExportedNetwork(str(version), class_maps, load_description(version))

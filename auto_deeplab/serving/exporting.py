@@ -1,0 +1,70 @@
+"""Writing a network as a SavedModel for whoever has TensorFlow."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+import tf_keras
+
+from auto_deeplab.data.description import DatasetDescription
+from auto_deeplab.errors import UserError
+from auto_deeplab.search_space import Genotype
+from auto_deeplab.serving import versions
+from auto_deeplab.serving.assets import write_assets
+from auto_deeplab.serving.module import ServingModule
+from auto_deeplab.serving.options import ExportOptions
+from auto_deeplab.serving.warm_up import DEFAULT_SIZE, write_warm_up
+
+
+def export_saved_model(
+    model: tf_keras.Model,
+    description: DatasetDescription,
+    genotype: Genotype | None,
+    output: str | os.PathLike,
+    options: ExportOptions | None = None,
+    version: int | None = None,
+    metrics: dict[str, Any] | None = None,
+    warm_up_size: tuple[int, int] | None = None,
+) -> Path:
+    """Writes a network as a version in a folder, as TensorFlow Serving expects it.
+
+    The version folder appears whole or not at all, and none that exists is touched.
+    docs/deployment.md describes signatures and assets.
+
+    Args:
+      model: maps normalized images to logits at the images' size.
+      description: of the classes.
+      genotype: of the network, or None.
+      output: the folder of versions, whose name is the model's; made if need be.
+      options: see `ExportOptions`.
+      version: its number; by default the next one.
+      metrics: to carry along; see `assets.collect_metrics`.
+      warm_up_size: (height, width) of the images in the warm-up requests; by default the options'
+        `input_size`, or 513x513.
+
+    Returns:
+      The folder of the version.
+
+    Raises:
+      UserError: the version exists, or the folder cannot be written.
+    """
+    output = Path(output)
+    options = options or ExportOptions()
+    try:
+        versions.check_free(output, version)
+        output.mkdir(parents=True, exist_ok=True)
+        # TensorFlow Serving looks at numbers only, so it never sees an unfinished folder.
+        with tempfile.TemporaryDirectory(dir=output, prefix=".incomplete-") as work:
+            assets = Path(work, "assets")
+            assets.mkdir()
+            files = write_assets(assets, description, genotype, options, metrics)
+            module = ServingModule(model, description.palette, options, files)
+            written = Path(work, "saved_model")
+            tf.saved_model.save(module, str(written), signatures=module.functions)
+            size = warm_up_size or options.input_size or DEFAULT_SIZE
+            write_warm_up(written, output.resolve().name, size)
+            return versions.publish(written, output, version)
+    except OSError as error:
+        raise UserError(f"--output={output}: cannot be written: {error.strerror}") from error

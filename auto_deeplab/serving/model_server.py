@@ -1,0 +1,241 @@
+"""What TensorFlow Serving needs to offer exported networks: its configuration, and whole models.
+
+The formats are TensorFlow Serving's own: `ModelServerConfig` and `BatchingParameters`, protocol
+buffers as text (https://www.tensorflow.org/tfx/serving/serving_config).
+"""
+
+import json
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import tensorflow as tf
+from google.protobuf import text_format
+from google.protobuf.message import DecodeError
+from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow_serving.apis import prediction_log_pb2
+from tensorflow_serving.config import model_server_config_pb2
+
+from auto_deeplab.atomic_file import replacing
+from auto_deeplab.data import description
+from auto_deeplab.errors import UserError
+from auto_deeplab.serving import assets, warm_up
+from auto_deeplab.serving.versions import SAVED_MODEL_FILE, list_versions
+
+SIGNATURES = ("serving_default", "image_bytes", "tf_example")
+MODEL_CONFIG = "models.config"
+BATCHING = "batching_parameters.txt"
+COMMAND = "serve.sh"
+# Where the container sees what is here.
+_MODELS, _CONFIGURATION = "/models", "/configuration"
+_GRPC_PORT, _REST_PORT = 8500, 8501
+
+
+class ServedModel(NamedTuple):
+    """A folder of versions that was checked.
+
+    Attributes:
+      name: by which clients ask for it.
+      path: the folder.
+      versions: the numbers of its versions, ascending; the server offers the last.
+      fixed_size: whether its newest version runs at one size, so that it gains from batches.
+    """
+
+    name: str
+    path: Path
+    versions: list[int]
+    fixed_size: bool
+
+
+class Batching(NamedTuple):
+    """How requests that arrive together share a run of the network.
+
+    Attributes:
+      max_size: the most images a run.
+      timeout_microseconds: how long a request waits for others.
+      threads: runs at a time.
+      max_waiting: batches that may wait; what comes then is refused as unavailable.
+    """
+
+    max_size: int = 4
+    timeout_microseconds: int = 5000
+    threads: int = 2
+    max_waiting: int = 100
+
+    def to_text(self) -> str:
+        """Returns the text of a `BatchingParameters`.
+
+        Inputs of several sizes are not padded to one: TensorFlow Serving may abort when it does.
+        """
+        return (
+            f"max_batch_size {{ value: {self.max_size} }}\n"
+            f"batch_timeout_micros {{ value: {self.timeout_microseconds} }}\n"
+            f"num_batch_threads {{ value: {self.threads} }}\n"
+            f"max_enqueued_batches {{ value: {self.max_waiting} }}\n"
+        )
+
+
+def check_model(folder: Path) -> ServedModel:
+    """Checks that a folder of versions is what TensorFlow Serving can load, newest version first.
+
+    Every file that the newest version names must be there and whole; its weights are read.
+
+    Raises:
+      UserError: something is missing or damaged; the message names all of it.
+    """
+    name = folder.resolve().name
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
+        raise UserError(
+            f"{folder}: its name is the model's, which clients have in their URLs: expected "
+            f"letters, digits, '_', '.' and '-', received {name!r}"
+        )
+    versions = list_versions(folder)
+    if not versions:
+        hint = ""
+        if (folder / SAVED_MODEL_FILE).is_file():
+            hint = f"; this is one version: did you mean {folder.parent}?"
+        raise UserError(f"{folder}: expected a folder of numbered versions{hint}")
+    version = folder / str(versions[-1])
+    problems = list(_problems(version))
+    if problems:
+        raise UserError(f"{version}: cannot be served:\n  " + "\n  ".join(problems))
+    export = json.loads((version / "assets" / assets.EXPORT).read_text(encoding="utf-8"))
+    return ServedModel(name, folder.resolve(), versions, bool(export["options"]["input_size"]))
+
+
+def write_configuration(
+    output: Path,
+    models: Sequence[ServedModel],
+    batching: Batching | None,
+    docker_image: str,
+    host: str,
+    overwrite: bool = False,
+) -> list[Path]:
+    """Writes models.config, batching_parameters.txt and serve.sh, which starts the server.
+
+    Args:
+      output: the folder to write to; made if need be.
+      models: what to offer.
+      batching: its parameters; None for none.
+      docker_image: of TensorFlow Serving.
+      host: the address at which the server is reached.
+      overwrite: replace files that exist.
+
+    Returns:
+      The files.
+
+    Raises:
+      UserError: two models have one name, a path has a comma, or a file exists.
+    """
+    names = [model.name for model in models]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise UserError(f"--saved_model: more than one folder is called {', '.join(repeated)}")
+    for path in (output.resolve(), *(model.path for model in models)):
+        if "," in str(path):
+            raise UserError(f"{path}: docker --mount takes no path with a comma")
+    texts = {MODEL_CONFIG: _model_config(models)}
+    if batching is not None:
+        texts[BATCHING] = batching.to_text()
+    texts[COMMAND] = _docker_command(
+        output.resolve(), models, batching is not None, docker_image, host
+    )
+    files = [output / name for name in texts]
+    for file in files:
+        if file.exists() and not overwrite:
+            raise UserError(f"{file} exists: give another --output, or --overwrite to replace it")
+    for file, text in zip(files, texts.values(), strict=True):
+        with replacing(file) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+            if file.name == COMMAND:
+                temporary.chmod(0o755)
+    return files
+
+
+def _model_config(models: Sequence[ServedModel]) -> str:
+    config = model_server_config_pb2.ModelServerConfig()
+    for model in models:
+        config.model_config_list.config.add(
+            name=model.name, base_path=f"{_MODELS}/{model.name}", model_platform="tensorflow"
+        )
+    return text_format.MessageToString(config)
+
+
+def _docker_command(
+    output: Path, models: Sequence[ServedModel], batching: bool, docker_image: str, host: str
+) -> str:
+    mounts = {model.path: f"{_MODELS}/{model.name}" for model in models}
+    mounts[output] = _CONFIGURATION
+    words = [
+        ["exec docker run --rm"],
+        *([f"--publish={host}:{port}:{port}"] for port in (_GRPC_PORT, _REST_PORT)),
+        *(
+            ["--mount", shlex.quote(f"type=bind,source={source},target={target},readonly")]
+            for source, target in mounts.items()
+        ),
+        [shlex.quote(docker_image)],
+        [f"--model_config_file={_CONFIGURATION}/{MODEL_CONFIG}"],
+    ]
+    if batching:
+        words += [
+            ["--enable_batching=true"],
+            [f"--batching_parameters_file={_CONFIGURATION}/{BATCHING}"],
+        ]
+    command = " \\\n  ".join(" ".join(line) for line in words)
+    return (
+        "#!/bin/sh\n"
+        f"# gRPC at {host}:{_GRPC_PORT}, REST at http://{host}:{_REST_PORT}\n"
+        f'{command} "$@"\n'
+    )
+
+
+def _problems(version: Path) -> Iterator[str]:
+    """Yields what is missing or wrong in the folder of a version."""
+    saved_model = saved_model_pb2.SavedModel()
+    file = version / SAVED_MODEL_FILE
+    try:
+        saved_model.ParseFromString(file.read_bytes())
+    except (OSError, DecodeError) as error:
+        yield f"{file.name}: {_reason(error)}"
+        return
+    graphs = [graph for graph in saved_model.meta_graphs if "serve" in graph.meta_info_def.tags]
+    if not graphs:
+        yield f"{file.name}: no graph with the tag serve"
+        return
+    for signature in SIGNATURES:
+        outputs = graphs[0].signature_def[signature].outputs
+        if "class_map" not in outputs:
+            yield f"{file.name}: signature {signature}: expected an output class_map"
+    named = {asset.filename for asset in graphs[0].asset_file_def}
+    for name in sorted(named | {description.FILE_NAME, assets.EXPORT}):
+        if not (version / "assets" / name).is_file():
+            yield f"assets/{name}: missing"
+    yield from _problems_of_weights(version)
+    requests = version / warm_up.FOLDER / warm_up.FILE
+    if requests.is_file():
+        try:
+            for record in tf.data.TFRecordDataset(str(requests)):
+                prediction_log_pb2.PredictionLog.FromString(record.numpy())
+        except (tf.errors.OpError, DecodeError) as error:
+            yield f"{warm_up.FOLDER}/{warm_up.FILE}: {_reason(error)}"
+
+
+def _problems_of_weights(version: Path) -> Iterator[str]:
+    prefix = version / "variables" / "variables"
+    if not prefix.with_suffix(".index").is_file():
+        yield "variables/variables.index: missing"
+        return
+    try:
+        reader = tf.train.load_checkpoint(str(prefix))
+        for name in reader.get_variable_to_shape_map():
+            reader.get_tensor(name)
+    except (tf.errors.OpError, RuntimeError, ValueError, IndexError) as error:
+        yield f"variables/: {_reason(error)}"
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "missing"
+    return str(getattr(error, "message", error)).splitlines()[0]

@@ -1,0 +1,76 @@
+"""NAME/VERSION/: the folders in which TensorFlow Serving looks for models."""
+
+import os
+from pathlib import Path
+
+from auto_deeplab.errors import UserError
+
+SAVED_MODEL_FILE = "saved_model.pb"
+
+
+def find_version(saved_model: str | os.PathLike) -> Path:
+    """Returns the SavedModel folder for NAME/VERSION, or for NAME with its newest version.
+
+    Raises:
+      UserError: there is none.
+    """
+    folder = Path(saved_model)
+    if (folder / SAVED_MODEL_FILE).is_file():
+        return folder
+    versions = list_versions(folder)
+    if not versions:
+        raise UserError(
+            f"{folder}: expected a SavedModel ({SAVED_MODEL_FILE}), or a folder of numbered "
+            "versions as auto_deeplab.export writes them"
+        )
+    return folder / str(versions[-1])
+
+
+def list_versions(folder: Path) -> list[int]:
+    """Returns the numbers of the versions in a folder, ascending."""
+    if not folder.is_dir():
+        return []
+    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdecimal())
+
+
+def check_free(output: Path, version: int | None) -> None:
+    """Checks that `publish` could make a version.
+
+    Raises:
+      UserError: the version exists, or the folder is itself a SavedModel.
+    """
+    if (output / SAVED_MODEL_FILE).exists():
+        raise UserError(
+            f"--output={output} is a SavedModel itself; expected a folder of numbered versions"
+        )
+    if version is not None and (output / str(version)).exists():
+        raise UserError(
+            f"--version={version}: {output / str(version)} exists; expected a number that is free, "
+            "or no --version, which takes the next"
+        )
+
+
+def publish(written: Path, output: Path, version: int | None = None) -> Path:
+    """Moves a finished folder to its version, at once; one that exists is never replaced.
+
+    Args:
+      written: the folder, on the same file system.
+      output: the folder of versions.
+      version: the number; by default the next one.
+
+    Returns:
+      The folder of the version.
+
+    Raises:
+      UserError: the version exists.
+    """
+    while True:
+        number = version or max(list_versions(output), default=0) + 1
+        try:
+            os.rename(written, output / str(number))
+            return output / str(number)
+        except OSError:
+            # Another export took this number in between; a full folder is never replaced.
+            if not (output / str(number)).exists():
+                raise
+            check_free(output, version)

@@ -1,0 +1,194 @@
+"""TFLite and ONNX files and OpenVINO: the class maps of the network, on CamVid and at odd sizes.
+
+The network's weights are random, but its batch norm has the statistics of CamVid images, and its
+classifier no class ahead of the others on them: its class maps are as fine as a trained one's.
+"""
+
+import zipfile
+
+import numpy as np
+import onnxruntime
+import pytest
+import tensorflow as tf
+import tf_keras
+from PIL import Image
+
+from auto_deeplab.data.augmentation import normalize_image
+from auto_deeplab.data.description import DatasetDescription
+from auto_deeplab.errors import UserError
+from auto_deeplab.evaluation.inference import probability_function
+from auto_deeplab.models.network import build_network
+from auto_deeplab.search_space import Branch, Genotype
+from auto_deeplab.serving.exported import load_exported
+from auto_deeplab.serving.exporting import export_saved_model
+from auto_deeplab.serving.onnx_model import export_onnx
+from auto_deeplab.serving.openvino_model import class_maps_of_openvino
+from auto_deeplab.serving.options import PRECISIONS, ExportOptions
+from auto_deeplab.serving.representative import representative_images
+from auto_deeplab.serving.saved_model import class_maps_of_model
+from auto_deeplab.serving.tflite_model import export_tflite
+
+CLASSES = ("road", "car", "sky", "tree")
+DESCRIPTION = DatasetDescription(
+    "shapes", {"val": 1}, CLASSES, ((200, 0, 0), (0, 200, 0), (0, 0, 200), (99, 99, 0))
+)
+# Every operation, going down and up.
+GENOTYPE = Genotype(
+    "small",
+    (8, 4, 8, 16),
+    (
+        (Branch("prev", "sep_conv_3x3"), Branch("prev_prev", "atrous_conv_3x3")),
+        (Branch("block1", "max_pool_3x3"), Branch("prev_prev", "skip")),
+        (Branch("block1", "avg_pool_3x3"), Branch("prev", "sep_conv_5x5")),
+        (Branch("block2", "atrous_conv_5x5"), Branch("block3", "none")),
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def photographs(camvid):
+    """Eight CamVid images, uint8 [360, 480, 3]."""
+    files = sorted((camvid / "val" / "images").iterdir())[::12][:8]
+    return [np.asarray(Image.open(file).convert("RGB")) for file in files]
+
+
+@pytest.fixture(scope="module")
+def network(photographs):
+    tf_keras.utils.set_random_seed(1)
+    network = build_network(GENOTYPE, len(CLASSES), filters=4, batch_norm_momentum=0.1)
+    images = tf.constant(np.stack(photographs[4:]) / 127.5 - 1, tf.float32)
+    for _ in range(3):
+        network(images, training=True)
+    kernel, bias = network.get_layer("decoder").trainable_weights[-2:]
+    kernel.assign(np.random.default_rng(0).normal(size=kernel.shape))
+    bias.assign(-tf.reduce_mean(network(images), axis=[0, 1, 2]))
+    return network
+
+
+@pytest.fixture(scope="module")
+def exports(network, photographs, tmp_path_factory):
+    """The network in every format: what `load_exported` takes, by name."""
+    folder = tmp_path_factory.mktemp("exports")
+    export_saved_model(network, DESCRIPTION, GENOTYPE, folder / "saved_model")
+    export_onnx(network, DESCRIPTION, GENOTYPE, folder / "network.onnx")
+    for precision in PRECISIONS:
+        export_tflite(
+            network,
+            DESCRIPTION,
+            GENOTYPE,
+            folder / f"{precision}.tflite",
+            precision=precision,
+            representative_images=photographs[4:] if precision == "int8" else (),
+        )
+    return {
+        "openvino": ("openvino", folder / "saved_model"),
+        "onnx": ("onnx", folder / "network.onnx"),
+        **{precision: ("tflite", folder / f"{precision}.tflite") for precision in PRECISIONS},
+    }
+
+
+@pytest.fixture(scope="module")
+def expected(network, photographs):
+    """The training-side model's class maps of the images that nothing was fitted to."""
+    batch = tf.constant(np.stack(photographs[:4]) / 127.5 - 1, tf.float32)
+    class_maps = np.argmax(network(batch, training=False), axis=-1)
+    shares = np.bincount(class_maps.ravel(), minlength=len(CLASSES)) / class_maps.size
+    assert np.sort(shares)[-2] > 0.1, "the network must tell pixels apart, or nothing is shown"
+    return class_maps
+
+
+# OpenVINO and ONNX Runtime share no code with TensorFlow.
+@pytest.mark.parametrize(
+    ("export", "least"),
+    [("openvino", 0.999), ("onnx", 0.999), ("float32", 0.999), ("float16", 0.98), ("int8", 0.7)],
+)
+def test_class_maps_agree_on_camvid(exports, photographs, expected, export, least):
+    loaded = load_exported(*exports[export])
+    assert loaded.description == DESCRIPTION
+    class_maps = np.stack([loaded.class_maps(image[np.newaxis])[0] for image in photographs[:4]])
+    assert class_maps.dtype == np.int32
+    assert np.mean(class_maps == expected) >= least
+
+
+@pytest.mark.parametrize("export", ["openvino", "onnx", "float32"])
+def test_any_size_and_batch(exports, network, photographs, export):
+    class_maps = load_exported(*exports[export]).class_maps
+    ours = class_maps_of_model(network)
+    for batch, height, width in [(3, 33, 47), (1, 32, 64), (2, 1, 1), (1, 123, 202), (3, 33, 47)]:
+        images = np.stack([image[:height, :width] for image in photographs[:batch]])
+        result, wanted = class_maps(images), ours(images)
+        assert result.shape == wanted.shape
+        assert np.mean(result == wanted) > 0.999
+
+
+def test_openvino_runs_the_onnx_file_too(exports, photographs, expected):
+    class_maps = class_maps_of_openvino(exports["onnx"][1])
+    assert np.mean(class_maps(photographs[0][np.newaxis]) == expected[:1]) >= 0.999
+
+
+def test_lower_precision_makes_smaller_files(exports):
+    sizes = {precision: exports[precision][1].stat().st_size for precision in PRECISIONS}
+    assert sizes["float16"] < 0.55 * sizes["float32"]
+    assert sizes["int8"] < 0.3 * sizes["float32"]
+
+
+def test_files_carry_what_they_are(exports):
+    with zipfile.ZipFile(exports["int8"][1]) as archive:
+        names = archive.namelist()
+        assert Genotype.from_json(archive.read("genotype.json").decode()) == GENOTYPE
+    assert {"dataset.json", "export.json"} <= set(names)
+    session = onnxruntime.InferenceSession(exports["onnx"][1])
+    assert set(session.get_modelmeta().custom_metadata_map) == set(names)
+    assert session.get_inputs()[0].shape == ["batch", "height", "width", 3]
+
+
+def test_views_and_more_outputs_are_inside(network, photographs, tmp_path):
+    options = ExportOptions(outputs=("class_map", "probabilities"), scales=(0.5,), flip=True)
+    path = tmp_path / "views.onnx"
+    export_onnx(network, DESCRIPTION, None, path, options)
+    session = onnxruntime.InferenceSession(path)
+    names = [output.name for output in session.get_outputs()]
+    assert sorted(names) == ["class_map", "probabilities"]
+    images = photographs[0][np.newaxis, :97, :129]
+    outputs = dict(zip(names, session.run(names, {"images": images}), strict=True))
+    expected = probability_function(network, (0.5,), True)(normalize_image(images)).numpy()
+    np.testing.assert_allclose(outputs["probabilities"], expected, atol=1e-3)
+    np.testing.assert_array_equal(outputs["class_map"], outputs["probabilities"].argmax(axis=-1))
+
+
+@pytest.mark.parametrize(("kind", "export"), [("tflite", export_tflite), ("onnx", export_onnx)])
+def test_a_fixed_size_is_the_only_one(network, photographs, tmp_path, kind, export):
+    path = tmp_path / f"fixed.{kind}"
+    export(network, DESCRIPTION, None, path, ExportOptions(input_size=(123, 202)))
+    class_maps = load_exported(kind, path).class_maps
+    images = photographs[0][np.newaxis, :123, :202]
+    assert np.mean(class_maps(images) == class_maps_of_model(network)(images)) > 0.999
+    with pytest.raises(UserError, match=r"one image of 123x202 at a time; received 1 of 360x480"):
+        class_maps(photographs[0][np.newaxis])
+    with pytest.raises(UserError, match=r"exists; expected the name of a new file"):
+        export(network, DESCRIPTION, None, path)
+
+
+def test_int8_needs_images(network, tmp_path):
+    with pytest.raises(UserError, match="received no representative images"):
+        export_tflite(network, DESCRIPTION, None, tmp_path / "a.tflite", precision="int8")
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["tflite", "onnx"])
+def test_files_that_are_no_export_are_user_errors(tmp_path, kind):
+    path = tmp_path / "file"
+    with pytest.raises(UserError, match="cannot be loaded"):
+        load_exported(kind, str(path))
+    path.write_bytes(b"no network")
+    with pytest.raises(UserError, match=rf"file: cannot be loaded.*--format={kind}"):
+        load_exported(kind, str(path))
+
+
+def test_representative_images_are_spread_over_the_split(colored_dataset):
+    images = representative_images(colored_dataset, "train", 3)
+    everything = representative_images(colored_dataset, "train", 100)
+    assert len(everything) == 9
+    for image, index in zip(images, (0, 4, 8), strict=True):
+        assert image.dtype == np.uint8
+        np.testing.assert_array_equal(image, everything[index])
