@@ -21,6 +21,7 @@ from auto_deeplab.models.network import build_network
 from auto_deeplab.search_space import Branch, Genotype
 from auto_deeplab.serving.exported import load_exported
 from auto_deeplab.serving.exporting import export_saved_model
+from auto_deeplab.serving.module import ServingModule
 from auto_deeplab.serving.onnx_model import export_onnx
 from auto_deeplab.serving.openvino_model import class_maps_of_openvino
 from auto_deeplab.serving.options import PRECISIONS, ExportOptions
@@ -157,14 +158,24 @@ def test_views_and_more_outputs_are_inside(network, photographs, tmp_path):
 
 
 @pytest.mark.parametrize(("kind", "export"), [("tflite", export_tflite), ("onnx", export_onnx)])
-def test_a_fixed_size_is_the_only_one(network, photographs, tmp_path, kind, export):
+def test_a_fixed_size_takes_images_of_any(network, photographs, tmp_path, kind, export):
     path = tmp_path / f"fixed.{kind}"
-    export(network, DESCRIPTION, None, path, ExportOptions(input_size=(123, 202)))
+    size = (123, 202)
+    export(network, DESCRIPTION, None, path, ExportOptions(input_size=size))
     class_maps = load_exported(kind, path).class_maps
-    images = photographs[0][np.newaxis, :123, :202]
+    images = np.stack([image[: size[0], : size[1]] for image in photographs[:2]])
     assert np.mean(class_maps(images) == class_maps_of_model(network)(images)) > 0.999
-    with pytest.raises(UserError, match=r"one image of 123x202 at a time; received 1 of 360x480"):
-        class_maps(photographs[0][np.newaxis])
+
+    # As a SavedModel that runs at this size answers; it keeps fractions where the file rounds.
+    module = ServingModule(network, DESCRIPTION.palette, ExportOptions(input_size=size))
+    for images in (np.stack(photographs[:2]), photographs[0][np.newaxis, :60, :50]):
+        expected = module.functions["serving_default"](images)["class_map"]
+        answer = class_maps(images)
+        assert answer.shape == expected.shape
+        assert answer.dtype == np.int32
+        print("agree", np.mean(answer == expected))
+        assert np.mean(answer == expected) > 0.9
+
     with pytest.raises(UserError, match=r"exists; expected the name of a new file"):
         export(network, DESCRIPTION, None, path)
 
