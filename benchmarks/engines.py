@@ -20,6 +20,7 @@ Example:
 """
 
 import json
+import multiprocessing
 import statistics
 import tempfile
 from pathlib import Path
@@ -68,7 +69,6 @@ def main(argv: list[str]) -> None:
     measured = _Measured(Path(_OUTPUT.value) if _OUTPUT.value else None)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        write_exports(Path(folder), _ENGINES.value, _FILTERS.value)
         for size, batch in settings:
             rows += _with_ratios(_measure(folder, size, batch, measured))
     if _JSON.value:
@@ -154,6 +154,7 @@ def _measure(folder: str, size: tuple[int, int], batch: int, measured: _Measured
 
 
 def _in_turns(folder: str, engines: list[str], size: tuple[int, int], batch: int) -> list[Row]:
+    _export(Path(folder), engines)
     setting = {"size": size, "batch": batch, "filters": _FILTERS.value}
     rows = measure_in_turns(
         "benchmarks.engines_worker",
@@ -179,6 +180,17 @@ def _in_turns(folder: str, engines: list[str], size: tuple[int, int], batch: int
         }
         for row in rows
     ]
+
+
+def _export(folder: Path, engines: list[str]) -> None:
+    # In a process of its own, which gives back what converters take.
+    process = multiprocessing.get_context("spawn").Process(
+        target=write_exports, args=(folder, engines, _FILTERS.value)
+    )
+    process.start()
+    process.join()
+    if process.exitcode:
+        raise UserError(f"exporting for {', '.join(engines)} ended with status {process.exitcode}")
 
 
 def _with_ratios(rows: list[Row]) -> list[Row]:

@@ -43,7 +43,15 @@ def build(filters: int) -> "tf_keras.Model":
 
 
 def write_exports(folder: Path, engines: Collection[str], filters: int) -> None:
-    """Writes into a folder what the engines load."""
+    """Writes into a folder what the engines load, as far as it is not there yet."""
+    missing = {
+        ENGINES[engine][1]
+        for engine in engines
+        if ENGINES[engine] and not (folder / ENGINES[engine][1]).exists()
+    }
+    if not missing:
+        return
+
     from auto_deeplab.data.description import DatasetDescription
     from auto_deeplab.serving.exporting import export_saved_model
     from auto_deeplab.serving.onnx_model import export_onnx
@@ -54,7 +62,7 @@ def write_exports(folder: Path, engines: Collection[str], filters: int) -> None:
     description = DatasetDescription("random", {"val": 1}, names, [(0, 0, 0)] * CLASSES)
     network = (build(filters), description, None)
     options = {"plain": ExportOptions(fold_batch_norm=False), "folded": ExportOptions()}
-    for name in {ENGINES[engine][1] for engine in engines if ENGINES[engine]}:
+    for name in missing:
         path = folder / name
         if name in options:
             export_saved_model(*network, path, options[name], warm_up_size=(33, 33))

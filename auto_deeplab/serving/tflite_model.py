@@ -62,6 +62,8 @@ def export_tflite(
 
     check_free(path)
     options = options or ExportOptions()
+    if precision == "int8":
+        images = _of_one_size(representative_images, options.input_size)
     module = OneFunction(model, description.palette, options)
     with tempfile.TemporaryDirectory() as work:
         tf.saved_model.save(module, work, signatures={_SIGNATURE: module.serve})
@@ -71,7 +73,6 @@ def export_tflite(
         if precision == "float16":
             converter.target_spec.supported_types = [tf.float16]
         if precision == "int8":
-            images = _of_one_size(representative_images, options.input_size)
             converter.representative_dataset = lambda: ([image[np.newaxis]] for image in images)
             # An operation that has no 8-bit form is an error, not a float operation in between.
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
