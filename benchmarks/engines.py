@@ -1,8 +1,9 @@
 """Measures what runs exported networks side by side: seconds a batch, images a second, memory.
 
-The published architecture with random weights is exported once. Then every engine has a process of
-its own, from uint8 images to class maps, and the processes take turns, one batch each, so that what
-else the machine does hits all of them alike; figures are medians over the turns.
+An architecture with random weights, by default the published one, is exported once. Then every
+engine has a process of its own, from uint8 images to class maps, and the processes take turns, one
+batch each, so that what else the machine does hits all of them alike; figures are medians over the
+turns.
 
 Engines: plain (the SavedModel with batch norm as it was trained), folded (the SavedModel as export
 writes it), xla (the folded network, compiled by XLA), tflite (float32), tflite_float16,
@@ -31,6 +32,7 @@ from absl import flags
 from auto_deeplab import command_line
 from auto_deeplab.atomic_file import replacing
 from auto_deeplab.errors import UserError
+from auto_deeplab.search_space import Genotype
 from benchmarks.engines_worker import ENGINES, write_exports
 from benchmarks.memory_needed import expected_megabytes, free_megabytes
 from benchmarks.turns import measure_in_turns
@@ -40,6 +42,7 @@ _ENGINES = flags.DEFINE_list(
 )
 _SIZES = flags.DEFINE_list("sizes", ["513x513", "1025x2049"], "Image sizes, HEIGHTxWIDTH.")
 _BATCHES = flags.DEFINE_list("batches", ["1", "4", "16"], "Images at once.")
+_GENOTYPE = flags.DEFINE_string("genotype", "published", "The architecture: a name or a file.")
 _FILTERS = flags.DEFINE_integer("filters", 20, "F of the network: 20 is S.", lower_bound=4)
 _REPEATS = flags.DEFINE_integer("repeats", 5, "Turns, each one batch an engine.", lower_bound=1)
 _MEMORY = flags.DEFINE_integer(
@@ -62,6 +65,8 @@ def main(argv: list[str]) -> None:
     sizes = [command_line.parse_size(size, "sizes") for size in _SIZES.value]
     command_line.require_known("engines", _ENGINES.value, ENGINES)
     batches = [_batch(text) for text in _BATCHES.value]
+    # A wrong name is told before the processes start.
+    Genotype.load(_GENOTYPE.value)
     settings = sorted(
         ((size, batch) for size in sizes for batch in batches),
         key=lambda setting: _pixels(*setting),
@@ -99,7 +104,7 @@ class _Measured:
 
     def find(self, model: str, size: tuple[int, int], batch: int) -> Row | None:
         """Returns an engine's row in a setting, or None."""
-        wanted = {"model": model, "size": list(size), "batch": batch, "filters": _FILTERS.value}
+        wanted = {"model": model, "size": list(size), "batch": batch, **_network()}
         return next((row for row in self._rows if row.items() >= wanted.items()), None)
 
     def add(self, rows: list[Row]) -> None:
@@ -116,7 +121,7 @@ class _Measured:
             [
                 (_pixels(row["size"], row["batch"]), row["peak_megabytes"])
                 for row in self._rows
-                if (row["model"], row["filters"]) == (model, _FILTERS.value)
+                if row.items() >= {"model": model, **_network()}.items()
             ],
         )
 
@@ -155,7 +160,7 @@ def _measure(folder: str, size: tuple[int, int], batch: int, measured: _Measured
 
 def _in_turns(folder: str, engines: list[str], size: tuple[int, int], batch: int) -> list[Row]:
     _export(Path(folder), engines)
-    setting = {"size": size, "batch": batch, "filters": _FILTERS.value}
+    setting = {"size": size, "batch": batch, **_network()}
     rows = measure_in_turns(
         "benchmarks.engines_worker",
         [{"model": engine, "folder": folder, **setting} for engine in engines],
@@ -185,7 +190,7 @@ def _in_turns(folder: str, engines: list[str], size: tuple[int, int], batch: int
 def _export(folder: Path, engines: list[str]) -> None:
     # In a process of its own, which gives back what converters take.
     process = multiprocessing.get_context("spawn").Process(
-        target=write_exports, args=(folder, engines, _FILTERS.value)
+        target=write_exports, args=(folder, engines), kwargs=_network()
     )
     process.start()
     process.join()
@@ -205,6 +210,10 @@ def _with_ratios(rows: list[Row]) -> list[Row]:
         return rows
     name = f"times_faster_than_{reference['model']}"
     return [row if "skipped" in row else row | {name: ratio(row)} for row in rows]
+
+
+def _network() -> dict[str, Any]:
+    return {"genotype": _GENOTYPE.value, "filters": _FILTERS.value}
 
 
 def _pixels(size: tuple[int, int], batch: int) -> int:

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 
+from auto_deeplab.search_space import Branch, Genotype
 from benchmarks.engines_worker import write_exports
 from benchmarks.memory_needed import expected_megabytes
 from benchmarks.peak_memory import memory_over_time
@@ -23,9 +24,18 @@ def run(benchmark, *arguments):
     )
 
 
-def test_engines_are_measured_in_turns_and_once(tmp_path):
+@pytest.fixture
+def genotype(tmp_path):
+    """The file of a small architecture."""
+    cell = ((Branch("prev", "sep_conv_3x3"), Branch("prev_prev", "skip")),)
+    Genotype("small", (4, 8), cell).save(tmp_path / "genotype.json")
+    return str(tmp_path / "genotype.json")
+
+
+def test_engines_are_measured_in_turns_and_once(genotype, tmp_path):
     output = tmp_path / "engines.json"
-    few = ["--sizes=33x65", "--batches=2,1", "--repeats=2", "--filters=4", f"--output={output}"]
+    few = ["--sizes=33x65", "--batches=2,1", "--repeats=2", f"--output={output}"]
+    few += [f"--genotype={genotype}", "--filters=4"]
     done = run("engines", "--engines=onnx,openvino", *few, "--json")
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)
@@ -65,8 +75,8 @@ def test_memory_is_expected_on_the_line_through_what_was_taken():
     assert expected_megabytes(800, [(100, 1400), (400, 1300)]) == 1300
 
 
-def test_a_load_run(tmp_path):
-    write_exports(tmp_path, ["folded"], filters=4)
+def test_a_load_run(genotype, tmp_path):
+    write_exports(tmp_path, ["folded"], genotype, filters=4)
     saved_model = f"--saved_model={tmp_path / 'folded'}"
     done = run(
         "serving_load", saved_model, "--minutes=0.05", "--clients=3", "--longest=33", "--files=2",
@@ -97,6 +107,7 @@ def test_memory_that_grows_after_the_warm_up():
     [
         ("--engines=onx", "--engines: received 'onx'; did you mean onnx?"),
         ("--batches=0", "--batches: received '0'; expected numbers of images"),
+        ("--genotype=publishd", "publishd"),
     ],
 )
 def test_wrong_flags_are_user_errors(flag, message):
