@@ -210,8 +210,15 @@ def _default_output(export: tuple[str, str] | None) -> Path:
 def _predict_normalized(class_maps):
     """Returns what maps normalized images to the class maps of an exported network."""
     from auto_deeplab.data.augmentation import pixels_of
+    from auto_deeplab.serving.image_files import UnreadableImage
 
-    return lambda images: class_maps(pixels_of(images).numpy())
+    def predict(images):
+        try:
+            return class_maps(pixels_of(images).numpy())
+        except UnreadableImage as error:
+            raise UserError(f"an image of {images.shape[1]}x{images.shape[2]}: {error}") from error
+
+    return predict
 
 
 def _predict_function(model, scales: tuple[float, ...], window: tuple[int, int] | None):

@@ -1,22 +1,27 @@
 """Measures what runs exported networks side by side: seconds a batch, images a second, memory.
 
-The published architecture with random weights is exported once. Then every engine has a process of
-its own, from uint8 images to class maps, and the processes take turns, one batch each, so that what
-else the machine does hits all of them alike; figures are medians over the turns.
+An architecture with random weights, by default the published one, is exported once. Then every
+engine has a process of its own, from uint8 images to class maps, and the processes take turns, one
+batch each, so that what else the machine does hits all of them alike; figures are medians over the
+turns.
 
 Engines: plain (the SavedModel with batch norm as it was trained), folded (the SavedModel as export
 writes it), xla (the folded network, compiled by XLA), tflite (float32), tflite_float16,
 tflite_int8, onnx (ONNX Runtime) and openvino (the SavedModel in OpenVINO, in float32).
 
-All processes of one size and batch exist at the same time: where memory is short, name fewer
---engines.
+Settings run from the smallest to the largest, and what an engine took in smaller ones tells what it
+will need. Engines that do not fit into the memory together run one after the other; one that does
+not fit alone is skipped, and the table says so.
+
+With --output an interrupted run goes on: what the file has is not measured again.
 
 Example:
-  python -m benchmarks.engines
+  python -m benchmarks.engines --output=engines.json
   python -m benchmarks.engines --engines=onnx,folded --sizes=513x513 --batches=1,4 --json
 """
 
 import json
+import multiprocessing
 import statistics
 import tempfile
 from pathlib import Path
@@ -25,8 +30,11 @@ from typing import Any
 from absl import flags
 
 from auto_deeplab import command_line
+from auto_deeplab.atomic_file import replacing
 from auto_deeplab.errors import UserError
+from auto_deeplab.search_space import Genotype
 from benchmarks.engines_worker import ENGINES, write_exports
+from benchmarks.memory_needed import expected_megabytes, free_megabytes
 from benchmarks.turns import measure_in_turns
 
 _ENGINES = flags.DEFINE_list(
@@ -34,9 +42,22 @@ _ENGINES = flags.DEFINE_list(
 )
 _SIZES = flags.DEFINE_list("sizes", ["513x513", "1025x2049"], "Image sizes, HEIGHTxWIDTH.")
 _BATCHES = flags.DEFINE_list("batches", ["1", "4", "16"], "Images at once.")
+_GENOTYPE = flags.DEFINE_string("genotype", "published", "The architecture: a name or a file.")
 _FILTERS = flags.DEFINE_integer("filters", 20, "F of the network: 20 is S.", lower_bound=4)
 _REPEATS = flags.DEFINE_integer("repeats", 5, "Turns, each one batch an engine.", lower_bound=1)
+_MEMORY = flags.DEFINE_integer(
+    "memory",
+    None,
+    "Megabytes that the processes may take together; by default what is free but for 1000.",
+    lower_bound=1,
+)
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "A JSON file that keeps what was measured, for going on later."
+)
 _JSON = flags.DEFINE_bool("json", False, "Print JSON with each time instead of a table.")
+
+Row = dict[str, Any]
+"""What was measured of an engine in a setting, or why it was skipped."""
 
 
 def main(argv: list[str]) -> None:
@@ -44,46 +65,159 @@ def main(argv: list[str]) -> None:
     sizes = [command_line.parse_size(size, "sizes") for size in _SIZES.value]
     command_line.require_known("engines", _ENGINES.value, ENGINES)
     batches = [_batch(text) for text in _BATCHES.value]
+    # A wrong name is told before the processes start.
+    Genotype.load(_GENOTYPE.value)
+    settings = sorted(
+        ((size, batch) for size in sizes for batch in batches),
+        key=lambda setting: _pixels(*setting),
+    )
+    measured = _Measured(Path(_OUTPUT.value) if _OUTPUT.value else None)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        write_exports(Path(folder), _ENGINES.value, _FILTERS.value)
-        for size in sizes:
-            for batch in batches:
-                rows += _measure(folder, size, batch)
+        for size, batch in settings:
+            rows += _with_ratios(_measure(folder, size, batch, measured))
     if _JSON.value:
         print(json.dumps(rows, indent=1))
     else:
-        _print_table(rows, _ENGINES.value[-1])
+        _print_table(rows)
 
 
-def _measure(folder: str, size: tuple[int, int], batch: int) -> list[dict[str, Any]]:
-    """Returns a row for each engine, measured in turns."""
+class _Measured:
+    """The rows that were measured, in a file if there is one.
+
+    Raises:
+      UserError: the file holds something else.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._rows: list[Row] = []
+        if path and path.exists():
+            try:
+                self._rows = json.loads(path.read_text(encoding="utf-8"))
+                for row in self._rows:
+                    self.find(**{name: row[name] for name in ("model", "size", "batch")})
+            except (OSError, ValueError, TypeError, KeyError) as error:
+                raise UserError(
+                    f"--output={path}: expected what this benchmark wrote, received {error!r}"
+                ) from error
+
+    def find(self, model: str, size: tuple[int, int], batch: int) -> Row | None:
+        """Returns an engine's row in a setting, or None."""
+        wanted = {"model": model, "size": list(size), "batch": batch, **_network()}
+        return next((row for row in self._rows if row.items() >= wanted.items()), None)
+
+    def add(self, rows: list[Row]) -> None:
+        """Adds rows and saves all."""
+        self._rows += rows
+        if self._path:
+            with replacing(self._path) as temporary:
+                temporary.write_text(json.dumps(self._rows, indent=1) + "\n", encoding="utf-8")
+
+    def expected_megabytes(self, model: str, size: tuple[int, int], batch: int) -> float:
+        """Returns the memory that an engine will need in a setting."""
+        return expected_megabytes(
+            _pixels(size, batch),
+            [
+                (_pixels(row["size"], row["batch"]), row["peak_megabytes"])
+                for row in self._rows
+                if row.items() >= {"model": model, **_network()}.items()
+            ],
+        )
+
+
+def _measure(folder: str, size: tuple[int, int], batch: int, measured: _Measured) -> list[Row]:
+    """Returns a row for each engine."""
+    expected = {
+        engine: measured.expected_megabytes(engine, size, batch)
+        for engine in _ENGINES.value
+        if not measured.find(engine, size, batch)
+    }
+    skipped: dict[str, str] = {}
+    # All together, or what this cannot be done with one by one.
+    groups = [list(expected)] if expected else []
+    while groups:
+        group = groups.pop(0)
+        needed, free = sum(expected[engine] for engine in group), _MEMORY.value or free_megabytes()
+        problem = f"needs about {needed:.0f} MB of memory, has {free:.0f}" if needed > free else ""
+        if not problem:
+            try:
+                measured.add(_in_turns(folder, group, size, batch))
+                continue
+            except UserError as error:
+                problem = str(error)
+        if len(group) == 1:
+            skipped[group[0]] = problem
+        else:
+            groups += [[engine] for engine in group]
+    setting = {"size": list(size), "batch": batch}
+    return [
+        measured.find(engine, size, batch)
+        or {"model": engine, **setting, "skipped": skipped[engine]}
+        for engine in _ENGINES.value
+    ]
+
+
+def _in_turns(folder: str, engines: list[str], size: tuple[int, int], batch: int) -> list[Row]:
+    _export(Path(folder), engines)
+    setting = {"size": size, "batch": batch, **_network()}
     rows = measure_in_turns(
         "benchmarks.engines_worker",
-        [
-            {
-                "model": engine,
-                "folder": folder,
-                "size": size,
-                "batch": batch,
-                "filters": _FILTERS.value,
-            }
-            for engine in _ENGINES.value
-        ],
+        [{"model": engine, "folder": folder, **setting} for engine in engines],
         _REPEATS.value,
-        advice="Try smaller --sizes or --batches, or fewer --engines",
+        advice="Try smaller --sizes or --batches",
         title=f"{size[0]}x{size[1]}, {batch} at once",
         unit="batch",
     )
-    for row in rows:
-        median = statistics.median(row["seconds"])
-        row |= {
+    return [
+        {
+            "model": row["model"],
+            **setting,
             "size": list(size),
-            "batch": batch,
-            "median_seconds": median,
-            "images_per_second": batch / median,
+            "in_turns_with": engines,
+            "seconds": row["seconds"],
+            "median_seconds": statistics.median(row["seconds"]),
+            "images_per_second": batch / statistics.median(row["seconds"]),
+            **{
+                name: row[name]
+                for name in ("first_batch_seconds", "megabytes_before", "peak_megabytes")
+            },
         }
-    return rows
+        for row in rows
+    ]
+
+
+def _export(folder: Path, engines: list[str]) -> None:
+    # In a process of its own, which gives back what converters take.
+    process = multiprocessing.get_context("spawn").Process(
+        target=write_exports, args=(folder, engines), kwargs=_network()
+    )
+    process.start()
+    process.join()
+    if process.exitcode:
+        raise UserError(f"exporting for {', '.join(engines)} ended with status {process.exitcode}")
+
+
+def _with_ratios(rows: list[Row]) -> list[Row]:
+    """Adds how many times faster than the last engine each is: the median over the turns."""
+    reference = rows[-1]
+
+    def ratio(row: Row) -> float:
+        pairs = zip(reference["seconds"], row["seconds"], strict=False)
+        return statistics.median(theirs / ours for theirs, ours in pairs)
+
+    if "skipped" in reference:
+        return rows
+    name = f"times_faster_than_{reference['model']}"
+    return [row if "skipped" in row else row | {name: ratio(row)} for row in rows]
+
+
+def _network() -> dict[str, Any]:
+    return {"genotype": _GENOTYPE.value, "filters": _FILTERS.value}
+
+
+def _pixels(size: tuple[int, int], batch: int) -> int:
+    return size[0] * size[1] * batch
 
 
 def _batch(text: str) -> int:
@@ -92,27 +226,35 @@ def _batch(text: str) -> int:
     return int(text)
 
 
-def _print_table(rows: list[dict[str, Any]], reference: str) -> None:
+def _print_table(rows: list[Row]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    reference = _ENGINES.value[-1]
     table = Table()
     for heading in ("size", "batch", "engine"):
         table.add_column(heading)
     for heading in ("median s", "images/s", f"{reference} / it", "peak MB", "first batch s"):
         table.add_column(heading, justify="right")
     for row in rows:
+        names = (f"{row['size'][0]}x{row['size'][1]}", str(row["batch"]), row["model"])
+        if "skipped" in row:
+            table.add_row(*names, "skipped")
+            continue
+        ratio = row.get(f"times_faster_than_{reference}")
         table.add_row(
-            f"{row['size'][0]}x{row['size'][1]}",
-            str(row["batch"]),
-            row["model"],
+            *names,
             f"{row['median_seconds']:.3f}",
             f"{row['images_per_second']:.2f}",
-            f"{row[f'times_faster_than_{reference}']:.2f}",
+            "" if ratio is None else f"{ratio:.2f}",
             f"{row['peak_megabytes']:.0f}",
             f"{row['first_batch_seconds']:.1f}",
         )
     Console().print(table)
+    for row in rows:
+        if "skipped" in row:
+            size = f"{row['size'][0]}x{row['size'][1]}"
+            print(f"skipped: {size}, {row['batch']} at once, {row['model']}: {row['skipped']}")
 
 
 if __name__ == "__main__":

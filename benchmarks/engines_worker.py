@@ -34,16 +34,24 @@ ENGINES = {
 }
 
 
-def build(filters: int) -> "tf_keras.Model":
-    """Returns the published network with random weights: its speed is that of a trained one."""
+def build(genotype: str, filters: int) -> "tf_keras.Model":
+    """Returns a network with random weights: its speed is that of a trained one."""
     from auto_deeplab.models.network import build_network
     from auto_deeplab.search_space import Genotype
 
-    return build_network(Genotype.load("published"), CLASSES, filters=filters)
+    return build_network(Genotype.load(genotype), CLASSES, filters=filters)
 
 
-def write_exports(folder: Path, engines: Collection[str], filters: int) -> None:
-    """Writes into a folder what the engines load."""
+def write_exports(folder: Path, engines: Collection[str], genotype: str, filters: int) -> None:
+    """Writes into a folder what the engines load, as far as it is not there yet."""
+    missing = {
+        ENGINES[engine][1]
+        for engine in engines
+        if ENGINES[engine] and not (folder / ENGINES[engine][1]).exists()
+    }
+    if not missing:
+        return
+
     from auto_deeplab.data.description import DatasetDescription
     from auto_deeplab.serving.exporting import export_saved_model
     from auto_deeplab.serving.onnx_model import export_onnx
@@ -52,9 +60,9 @@ def write_exports(folder: Path, engines: Collection[str], filters: int) -> None:
 
     names = [f"class {index}" for index in range(CLASSES)]
     description = DatasetDescription("random", {"val": 1}, names, [(0, 0, 0)] * CLASSES)
-    network = (build(filters), description, None)
+    network = (build(genotype, filters), description, None)
     options = {"plain": ExportOptions(fold_batch_norm=False), "folded": ExportOptions()}
-    for name in {ENGINES[engine][1] for engine in engines if ENGINES[engine]}:
+    for name in missing:
         path = folder / name
         if name in options:
             export_saved_model(*network, path, options[name], warm_up_size=(33, 33))
@@ -65,7 +73,7 @@ def write_exports(folder: Path, engines: Collection[str], filters: int) -> None:
             export_tflite(*network, path, None, path.stem, list(images))
 
 
-def load(engine: str, folder: str, filters: int) -> "ClassMaps":
+def load(engine: str, folder: str, genotype: str, filters: int) -> "ClassMaps":
     """Returns the class maps' function of an engine."""
     from auto_deeplab.serving.exported import load_exported
 
@@ -75,12 +83,12 @@ def load(engine: str, folder: str, filters: int) -> "ClassMaps":
 
     from benchmarks.inference_worker import make_predict
 
-    predict = make_predict(build(filters), engine)
+    predict = make_predict(build(genotype, filters), engine)
     return lambda images: predict(images).numpy()
 
 
-def main(model: str, folder: str, size: list[int], batch: int, filters: int) -> None:
-    class_maps = load(model, folder, filters)
+def main(model: str, folder: str, size: list[int], batch: int, genotype: str, filters: int) -> None:
+    class_maps = load(model, folder, genotype, filters)
     images = np.random.default_rng(0).integers(0, 256, [batch, *size, 3], np.uint8)
     before = peak_megabytes()
 

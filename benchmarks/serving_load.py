@@ -1,11 +1,12 @@
 """Loads the signature image_bytes with concurrent clients: throughput, latencies, memory.
 
 Clients are threads that send JPEG files of many sizes, one request after the other, to a SavedModel
-in this process: what a server does without its network. Whether memory grows shows in the medians
-of the resident memory in each tenth of the run; the first is warm-up.
+in this process: what a server does without its network. The resident memory is told for each tenth
+of the run, as a median. The first tenth is warm-up: memory grew if the last one has over 2% more
+than the second.
 
 Example:
-  python -m benchmarks.serving_load --saved_model=exported/street_scenes --seconds=600
+  python -m benchmarks.serving_load --saved_model=exported/street_scenes --minutes=10
   python -m benchmarks.serving_load --saved_model=exported/street_scenes --clients=8 --json
 """
 
@@ -18,14 +19,14 @@ from typing import Any
 from absl import flags
 
 from auto_deeplab import command_line
-from benchmarks.peak_memory import peak_megabytes
+from benchmarks.peak_memory import memory_over_time, peak_megabytes
 
 _SAVED_MODEL = flags.DEFINE_string(
     "saved_model", None, "NAME/VERSION, or NAME for its newest version.", required=True
 )
 _CLIENTS = flags.DEFINE_integer("clients", 4, "Threads that send requests.", lower_bound=1)
 _FILES = flags.DEFINE_integer("files", 1, "Files in a request.", lower_bound=1)
-_SECONDS = flags.DEFINE_float("seconds", 600, "How long.", lower_bound=1)
+_MINUTES = flags.DEFINE_float("minutes", 10, "How long.", lower_bound=0.05)
 _LONGEST = flags.DEFINE_integer(
     "longest", 513, "Sides are drawn from half of this to this.", lower_bound=2
 )
@@ -37,17 +38,22 @@ _DIFFERENT_FILES = 64
 
 def main(argv: list[str]) -> None:
     del argv
-    import psutil
-    import tensorflow as tf
-
     from auto_deeplab.serving.versions import find_version
 
-    loaded = tf.saved_model.load(str(find_version(_SAVED_MODEL.value)))
+    version = find_version(_SAVED_MODEL.value)
+
+    import psutil
+    import tensorflow as tf
+    from tqdm import tqdm
+
+    loaded = tf.saved_model.load(str(version))
     serve = loaded.signatures["image_bytes"]
     files = _files(_LONGEST.value)
-    serve(image_bytes=tf.constant(files[:1]))
+    serve(image_bytes=tf.constant(files[: _FILES.value]))
 
+    total = 60 * _MINUTES.value
     latencies: list[list[float]] = [[] for _ in range(_CLIENTS.value)]
+    errors: list[Exception] = []
     resident: list[list[float]] = [[] for _ in range(_PARTS)]
     started = time.perf_counter()
 
@@ -56,31 +62,36 @@ def main(argv: list[str]) -> None:
 
     def send(client: int) -> None:
         number = client
-        while elapsed() < _SECONDS.value:
-            request = [files[(number + k) % len(files)] for k in range(_FILES.value)]
-            before = time.perf_counter()
-            serve(image_bytes=tf.constant(request))["class_map"].numpy()
-            latencies[client].append(time.perf_counter() - before)
-            # A step that visits all files in an order of the client's own.
-            number += 2 * client + 1
+        try:
+            while elapsed() < total and not errors:
+                request = [files[(number + k) % len(files)] for k in range(_FILES.value)]
+                before = time.perf_counter()
+                serve(image_bytes=tf.constant(request))["class_map"].numpy()
+                latencies[client].append(time.perf_counter() - before)
+                # A step that visits all files in an order of the client's own.
+                number += 2 * client + 1
+        except Exception as error:
+            errors.append(error)
 
     clients = [threading.Thread(target=send, args=(client,)) for client in range(_CLIENTS.value)]
     for client in clients:
         client.start()
     process = psutil.Process()
-    while any(client.is_alive() for client in clients):
-        part = min(int(elapsed() / _SECONDS.value * _PARTS), _PARTS - 1)
-        resident[part].append(process.memory_info().rss / 1e6)
-        time.sleep(min(0.5, _SECONDS.value / _PARTS / 4))
+    with tqdm(total=round(total), unit="s", desc="load", disable=None) as bar:
+        while any(client.is_alive() for client in clients):
+            part = min(int(elapsed() / total * _PARTS), _PARTS - 1)
+            resident[part].append(process.memory_info().rss / 1e6)
+            bar.update(min(round(elapsed()), bar.total) - bar.n)
+            time.sleep(min(0.5, total / _PARTS / 4))
+    if errors:
+        raise errors[0]
     seconds = elapsed()
     report = _report([latency for of_client in latencies for latency in of_client], seconds)
-    report["resident_megabytes"] = [statistics.median(part) for part in resident if part]
+    report |= memory_over_time([statistics.median(part) for part in resident if part])
     if _JSON.value:
         print(json.dumps(report, indent=1))
-        return
-    for name, value in report.items():
-        values = value if isinstance(value, list) else [value]
-        print(f"{name:24}", *(f"{number:.4g}" for number in values))
+    else:
+        _print(report)
 
 
 def _report(latencies: list[float], seconds: float) -> dict[str, Any]:
@@ -88,6 +99,7 @@ def _report(latencies: list[float], seconds: float) -> dict[str, Any]:
 
     return {
         "clients": _CLIENTS.value,
+        "files_a_request": _FILES.value,
         "seconds": seconds,
         "requests": len(latencies),
         "images_per_second": len(latencies) * _FILES.value / seconds,
@@ -95,6 +107,17 @@ def _report(latencies: list[float], seconds: float) -> dict[str, Any]:
         "p99_seconds": float(np.percentile(latencies, 99)),
         "peak_megabytes": peak_megabytes(),
     }
+
+
+def _print(report: dict[str, Any]) -> None:
+    for name, value in report.items():
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            print(f"{name:16} {value:.5g}")
+    minutes = report["seconds"] / 60 / _PARTS
+    print("resident MB by time:")
+    for part, megabytes in enumerate(report["resident_megabytes"]):
+        print(f"  {part * minutes:5.1f} to {(part + 1) * minutes:.1f} min  {megabytes:.0f}")
+    print("memory grew" if report["memory_grew"] else "memory did not grow")
 
 
 def _files(longest: int) -> list[bytes]:

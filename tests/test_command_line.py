@@ -10,7 +10,14 @@ import pytest
 from auto_deeplab.command_line import near_matches
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-SHARED = ("__init__", "atomic_file", "command_line", "configuration", "errors")
+SHARED = (
+    "__init__",
+    "atomic_file",
+    "command_line",
+    "configuration",
+    "errors",
+    "exported_flags",
+)
 COMMANDS = sorted(
     f"{path.parent.name}.{path.stem}"
     for folder in ("auto_deeplab", "tools")

@@ -348,7 +348,8 @@ def test_help_says_what_it_is_and_shows_an_example(command):
     )
     assert done.returncode == 0
     assert f"python -m auto_deeplab.{command} --" in done.stdout
-    assert "--checkpoint: <latest|best>" in done.stdout
+    takes_model_dir = command in ("evaluate", "export", "predict")
+    assert ("--checkpoint: <latest|best>" in done.stdout) == takes_model_dir
     # Answering at once means that nothing heavy is imported.
     assert "tensorflow" not in done.stderr
 

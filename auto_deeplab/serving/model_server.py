@@ -210,8 +210,10 @@ def _problems(version: Path) -> Iterator[str]:
             yield f"{file.name}: signature {signature}: expected an output class_map"
     named = {asset.filename for asset in graphs[0].asset_file_def}
     for name in sorted(named | {description.FILE_NAME, assets.EXPORT}):
-        if not (version / "assets" / name).is_file():
-            yield f"assets/{name}: missing"
+        try:
+            json.loads((version / "assets" / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            yield f"assets/{name}: {_reason(error)}"
     yield from _problems_of_weights(version)
     requests = version / warm_up.FOLDER / warm_up.FILE
     if requests.is_file():

@@ -13,7 +13,8 @@ from auto_deeplab.atomic_file import replacing
 from auto_deeplab.data.description import FILE_NAME, DatasetDescription
 from auto_deeplab.errors import UserError
 from auto_deeplab.search_space import Genotype
-from auto_deeplab.serving.class_maps import ExportedNetwork, check_size
+from auto_deeplab.serving.class_maps import ExportedNetwork
+from auto_deeplab.serving.fitted_images import class_maps_of_any_size
 from auto_deeplab.serving.options import ExportOptions
 
 if TYPE_CHECKING:
@@ -108,6 +109,8 @@ def _set_axes(model: "onnx.ModelProto", input_size: tuple[int, int] | None) -> N
 def load_onnx(path: str | os.PathLike) -> ExportedNetwork:
     """Loads an ONNX file that `export_onnx` wrote.
 
+    One that was written for a size takes images of others too: they are scaled for it.
+
     Raises:
       UserError: the file is none.
     """
@@ -123,7 +126,10 @@ def load_onnx(path: str | os.PathLike) -> ExportedNetwork:
         ) from error
 
     def class_maps(images: np.ndarray) -> np.ndarray:
-        check_size(path, images, session.get_inputs()[0].shape)
         return session.run(["class_map"], {"images": images})[0]
 
-    return ExportedNetwork(str(path), class_maps, DatasetDescription.from_json(text, str(path)))
+    return ExportedNetwork(
+        str(path),
+        class_maps_of_any_size(class_maps, session.get_inputs()[0].shape),
+        DatasetDescription.from_json(text, str(path)),
+    )

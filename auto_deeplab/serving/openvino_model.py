@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 
+from auto_deeplab.errors import UserError
 from auto_deeplab.serving.class_maps import ClassMaps
 
 
@@ -14,13 +15,24 @@ def class_maps_of_openvino(path: str | os.PathLike, precision: str = "f32") -> C
       path: an ONNX file, or the folder of a SavedModel (`find_version` gives it).
       precision: of what is computed. Left to itself OpenVINO takes bfloat16 where the processor
         has it, which gives some percent of the pixels another class.
+
+    Raises:
+      UserError: OpenVINO cannot run it.
     """
     import openvino
 
     core = openvino.Core()
-    compiled = core.compile_model(
-        core.read_model(os.fspath(path)), "CPU", {"INFERENCE_PRECISION_HINT": precision}
-    )
+    try:
+        compiled = core.compile_model(
+            core.read_model(os.fspath(path)), "CPU", {"INFERENCE_PRECISION_HINT": precision}
+        )
+        compiled.output("class_map")
+    except RuntimeError as error:
+        # OpenVINO has no resizing with antialiasing, by which images are fitted to a size.
+        raise UserError(
+            f"{path}: OpenVINO cannot run it; expected what auto_deeplab.export writes without "
+            f"--input_size, or with --format=onnx. It says:\n{error}"
+        ) from error
 
     def class_maps(images: np.ndarray) -> np.ndarray:
         # A copy: the result is the engine's own memory.

@@ -18,7 +18,8 @@ from auto_deeplab.atomic_file import replacing
 from auto_deeplab.data.description import FILE_NAME, DatasetDescription
 from auto_deeplab.errors import UserError
 from auto_deeplab.search_space import Genotype
-from auto_deeplab.serving.class_maps import ClassMaps, ExportedNetwork, check_size
+from auto_deeplab.serving.class_maps import ClassMaps, ExportedNetwork
+from auto_deeplab.serving.fitted_images import class_maps_of_any_size
 from auto_deeplab.serving.options import ExportOptions
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ def export_tflite(
 
     check_free(path)
     options = options or ExportOptions()
+    if precision == "int8":
+        images = _of_one_size(representative_images, options.input_size)
     module = OneFunction(model, description.palette, options)
     with tempfile.TemporaryDirectory() as work:
         tf.saved_model.save(module, work, signatures={_SIGNATURE: module.serve})
@@ -70,7 +73,6 @@ def export_tflite(
         if precision == "float16":
             converter.target_spec.supported_types = [tf.float16]
         if precision == "int8":
-            images = _of_one_size(representative_images, options.input_size)
             converter.representative_dataset = lambda: ([image[np.newaxis]] for image in images)
             # An operation that has no 8-bit form is an error, not a float operation in between.
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
@@ -84,6 +86,8 @@ def export_tflite(
 
 def load_tflite(path: str | os.PathLike) -> ExportedNetwork:
     """Loads a TFLite file that `export_tflite` wrote.
+
+    One that was written for a size takes images of others too: they are scaled for it.
 
     Raises:
       UserError: the file is none.
@@ -117,14 +121,13 @@ def class_maps_of_tflite(path: Path, threads: int | None = None) -> ClassMaps:
             f"received {signature}"
         )
     runner = interpreter.get_signature_runner(_SIGNATURE)
-    expected = runner.get_input_details()["images"]["shape_signature"]
 
     def class_maps(images: np.ndarray) -> np.ndarray:
-        check_size(path, images, expected)
         # A copy: what the runner returns is the interpreter's own memory.
         return np.array(runner(images=images)["class_map"])
 
-    return class_maps
+    shape = runner.get_input_details()["images"]["shape_signature"]
+    return class_maps_of_any_size(class_maps, shape)
 
 
 def _of_one_size(images: Sequence[np.ndarray], size: tuple[int, int] | None) -> list[np.ndarray]:

@@ -4,9 +4,13 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
+from auto_deeplab.search_space import Branch, Genotype
 from benchmarks.engines_worker import write_exports
+from benchmarks.memory_needed import expected_megabytes
+from benchmarks.peak_memory import memory_over_time
 from tests.conftest import REPOSITORY
 
 
@@ -20,11 +24,19 @@ def run(benchmark, *arguments):
     )
 
 
-def test_engines_are_measured_in_turns():
-    done = run(
-        "engines", "--engines=onnx,openvino", "--sizes=33x65", "--batches=1,2", "--repeats=2",
-        "--filters=4", "--json",
-    )  # fmt: skip
+@pytest.fixture
+def genotype(tmp_path):
+    """The file of a small architecture."""
+    cell = ((Branch("prev", "sep_conv_3x3"), Branch("prev_prev", "skip")),)
+    Genotype("small", (4, 8), cell).save(tmp_path / "genotype.json")
+    return str(tmp_path / "genotype.json")
+
+
+def test_engines_are_measured_in_turns_and_once(genotype, tmp_path):
+    output = tmp_path / "engines.json"
+    few = ["--sizes=33x65", "--batches=2,1", "--repeats=2", f"--output={output}"]
+    few += [f"--genotype={genotype}", "--filters=4"]
+    done = run("engines", "--engines=onnx,openvino", *few, "--json")
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)
     assert [(row["batch"], row["model"]) for row in rows] == [
@@ -37,13 +49,37 @@ def test_engines_are_measured_in_turns():
         assert row["images_per_second"] == pytest.approx(row["batch"] / row["median_seconds"])
         assert len(row["seconds"]) == 2
         assert 0 < row["megabytes_before"] <= row["peak_megabytes"]
+    theirs, ours = (row["seconds"] for row in rows[:2])
+    assert rows[0]["times_faster_than_openvino"] == pytest.approx(
+        np.median(np.array(ours) / np.array(theirs))
+    )
+
+    # Again, with an engine more, for which there is too little memory.
+    written = output.read_text()
+    done = run("engines", "--engines=onnx,xla,openvino", *few, "--memory=1")
+    assert done.returncode == 0, done.stderr
+    assert output.read_text() == written
+    assert done.stdout.count("skipped:") == 2
+    assert "skipped: 33x65, 1 at once, xla: needs about 1012 MB of memory, has 1" in done.stdout
+    for row in rows:
+        assert f"{row['median_seconds']:.3f}" in done.stdout
 
 
-def test_a_load_run(tmp_path):
-    write_exports(tmp_path, ["folded"], filters=4)
+def test_memory_is_expected_on_the_line_through_what_was_taken():
+    assert expected_megabytes(513 * 513, []) > 2000
+    # All that the first took may be the pixels'.
+    assert expected_megabytes(400, [(100, 1000)]) == 4000
+    measured = [(200, 1500), (100, 1400), (400, 1700)]
+    assert expected_megabytes(1600, measured) == 2900
+    assert expected_megabytes(50, measured) == 1700
+    assert expected_megabytes(800, [(100, 1400), (400, 1300)]) == 1300
+
+
+def test_a_load_run(genotype, tmp_path):
+    write_exports(tmp_path, ["folded"], genotype, filters=4)
     saved_model = f"--saved_model={tmp_path / 'folded'}"
     done = run(
-        "serving_load", saved_model, "--seconds=3", "--clients=3", "--longest=33", "--files=2",
+        "serving_load", saved_model, "--minutes=0.05", "--clients=3", "--longest=33", "--files=2",
         "--json",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -52,6 +88,18 @@ def test_a_load_run(tmp_path):
     assert report["images_per_second"] == pytest.approx(2 * report["requests"] / report["seconds"])
     assert 0 < report["p50_seconds"] <= report["p99_seconds"]
     assert len(report["resident_megabytes"]) == 10
+    assert max(report["resident_megabytes"]) <= report["peak_megabytes"]
+
+
+def test_memory_that_grows_after_the_warm_up():
+    steady = [500, *[800] * 8, 810]
+    assert memory_over_time(steady) == {
+        "resident_megabytes": steady,
+        "grown_megabytes": 10,
+        "memory_grew": False,
+    }
+    growing = [500, *range(800, 890, 10)]
+    assert memory_over_time(growing)["memory_grew"]
 
 
 @pytest.mark.parametrize(
@@ -59,6 +107,7 @@ def test_a_load_run(tmp_path):
     [
         ("--engines=onx", "--engines: received 'onx'; did you mean onnx?"),
         ("--batches=0", "--batches: received '0'; expected numbers of images"),
+        ("--genotype=publishd", "publishd"),
     ],
 )
 def test_wrong_flags_are_user_errors(flag, message):

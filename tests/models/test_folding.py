@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
+from auto_deeplab.errors import UserError
 from auto_deeplab.models.deeplabv3plus import build_deeplabv3plus
 from auto_deeplab.models.folding import folded, shifted_depthwise_convolution
 from auto_deeplab.models.network import build_network
@@ -141,3 +142,13 @@ def test_shifted_depthwise_convolution(kernel_size, strides, size):
         tf.nn.depthwise_conv2d(features, kernel, [1, *strides, 1], "SAME"),
         atol=1e-5,
     )
+
+
+def test_kernels_that_half_precision_cannot_hold():
+    images = layers.Input([None, None, 3])
+    model = tf_keras.Model(images, layers.Conv2D(2, 1, name="first")(images))
+    model.get_layer("first").kernel.assign(tf.fill([1, 1, 3, 2], 1e5))
+    with pytest.raises(UserError, match=r"first: its kernel reaches 1e\+05, which float16 cannot"):
+        folded(model, kernel_dtype="float16")
+    outputs = tf.function(folded(model, kernel_dtype="bfloat16"))(tf.ones([1, 1, 1, 3]))
+    np.testing.assert_allclose(outputs, np.full([1, 1, 1, 2], 3e5), rtol=2**-8)

@@ -22,9 +22,11 @@ GENOTYPE = Genotype(
 @pytest.fixture(scope="session")
 def network():
     import tensorflow as tf
+    import tf_keras
 
     from auto_deeplab.models.network import build_network
 
+    tf_keras.utils.set_random_seed(0)
     network = build_network(GENOTYPE, classes=3, filters=4, batch_norm_momentum=0.1)
     # Statistics of such images, a classifier with large weights, and no class ahead of the others
     # on average.

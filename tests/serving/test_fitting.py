@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from auto_deeplab.serving import fitted_images
 from auto_deeplab.serving.fitting import content_size, fit, unfit
 
 
@@ -16,6 +17,7 @@ def test_content_is_as_large_as_fits(source, size):
     scale = min(Fraction(size[0], source[0]), Fraction(size[1], source[1]))
     expected = [max(1, round(length * scale)) for length in source]
     assert content_size(tf.constant(source), size).numpy().tolist() == expected
+    assert fitted_images.content_size(source, size) == tuple(expected)
     assert any(length == largest for length, largest in zip(expected, size, strict=True))
 
 

@@ -157,16 +157,30 @@ def test_views_and_more_outputs_are_inside(network, photographs, tmp_path):
 
 
 @pytest.mark.parametrize(("kind", "export"), [("tflite", export_tflite), ("onnx", export_onnx)])
-def test_a_fixed_size_is_the_only_one(network, photographs, tmp_path, kind, export):
+def test_a_fixed_size_takes_images_of_any(network, photographs, tmp_path, kind, export):
     path = tmp_path / f"fixed.{kind}"
-    export(network, DESCRIPTION, None, path, ExportOptions(input_size=(123, 202)))
+    size = (123, 202)
+    export(network, DESCRIPTION, None, path, ExportOptions(input_size=size))
     class_maps = load_exported(kind, path).class_maps
-    images = photographs[0][np.newaxis, :123, :202]
+    images = np.stack([image[: size[0], : size[1]] for image in photographs[:2]])
     assert np.mean(class_maps(images) == class_maps_of_model(network)(images)) > 0.999
-    with pytest.raises(UserError, match=r"one image of 123x202 at a time; received 1 of 360x480"):
-        class_maps(photographs[0][np.newaxis])
+
+    for images in (np.stack(photographs[:2]), photographs[0][np.newaxis, :60, :50]):
+        answer = class_maps(images)
+        assert answer.shape == images.shape[:3]
+        assert answer.dtype == np.int32
     with pytest.raises(UserError, match=r"exists; expected the name of a new file"):
         export(network, DESCRIPTION, None, path)
+
+
+def test_what_openvino_cannot_run_is_a_user_error(network, tmp_path):
+    # Fitting images to a size smooths them, for which OpenVINO has no operation.
+    options = ExportOptions(input_size=(33, 47))
+    export_saved_model(network, DESCRIPTION, None, tmp_path / "fixed", options)
+    with pytest.raises(
+        UserError, match=r"fixed.1: OpenVINO cannot run it; expected .* without --i"
+    ):
+        load_exported("openvino", tmp_path / "fixed")
 
 
 def test_int8_needs_images(network, tmp_path):

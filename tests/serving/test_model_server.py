@@ -191,6 +191,7 @@ def test_a_whole_model(copy):
         (lambda v: (v / "saved_model.pb").write_text("x"), "saved_model.pb: "),
         (lambda v: (v / "saved_model.pb").write_bytes(b""), "no graph with the tag serve"),
         (lambda v: (v / "assets" / "genotype.json").unlink(), "assets/genotype.json: missing"),
+        (lambda v: cut(v / "assets" / "export.json"), "assets/export.json: "),
         (lambda v: (v / "variables/variables.index").unlink(), "variables.index: missing"),
         (lambda v: shutil.rmtree(v / "variables"), "variables.index: missing"),
         (lambda v: next(v.glob("variables/*data*")).unlink(), "variables/: "),

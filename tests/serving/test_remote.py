@@ -7,6 +7,7 @@ does: the results of images are filled up to the largest of the batch.
 
 import base64
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -174,6 +175,28 @@ def test_something_else_than_tensorflow_serving(answer):
     with pytest.raises(UserError, match="expected what TensorFlow Serving answers, received"):
         class_maps(np.zeros([1, 10, 10, 3], np.uint8))
     server.shutdown()
+
+
+def test_the_requests_in_the_documentation(addresses, exported, tmp_path, monkeypatch):
+    text = (REPOSITORY / "docs" / "deployment.md").read_text()
+    programs = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(programs) == 2
+    image = np.random.default_rng(0).integers(0, 256, [24, 40, 3], np.uint8)
+    file = tf.io.encode_jpeg(image).numpy()
+    (tmp_path / "photo.jpg").write_bytes(file)
+    monkeypatch.chdir(tmp_path)
+    pixels = tf.io.decode_jpeg(file, dct_method="INTEGER_ACCURATE").numpy()
+    (expected,) = class_maps_of_saved_model(exported / "1")(pixels[np.newaxis])
+    for program in programs:
+        for ours, theirs in (
+            ("localhost:8501", addresses["rest"].removeprefix("http://")),
+            ("localhost:8500", addresses["grpc"].removeprefix("grpc://")),
+            ("street_scenes", "shapes"),
+        ):
+            program = program.replace(ours, theirs)
+        values = {}
+        exec(program, values)
+        np.testing.assert_array_equal(values["class_map"], expected)
 
 
 def test_the_command(addresses, served, exported, tmp_path):
