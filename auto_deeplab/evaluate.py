@@ -12,6 +12,8 @@ predicts large images in overlapping windows, which bounds the memory.
 indexed PNGs in PASCAL VOC's folders, or ADE20K's class numbers. Interrupted, the same command goes
 on with the images that are missing.
 
+With --distribution=mirrored each GPU predicts an image, or a window, of its own.
+
 Example:
   python -m auto_deeplab.evaluate --model_dir=runs/retrain
   python -m auto_deeplab.evaluate --model_dir=runs/retrain --checkpoint=best --output=best.json
@@ -21,11 +23,13 @@ Example:
       --flip --submission=voc
 """
 
+import itertools
 from pathlib import Path
 
 from absl import flags
 
 from auto_deeplab import command_line
+from auto_deeplab.distribution import settings
 from auto_deeplab.errors import UserError
 
 _MODEL_DIR = flags.DEFINE_string(
@@ -67,10 +71,17 @@ _OUTPUT = flags.DEFINE_string(
     "output", None, "The JSON file; MODEL_DIR/evaluation_SPLIT.json by default."
 )
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace results that exist.")
+_distribution = settings.define_flags()
 
 
 def main(argv: list[str]) -> None:
     del argv
+    distribution = _distribution()
+    if distribution.name == "tpu":
+        raise UserError(
+            "--distribution: received 'tpu', which compiles for each image's size anew; expected "
+            "none, mirrored or multi_worker"
+        )
     scales = _scales()
     window = command_line.parse_size(_WINDOW.value, "window") if _WINDOW.value else None
     model_dir = Path(_MODEL_DIR.value)
@@ -82,19 +93,37 @@ def main(argv: list[str]) -> None:
     if _SUBMISSION.value:
         results["--submission_dir"] = submission_dir
     for flag, path in results.items():
-        if path.exists() and not _OVERWRITE.value:
+        if distribution.is_chief and path.exists() and not _OVERWRITE.value:
             raise UserError(f"{path} exists: give another {flag}, or --overwrite to replace it")
 
+    from auto_deeplab.distribution.workers import ending_with_lost_workers
+
+    with ending_with_lost_workers(distribution.cluster):
+        _evaluate(distribution, scales, window, output, submission_dir)
+
+
+def _evaluate(
+    distribution: settings.Distribution,
+    scales: tuple[float, ...],
+    window: tuple[int, int] | None,
+    output: Path,
+    submission_dir: Path,
+) -> None:
     from rich.console import Console
 
     from auto_deeplab.data.pipeline import evaluation_batches, open_records
     from auto_deeplab.data.survey import naming_corrupt_records
+    from auto_deeplab.distribution.strategy import make_strategy
+    from auto_deeplab.distribution.workers import Workers
     from auto_deeplab.evaluation.inference import evaluate
     from auto_deeplab.evaluation.report import EvaluationReport
     from auto_deeplab.evaluation.submission import SubmissionWriter
     from auto_deeplab.training.trained import load_trained
 
-    trained = load_trained(_MODEL_DIR.value, _CHECKPOINT.value)
+    strategy = make_strategy(distribution)
+    workers = Workers(strategy)
+    with strategy.scope():
+        trained = load_trained(_MODEL_DIR.value, _CHECKPOINT.value)
     records = open_records(
         _DATASET_DIR.value or trained.dataset_dir, _SPLIT.value, _IGNORE_CORRUPT.value
     )
@@ -112,7 +141,7 @@ def main(argv: list[str]) -> None:
             _SUBMISSION.value,
             description,
             _SPLIT.value,
-            records.file_names(),
+            itertools.islice(records.file_names(), workers.index, None, workers.count),
             predict,
             settings={
                 "dataset_dir": str(Path(records.dataset_dir).resolve()),
@@ -126,40 +155,45 @@ def main(argv: list[str]) -> None:
     with naming_corrupt_records(records):
         matrix = evaluate(
             predict,
-            evaluation_batches(records, limit=images),
+            evaluation_batches(records, limit=images, input_context=workers.input_context()),
             len(description.classes),
             description.ignore_label,
-            total=images,
+            total=len(range(workers.index, images, workers.count)),
+            progress=workers.is_chief,
+            at_a_time=workers.replicas,
         )
-    report = EvaluationReport(
-        model=_MODEL_DIR.value,
-        step=trained.step,
-        checkpoint=_CHECKPOINT.value,
-        dataset=description.name,
-        split=_SPLIT.value,
-        images=images,
-        class_names=description.classes,
-        matrix=matrix,
-        scales=scales,
-        flip=_FLIP.value,
-        window=window,
-    )
-    report.save(output)
-    Console().print(report.table())
-    print(f"written to {output}")
-    if _SUBMISSION.value:
-        predict.finish()
-        print(f"{images} predictions for the test server: {submission_dir}")
+    matrix.counts = workers.sum(matrix.counts)
+    if workers.is_chief:
+        report = EvaluationReport(
+            model=_MODEL_DIR.value,
+            step=trained.step,
+            checkpoint=_CHECKPOINT.value,
+            dataset=description.name,
+            split=_SPLIT.value,
+            images=images,
+            class_names=description.classes,
+            matrix=matrix,
+            scales=scales,
+            flip=_FLIP.value,
+            window=window,
+        )
+        report.save(output)
+        Console().print(report.table())
+        print(f"written to {output}")
+        if _SUBMISSION.value:
+            predict.finish()
+            print(f"{images} predictions for the test server: {submission_dir}")
+    workers.wait()
 
 
 def _predict_function(model, scales: tuple[float, ...], window: tuple[int, int] | None):
-    """Returns the function from normalized images to class maps that the flags describe."""
-    from auto_deeplab.evaluation.inference import class_map_function, probability_function
+    """Returns the function from batches of images to class maps that the flags describe."""
+    from auto_deeplab.evaluation.inference import ReplicatedPrediction
     from auto_deeplab.evaluation.sliding_windows import SlidingWindows
 
     if window is None:
-        return class_map_function(model, scales, _FLIP.value)
-    probabilities = probability_function(model, scales, _FLIP.value)
+        return ReplicatedPrediction(model, scales, _FLIP.value)
+    probabilities = ReplicatedPrediction(model, scales, _FLIP.value, as_probabilities=True)
     return SlidingWindows(probabilities, window, _OVERLAP.value)
 
 
