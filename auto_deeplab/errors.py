@@ -1,4 +1,10 @@
-"""The one exception that commands report without a traceback."""
+"""How commands end: the one exception that they report without a traceback, and a status."""
+
+# Of a process that should be started again: SIGTERM came and all is saved, or a worker is lost.
+# EX_TEMPFAIL of sysexits.h: "the user is invited to retry". It is not 1, which an error ends with
+# and which would come again, and not 143, with which a shell reports a process that SIGTERM killed
+# before it could save.
+TRY_AGAIN_STATUS = 75
 
 
 class UserError(ValueError):

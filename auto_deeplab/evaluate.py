@@ -17,6 +17,8 @@ that engine), on --dataset_dir; the JSON file lies beside it. With --model_dir a
 network predicts the same images: the command tells how much mean IOU the exported one lost, and how
 many pixels get another class. Views are part of an exported network: give them to export.
 
+With --distribution=mirrored each GPU predicts an image, or a window, of its own.
+
 Example:
   python -m auto_deeplab.evaluate --model_dir=runs/retrain
   python -m auto_deeplab.evaluate --model_dir=runs/retrain --checkpoint=best --output=best.json
@@ -27,11 +29,13 @@ Example:
       --flip --submission=voc
 """
 
+import itertools
 from pathlib import Path
 
 from absl import flags
 
 from auto_deeplab import command_line, exported_flags
+from auto_deeplab.distribution import settings
 from auto_deeplab.errors import UserError
 
 flags.adopt_module_key_flags(exported_flags)
@@ -75,14 +79,22 @@ _OUTPUT = flags.DEFINE_string(
     "beside an exported network.",
 )
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace results that exist.")
+_distribution = settings.define_flags()
 
 
 def main(argv: list[str]) -> None:
     del argv
+    distribution = _distribution()
+    if distribution.name == "tpu":
+        raise UserError(
+            "--distribution: received 'tpu', which compiles for each image's size anew; expected "
+            "none, mirrored or multi_worker"
+        )
     scales = command_line.parse_scales(_SCALES.value)
     window = command_line.parse_size(_WINDOW.value, "window") if _WINDOW.value else None
     export = exported_flags.given_export()
-    _check_networks(export, several_views=_FLIP.value or scales != (1.0,) or window is not None)
+    several_views = _FLIP.value or scales != (1.0,) or window is not None
+    _check_networks(export, several_views, distribution)
     output = Path(_OUTPUT.value or _default_output(export))
     submission_dir = Path(
         _SUBMISSION_DIR.value or output.parent / f"submission_{_SUBMISSION.value}_{_SPLIT.value}"
@@ -91,23 +103,42 @@ def main(argv: list[str]) -> None:
     if _SUBMISSION.value:
         results["--submission_dir"] = submission_dir
     for flag, path in results.items():
-        if path.exists() and not _OVERWRITE.value:
+        if distribution.is_chief and path.exists() and not _OVERWRITE.value:
             raise UserError(f"{path} exists: give another {flag}, or --overwrite to replace it")
 
+    from auto_deeplab.distribution.workers import ending_with_lost_workers
+
+    with ending_with_lost_workers(distribution.cluster):
+        _evaluate(distribution, export, scales, window, output, submission_dir)
+
+
+def _evaluate(
+    distribution: settings.Distribution,
+    export: tuple[str, str] | None,
+    scales: tuple[float, ...],
+    window: tuple[int, int] | None,
+    output: Path,
+    submission_dir: Path,
+) -> None:
     from rich.console import Console
 
     from auto_deeplab.data.pipeline import evaluation_batches, open_records
     from auto_deeplab.data.survey import naming_corrupt_records
+    from auto_deeplab.distribution.strategy import make_strategy
+    from auto_deeplab.distribution.workers import Workers
     from auto_deeplab.evaluation.comparison import evaluate_beside
     from auto_deeplab.evaluation.inference import evaluate
     from auto_deeplab.evaluation.report import EvaluationReport
     from auto_deeplab.evaluation.submission import SubmissionWriter
 
+    strategy = make_strategy(distribution)
+    workers = Workers(strategy)
     trained = exported = predict = reference = None
     if _MODEL_DIR.value:
         from auto_deeplab.training.trained import load_trained
 
-        trained = load_trained(_MODEL_DIR.value, _CHECKPOINT.value)
+        with strategy.scope():
+            trained = load_trained(_MODEL_DIR.value, _CHECKPOINT.value)
         predict = _predict_function(trained.model, scales, window)
     if export:
         from auto_deeplab.serving.exported import load_exported
@@ -134,7 +165,7 @@ def main(argv: list[str]) -> None:
             _SUBMISSION.value,
             description,
             _SPLIT.value,
-            records.file_names(),
+            itertools.islice(records.file_names(), workers.index, None, workers.count),
             predict,
             settings={
                 "dataset_dir": str(Path(records.dataset_dir).resolve()),
@@ -146,39 +177,50 @@ def main(argv: list[str]) -> None:
                 "overlap": _OVERLAP.value,
             },
         )
-    batches = evaluation_batches(records, limit=images)
-    counted = (batches, len(description.classes), description.ignore_label, images)
+    counted = (
+        evaluation_batches(records, limit=images, input_context=workers.input_context()),
+        len(description.classes),
+        description.ignore_label,
+        len(range(workers.index, images, workers.count)),
+    )
     comparison = None
     with naming_corrupt_records(records):
         if reference:
             matrix, comparison = evaluate_beside(predict, reference, _MODEL_DIR.value, *counted)
         else:
-            matrix = evaluate(predict, *counted)
-    report = EvaluationReport(
-        model=name,
-        step=step,
-        checkpoint=None if exported else _CHECKPOINT.value,
-        dataset=description.name,
-        split=_SPLIT.value,
-        images=images,
-        class_names=description.classes,
-        matrix=matrix,
-        scales=scales,
-        flip=_FLIP.value,
-        window=window,
-        comparison=comparison,
-    )
-    report.save(output)
-    Console().print(report.table())
-    if comparison:
-        print(comparison.sentence())
-    print(f"written to {output}")
-    if _SUBMISSION.value:
-        predict.finish()
-        print(f"{images} predictions for the test server: {submission_dir}")
+            matrix = evaluate(
+                predict, *counted, progress=workers.is_chief, at_a_time=workers.replicas
+            )
+    matrix.counts = workers.sum(matrix.counts)
+    if workers.is_chief:
+        report = EvaluationReport(
+            model=name,
+            step=step,
+            checkpoint=None if exported else _CHECKPOINT.value,
+            dataset=description.name,
+            split=_SPLIT.value,
+            images=images,
+            class_names=description.classes,
+            matrix=matrix,
+            scales=scales,
+            flip=_FLIP.value,
+            window=window,
+            comparison=comparison,
+        )
+        report.save(output)
+        Console().print(report.table())
+        if comparison:
+            print(comparison.sentence())
+        print(f"written to {output}")
+        if _SUBMISSION.value:
+            predict.finish()
+            print(f"{images} predictions for the test server: {submission_dir}")
+    workers.wait()
 
 
-def _check_networks(export: tuple[str, str] | None, several_views: bool) -> None:
+def _check_networks(
+    export: tuple[str, str] | None, several_views: bool, distribution: settings.Distribution
+) -> None:
     if not export and not _MODEL_DIR.value:
         raise UserError(
             "expected --model_dir, or an exported network: --saved_model, --tflite, --onnx or "
@@ -188,6 +230,11 @@ def _check_networks(export: tuple[str, str] | None, several_views: bool) -> None
         raise UserError(
             f"--{export[0]}: --scales, --flip and --window are for --model_dir alone: "
             "views are part of an exported network"
+        )
+    if export and distribution.name != "none":
+        raise UserError(
+            f"--{export[0]}: --distribution is for --model_dir alone: an exported network runs on "
+            "one device"
         )
     if export and not _MODEL_DIR.value and not _DATASET_DIR.value:
         raise UserError(f"--{export[0]}: expected --dataset_dir or --model_dir beside it")
@@ -208,27 +255,27 @@ def _default_output(export: tuple[str, str] | None) -> Path:
 
 
 def _predict_normalized(class_maps):
-    """Returns what maps normalized images to the class maps of an exported network."""
+    """Returns the function from batches of images to class maps that an exported network is."""
     from auto_deeplab.data.augmentation import pixels_of
     from auto_deeplab.serving.image_files import UnreadableImage
 
-    def predict(images):
+    def predict_one(images):
         try:
             return class_maps(pixels_of(images).numpy())
         except UnreadableImage as error:
             raise UserError(f"an image of {images.shape[1]}x{images.shape[2]}: {error}") from error
 
-    return predict
+    return lambda batches: [predict_one(images) for images in batches]
 
 
 def _predict_function(model, scales: tuple[float, ...], window: tuple[int, int] | None):
-    """Returns the function from normalized images to class maps that the flags describe."""
-    from auto_deeplab.evaluation.inference import class_map_function, probability_function
+    """Returns the function from batches of images to class maps that the flags describe."""
+    from auto_deeplab.evaluation.inference import ReplicatedPrediction
     from auto_deeplab.evaluation.sliding_windows import SlidingWindows
 
     if window is None:
-        return class_map_function(model, scales, _FLIP.value)
-    probabilities = probability_function(model, scales, _FLIP.value)
+        return ReplicatedPrediction(model, scales, _FLIP.value)
+    probabilities = ReplicatedPrediction(model, scales, _FLIP.value, as_probabilities=True)
     return SlidingWindows(probabilities, window, _OVERLAP.value)
 
 

@@ -8,13 +8,22 @@ Gin files are looked up as given and in gin_configs/; --gin_param replaces singl
 repeated. Checkpoints, logs, metrics and, after a search, genotype.json are written to --model_dir.
 The same command continues an interrupted training, and ends at once when it is done. SIGTERM saves
 after the present step and ends with status 75: run the same command again.
+
+Several GPUs, hosts or TPU cores divide each batch:
+
+  python -m auto_deeplab.train --gin_file=search_cityscapes.gin --distribution=mirrored \\
+      --gin_param="Search.batch_size = 16"
+
+The number of them may change from one run of the command to the next.
 """
 
+import contextlib
 from pathlib import Path
 
 from absl import flags
 
 from auto_deeplab import command_line
+from auto_deeplab.distribution import settings
 
 _GIN_FILE = flags.DEFINE_string(
     "gin_file", None, "The configuration, such as search.gin.", required=True
@@ -25,9 +34,7 @@ _GIN_PARAM = flags.DEFINE_multi_string(
 _MODEL_DIR = flags.DEFINE_string(
     "model_dir", None, "Where results go; runs/NAME for NAME.gin by default."
 )
-_DISTRIBUTION = flags.DEFINE_string(
-    "distribution", "none", "none: one device; mirrored: all GPUs of this machine."
-)
+_distribution = settings.define_flags()
 _IGNORE_CORRUPT = flags.DEFINE_bool(
     "ignore_corrupt",
     False,
@@ -42,9 +49,12 @@ def main(argv: list[str]) -> None:
     from auto_deeplab import configuration
 
     gin_file = configuration.find(_GIN_FILE.value)
+    distribution = _distribution()
+    from auto_deeplab.distribution.strategy import make_strategy
+    from auto_deeplab.distribution.workers import Workers, ending_with_lost_workers
     from auto_deeplab.training.job import configured_job
     from auto_deeplab.training.model_dir import ModelDir
-    from auto_deeplab.training.runtime import configure_runtime, make_strategy
+    from auto_deeplab.training.runtime import configure_runtime
 
     parameters = list(_GIN_PARAM.value)
     if _IGNORE_CORRUPT.value:
@@ -54,8 +64,14 @@ def main(argv: list[str]) -> None:
     model_dir = ModelDir(Path(_MODEL_DIR.value or Path("runs") / Path(gin_file).stem))
     with configuration.explaining_calls():
         job = configured_job()
-        with model_dir.locked():
-            job.train(model_dir, make_strategy(_DISTRIBUTION.value))
+        with (
+            model_dir.locked() if distribution.is_chief else contextlib.nullcontext(),
+            ending_with_lost_workers(distribution.cluster),
+        ):
+            strategy = make_strategy(distribution)
+            job.train(model_dir, strategy)
+            # Nobody leaves before everything is written: the others would miss it.
+            Workers(strategy).wait()
     print(f"done: results are in {model_dir.path}")
 
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from absl import flags
 
 from auto_deeplab import command_line
-from auto_deeplab.errors import UserError
-from auto_deeplab.training.preemption import EXIT_STATUS
+from auto_deeplab.distribution import settings
+from auto_deeplab.errors import TRY_AGAIN_STATUS, UserError
 
 _GIN_FILE = flags.DEFINE_string(
     "gin_file", None, "The configuration of the searches, such as search.gin.", required=True
@@ -31,9 +31,7 @@ _GIN_PARAM = flags.DEFINE_multi_string(
 _MODEL_DIR = flags.DEFINE_string(
     "model_dir", None, "The folder of the trials' folders; runs/NAME_trials for NAME.gin."
 )
-_DISTRIBUTION = flags.DEFINE_string(
-    "distribution", "none", "none: one device; mirrored: all GPUs of this machine."
-)
+_distribution = settings.define_flags()
 
 
 def main(argv: list[str]) -> None:
@@ -41,6 +39,7 @@ def main(argv: list[str]) -> None:
     from auto_deeplab import configuration
 
     gin_file = configuration.find(_GIN_FILE.value)
+    distribution = _distribution()
     seeds = _checked_seeds(_SEEDS.value)
     for parameter in _GIN_PARAM.value:
         if parameter.partition("=")[0].strip().endswith("Search.seed"):
@@ -55,11 +54,11 @@ def main(argv: list[str]) -> None:
                 *(sys.executable, "-m", "auto_deeplab.train", f"--gin_file={gin_file}"),
                 *(f"--gin_param={parameter}" for parameter in _GIN_PARAM.value),
                 *(f"--gin_param=Search.seed = {seed}", f"--model_dir={folder}"),
-                f"--distribution={_DISTRIBUTION.value}",
+                *distribution.arguments(),
             ]
         )
-        if status == EXIT_STATUS:
-            sys.exit(EXIT_STATUS)
+        if status == TRY_AGAIN_STATUS:
+            sys.exit(TRY_AGAIN_STATUS)
         if status:
             raise UserError(
                 f"the trial of seed {seed} ended with status {status}: its message is above. "

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from auto_deeplab.configuration import GIN_FOLDER
-from auto_deeplab.training.preemption import EXIT_STATUS
+from auto_deeplab.errors import TRY_AGAIN_STATUS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 FOLDER = REPOSITORY / "docs" / "containers"
@@ -80,7 +80,7 @@ def test_a_job_starts_again_after_a_preemption_and_not_after_an_error(job):
             assert codes["containerName"] == container["name"]
             assert codes["operator"] == "In"
             actions |= dict.fromkeys(codes["values"], rule["action"])
-    assert actions[EXIT_STATUS] == actions[143] == "Ignore"
+    assert actions[TRY_AGAIN_STATUS] == actions[143] == "Ignore"
     assert actions[1] == "FailJob"
     assert pod["terminationGracePeriodSeconds"] >= 60
 

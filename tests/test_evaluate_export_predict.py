@@ -118,6 +118,21 @@ def test_evaluate(model_dir):
     assert (report["checkpoint"], report["step"]) == ("best", 8)
 
 
+def test_evaluate_on_replicas_changes_no_figure(model_dir, tmp_path):
+    reports = []
+    for name, replicas in (("one", {}), ("two", {"distribution": "mirrored", "logical_cpus": 2})):
+        output = tmp_path / f"{name}.json"
+        status, _, errors = run("evaluate", model_dir=model_dir, output=output, **replicas)
+        assert status == 0, errors
+        reports.append(json.loads(output.read_text()))
+    assert reports[0] == reports[1]
+
+    status, _, errors = run("evaluate", model_dir=model_dir, distribution="tpu", tpu="local")
+    assert status == 1
+    assert "received 'tpu'" in errors
+    assert "expected none, mirrored or multi_worker" in errors
+
+
 def test_evaluate_writes_a_submission_of_several_views_and_windows(tmp_path):
     dataset_dir = tmp_path / "dataset"
     dataset_dir.mkdir()

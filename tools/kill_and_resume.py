@@ -42,7 +42,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from auto_deeplab import command_line
 from auto_deeplab.atomic_file import replacing
-from auto_deeplab.errors import UserError
+from auto_deeplab.errors import TRY_AGAIN_STATUS, UserError
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 # In the order in which one run can meet them all.
@@ -217,16 +217,15 @@ def terminate(process: subprocess.Popen, is_moment: Callable[[], bool]) -> bool:
     Raises:
         UserError: the process ended with another status than that of a preemption.
     """
-    from auto_deeplab.training.preemption import EXIT_STATUS
 
     while process.poll() is None:
         if is_moment():
             process.terminate()
             status = process.wait()
             # 0: the signal came after the last step.
-            if status not in (EXIT_STATUS, 0):
-                raise UserError(f"SIGTERM: ended with status {status}; expected {EXIT_STATUS}")
-            return status == EXIT_STATUS
+            if status not in (TRY_AGAIN_STATUS, 0):
+                raise UserError(f"SIGTERM: ended with status {status}; expected {TRY_AGAIN_STATUS}")
+            return status == TRY_AGAIN_STATUS
         time.sleep(_POLL_SECONDS)
     return False
 

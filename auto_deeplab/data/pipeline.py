@@ -109,11 +109,12 @@ def training_batches(
     crop_size: int | tuple[int, int] = gin.REQUIRED,
     seed: int = 0,
     first_step: int = 0,
+    steps: int | None = None,
     scales: Sequence[float] = SCALES,
     flip: bool = True,
     input_context: tf.distribute.InputContext | None = None,
 ) -> tf.data.Dataset:
-    """Returns an endless stream of augmented batches.
+    """Returns a stream of augmented batches.
 
     Each epoch visits every example once, in an order of its own, but for those that fill no whole
     batch at its end. An epoch of a mixture has as many visits; each part gets its share of them, to
@@ -125,6 +126,7 @@ def training_batches(
       crop_size: size of the random crops: (height, width), or one number for squares.
       seed: the seed of order and augmentation.
       first_step: the stream starts at this batch, without reading the examples before it.
+      steps: how many steps' batches; endless by default.
       scales: the factors of the random scale.
       flip: whether half of the images are mirrored.
       input_context: of one of several input pipelines, as
@@ -141,20 +143,22 @@ def training_batches(
         raise UserError(f"scales: expected positive factors, received {scales!r}")
     if first_step < 0:
         raise UserError(f"first_step: expected at least 0, received {first_step}")
-    steps = steps_per_epoch(records, batch_size)
+    epoch_steps = steps_per_epoch(records, batch_size)
     context = input_context or tf.distribute.InputContext()
     replica_batch_size = _replica_batch_size(batch_size, context)
     # The part of each batch that this pipeline reads.
     share = batch_size // context.num_input_pipelines
     begin = share * context.input_pipeline_id
     ignore_label = records.description.ignore_label
-    counts = _visits([part.weight for part in records.parts], steps * batch_size)
+    counts = _visits([part.weight for part in records.parts], epoch_steps * batch_size)
     key = tf.constant([seed & 0x7FFFFFFFFFFFFFFF, 0], tf.int64)
 
     def visits(epoch: tf.Tensor) -> tf.data.Dataset:
         seed_of_epoch = tf.random.fold_in(key, epoch)
         order = _order_of_epoch(records.parts, counts, seed_of_epoch)
-        ours = tf.reshape(tf.reshape(order, [steps, batch_size])[:, begin : begin + share], [-1])
+        ours = tf.reshape(
+            tf.reshape(order, [epoch_steps, batch_size])[:, begin : begin + share], [-1]
+        )
         return tf.data.Dataset.from_tensor_slices(ours).map(
             lambda visit: (visit % _PASS, tf.random.fold_in(seed_of_epoch, visit))
         )
@@ -162,11 +166,12 @@ def training_batches(
     def example(number: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return augmented_example(records, number, seed, crop_size, scales, flip, ignore_label)
 
-    first_epoch, step_in_epoch = divmod(first_step, steps)
+    first_epoch, step_in_epoch = divmod(first_step, epoch_steps)
     batches = (
         tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max)
         .flat_map(visits)
         .skip(step_in_epoch * share)
+        .take(-1 if steps is None else steps * share)
         .map(example, num_parallel_calls=tf.data.AUTOTUNE)
         .batch(replica_batch_size, drop_remainder=True)
         .prefetch(tf.data.AUTOTUNE)

@@ -1,15 +1,13 @@
 """Evaluates a network beside the one that it was made from."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from auto_deeplab.evaluation.inference import evaluate
+from auto_deeplab.evaluation.inference import Predict, evaluate
 from auto_deeplab.evaluation.metrics import ConfusionMatrix
-
-Predict = Callable[[tf.Tensor], np.ndarray]
 
 
 class Comparison(NamedTuple):
@@ -49,7 +47,7 @@ def evaluate_beside(
     """Evaluates two networks on the same images, which are read once.
 
     Args:
-      predict: maps normalized images to class maps, see `inference.evaluate`.
+      predict: maps batches of normalized images to class maps, see `inference.evaluate`.
       reference: the same of the network to compare with.
       reference_name: see `Comparison.reference`.
       batches, classes, ignore_label, total: see `inference.evaluate`.
@@ -64,16 +62,17 @@ def evaluate_beside(
     def predicted_by_reference() -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
         nonlocal latest
         for images, labels in batches:
-            latest = np.asarray(reference(images))
+            (result,) = reference([images])
+            latest = np.asarray(result)
             expected_matrix.update(np.asarray(labels), latest)
             yield images, labels
 
-    def compared(images: tf.Tensor) -> np.ndarray:
+    def compared(images: Sequence[tf.Tensor]) -> Sequence[np.ndarray]:
         nonlocal agreeing, pixels
-        predictions = np.asarray(predict(images))
-        agreeing += int(np.count_nonzero(predictions == latest))
+        (predictions,) = predict(images)
+        agreeing += int(np.count_nonzero(np.asarray(predictions) == latest))
         pixels += latest.size
-        return predictions
+        return [predictions]
 
     matrix = evaluate(compared, predicted_by_reference(), classes, ignore_label, total)
     return matrix, Comparison(

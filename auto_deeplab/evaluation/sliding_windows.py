@@ -1,9 +1,11 @@
 """Prediction by overlapping windows, for images whose feature maps would not fit into memory."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
+
+from auto_deeplab.evaluation.inference import Predict
 
 
 class SlidingWindows:
@@ -14,8 +16,8 @@ class SlidingWindows:
     as high as a window.
 
     Args:
-      probabilities: maps float32 images `[1, height, width, 3]`, normalized, to probabilities
-        `[1, height, width, classes]`.
+      probabilities: maps batches of one window to probabilities `[1, height, width, classes]`; it
+        is given a row of windows at a time.
       window: (height, width) of the windows; an image that is smaller in a direction is covered by
         one window of its own size there.
       overlap: the least share of a window that it has in common with the next one, 0 to below 1.
@@ -23,7 +25,7 @@ class SlidingWindows:
 
     def __init__(
         self,
-        probabilities: Callable[[tf.Tensor], tf.Tensor],
+        probabilities: Predict,
         window: tuple[int, int],
         overlap: float = 1 / 3,
     ) -> None:
@@ -35,9 +37,9 @@ class SlidingWindows:
         self.window = window
         self.overlap = overlap
 
-    def __call__(self, images: tf.Tensor) -> np.ndarray:
-        """Maps float32 images `[batch, height, width, 3]` to int32 class maps."""
-        return np.stack([self._class_map(image) for image in images])
+    def __call__(self, batches: Sequence[tf.Tensor]) -> list[np.ndarray]:
+        """Maps batches, float32 `[batch, height, width, 3]`, to int32 class maps."""
+        return [np.stack([self._class_map(image) for image in images]) for images in batches]
 
     def _class_map(self, image: tf.Tensor) -> np.ndarray:
         height, width = image.shape[:2]
@@ -47,15 +49,17 @@ class SlidingWindows:
         class_map = np.empty((height, width), np.int32)
         band = None
         for row, next_row in zip(rows, [*rows[1:], height], strict=True):
-            for column in columns:
-                right = column + window_width
-                part = self.probabilities(
-                    image[tf.newaxis, row : row + window_height, column:right]
-                )[0].numpy()
+            parts = self.probabilities(
+                [
+                    image[tf.newaxis, row : row + window_height, column : column + window_width]
+                    for column in columns
+                ]
+            )
+            for column, (part,) in zip(columns, parts, strict=True):
                 if band is None:
                     band = np.zeros((window_height, width, part.shape[-1]), np.float32)
                 # Every class of a pixel is summed as often: its mean has the same largest class.
-                band[:, column:right] += part
+                band[:, column : column + window_width] += part
             finished = next_row - row
             class_map[row:next_row] = band[:finished].argmax(axis=-1)
             band[:-finished] = band[finished:]

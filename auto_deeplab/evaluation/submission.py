@@ -5,7 +5,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from auto_deeplab.atomic_file import replacing
 from auto_deeplab.data.cityscapes import CLASSES, TRAIN_LABELS
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.errors import UserError
+from auto_deeplab.evaluation.inference import Predict
 
 
 class SubmissionFormat(NamedTuple):
@@ -66,9 +67,9 @@ FORMATS = {
 
 
 class SubmissionWriter:
-    """A `predict` that writes what another one predicts, and goes on where it was interrupted.
+    """A `Predict` that writes what another one predicts, and goes on where it was interrupted.
 
-    Call it with one image after the other, in the order of the names. The files are written into a
+    Call it with batches of one image, in the order of the names. The files are written into a
     hidden folder, which `finish` gives its name. The hidden folder belongs to the `settings`: where
     it is left from a run that was interrupted, its predictions are read instead of made again.
 
@@ -78,7 +79,7 @@ class SubmissionWriter:
       description: of the dataset that is predicted.
       split: the split's name.
       names: the file names of the records.
-      predict: maps float32 images `[1, height, width, 3]`, normalized, to class maps.
+      predict: maps batches of one image to class maps.
       settings: everything that the predictions depend on, for JSON.
 
     Raises:
@@ -92,7 +93,7 @@ class SubmissionWriter:
         description: DatasetDescription,
         split: str,
         names: Iterable[str],
-        predict: Callable[[tf.Tensor], np.ndarray],
+        predict: Predict,
         settings: dict,
     ) -> None:
         self.format = FORMATS[kind]
@@ -114,8 +115,21 @@ class SubmissionWriter:
         self._classes[self.format.values] = np.arange(self.format.classes)
         self._written: set[str] = set()
 
-    def __call__(self, images: tf.Tensor) -> np.ndarray:
-        """Maps one image `[1, height, width, 3]` to its class map, int32, and writes that."""
+    def __call__(self, batches: Sequence[tf.Tensor]) -> list[np.ndarray]:
+        """Maps images `[1, height, width, 3]` to their class maps, int32, and writes these."""
+        paths = [self._path_of_next(images) for images in batches]
+        missing = [index for index, path in enumerate(paths) if not path.exists()]
+        predicted = dict(
+            zip(missing, self._predict([batches[index] for index in missing]), strict=True)
+        )
+        for index, class_map in predicted.items():
+            self._write(paths[index], self.format.values[np.asarray(class_map)[0]])
+        return [
+            np.asarray(predicted[index]) if index in predicted else self._read(path)
+            for index, path in enumerate(paths)
+        ]
+
+    def _path_of_next(self, images: tf.Tensor) -> Path:
         name = next(self._names)
         file_name = self.format.file_name(name, self.split)
         if file_name is None or file_name in self._written:
@@ -131,19 +145,17 @@ class SubmissionWriter:
                 f"--submission={self.kind}: the image {name!r} is {size[1]}x{size[0]}; expected "
                 f"{self.format.size[1]}x{self.format.size[0]}, converted without --scale"
             )
-        path = self._work / file_name
-        if path.exists():
-            with Image.open(path) as image:
-                return self._classes[np.asarray(image)][np.newaxis].astype(np.int32)
-        class_map = np.asarray(self._predict(images))
-        self._write(path, self.format.values[class_map[0]])
-        return class_map
+        return self._work / file_name
 
     def finish(self) -> None:
         """Makes the hidden folder, now whole, the submission's; one that is there is replaced."""
         if self.folder.exists():
             shutil.rmtree(self.folder)
         os.rename(self._work, self.folder)
+
+    def _read(self, path: Path) -> np.ndarray:
+        with Image.open(path) as image:
+            return self._classes[np.asarray(image)][np.newaxis].astype(np.int32)
 
     def _write(self, path: Path, values: np.ndarray) -> None:
         image = Image.fromarray(values)

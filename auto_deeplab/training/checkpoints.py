@@ -11,6 +11,7 @@ import tensorflow as tf
 import tf_keras
 from absl import logging
 
+from auto_deeplab.distribution.workers import Workers
 from auto_deeplab.errors import UserError
 from auto_deeplab.training.checkpoint_files import CheckpointFiles, Content, Manifest
 from auto_deeplab.training.model_dir import ModelDir
@@ -45,6 +46,10 @@ class Checkpoints:
     one write at a time: the next `save` waits for it. What went wrong in it is raised by the next
     call.
 
+    It is made in the scope of the distribution strategy. Several workers call `restore` and `save`
+    together: statistics that each replica has of its own are averaged over all of them. The first
+    worker writes, and chooses what is restored.
+
     Args:
         model_dir: where to save.
         every_seconds: how much work an interruption may cost at the most.
@@ -63,7 +68,13 @@ class Checkpoints:
             for variable in value.weights
             if variable.dtype.is_floating
         ]
+        self._own_statistics = [
+            variable
+            for variable in self._variables
+            if variable.synchronization == tf.VariableSynchronization.ON_READ
+        ]
         self._files = CheckpointFiles(model_dir.checkpoints, kept)
+        self._workers = Workers(tf.distribute.get_strategy())
         self._every_seconds = every_seconds
         self._saved_at = time.monotonic()
         self._saved: tuple[int, Mapping[str, Any]] | None = None
@@ -79,7 +90,7 @@ class Checkpoints:
             UserError: there are checkpoints, but none is whole, or it is of another model.
         """
         self.wait()
-        manifest = newest_checkpoint(self._files)
+        manifest = self._newest()
         if manifest is None:
             if tf.train.latest_checkpoint(str(self._files.folder)):
                 raise UserError(
@@ -91,9 +102,10 @@ class Checkpoints:
         prefix = str(self._files.prefix(manifest.step))
         with _explaining_misfits(prefix):
             self._checkpoint.read(prefix).assert_existing_objects_matched()
-        for step in self._files.steps():
-            if step > manifest.step:
-                self._files.discard(step)
+        if self._workers.is_chief:
+            for step in self._files.steps():
+                if step > manifest.step:
+                    self._files.discard(step)
         self._saved = (manifest.step, manifest.notes)
         return manifest.notes
 
@@ -121,11 +133,13 @@ class Checkpoints:
         if self._saved == (step, notes):
             return
         self.wait()
-        if self._saved is not None and self._saved[0] == step:
-            self._write = self._writer.submit(self._files.note, step, notes)
-        else:
+        if self._saved is None or self._saved[0] != step:
+            self._share_statistics()
             self._check_values()
-            self._write = self._writer.submit(self._store, step, self._to_memory(step), notes)
+            prefix = self._to_memory(step)
+            self._write = self._writer.submit(self._store, step, prefix, notes)
+        elif self._workers.is_chief:
+            self._write = self._writer.submit(self._files.note, step, notes)
         self._saved = (step, notes)
         self._saved_at = time.monotonic()
 
@@ -144,6 +158,25 @@ class Checkpoints:
         if write is not None:
             write.result()
 
+    def _newest(self) -> Manifest | None:
+        """Returns the newest checkpoint that is whole: the first worker's, on all workers."""
+        if self._workers.is_chief:
+            manifest = newest_checkpoint(self._files)
+            self._workers.of_chief(-1 if manifest is None else manifest.step)
+            return manifest
+        step = self._workers.of_chief(-1)
+        return None if step < 0 else self._files.verify(step)
+
+    def _share_statistics(self) -> None:
+        """Gives each replica the mean of all replicas' statistics, which is what is saved.
+
+        So what goes on from here is what would go on from the checkpoint; and replicas may read
+        their own, as prediction does.
+        """
+        if self._workers.count * self._workers.replicas > 1:
+            for variable in self._own_statistics:
+                variable.assign(variable.read_value())
+
     def _check_values(self) -> None:
         names = [
             variable.name
@@ -161,9 +194,11 @@ class Checkpoints:
         return self._checkpoint.write(f"{_MEMORY}{id(self)}/step-{step}")
 
     def _store(self, step: int, prefix: str, notes: Mapping[str, Any]) -> None:
-        """Moves a checkpoint from memory to the disk."""
+        """Moves a checkpoint from memory to the disk; but for the first worker, out of memory."""
         sources = tf.io.gfile.glob(f"{prefix}.*")
         try:
+            if not self._workers.is_chief:
+                return
             contents = {
                 source.removeprefix(prefix): Content(
                     tf.io.gfile.stat(source).length, _pieces(source)

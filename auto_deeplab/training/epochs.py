@@ -4,21 +4,23 @@ import dataclasses
 import gc
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tf_keras
 
 from auto_deeplab.data.pipeline import evaluation_batches
 from auto_deeplab.data.segmentation_records import SegmentationRecords
-from auto_deeplab.errors import UserError
-from auto_deeplab.evaluation.inference import class_map_function, evaluate
+from auto_deeplab.distribution.workers import Workers
+from auto_deeplab.errors import TRY_AGAIN_STATUS, UserError
+from auto_deeplab.evaluation.inference import Predict, ReplicatedPrediction, evaluate
 from auto_deeplab.training.checkpoint_files import SCORE
 from auto_deeplab.training.checkpoints import Checkpoints, NotFiniteError
 from auto_deeplab.training.divergence import largest_gradients
 from auto_deeplab.training.model_dir import ModelDir
-from auto_deeplab.training.preemption import EXIT_STATUS, watching_for_preemption
+from auto_deeplab.training.preemption import Preemption, watching_for_preemption
 from auto_deeplab.training.progress import ProgressBar
 from auto_deeplab.training.runtime import device_names
 
@@ -39,25 +41,34 @@ class Validation:
     limit: int | None
     every: int
 
-    def measure(self, predict: Callable[[tf.Tensor], tf.Tensor]) -> dict[str, float]:
-        """Returns "val_mean_iou" and "val_pixel_accuracy" of class maps made by `predict`."""
+    def measure(self, predict: Predict, workers: Workers) -> dict[str, float]:
+        """Returns "val_mean_iou" and "val_pixel_accuracy" of class maps made by `predict`.
+
+        Each of the workers predicts its share of the images.
+        """
         description = self.records.description
         matrix = evaluate(
             predict,
-            evaluation_batches(self.records, self.batch_size, self.limit),
+            evaluation_batches(self.records, self.batch_size, self.limit, workers.input_context()),
             len(description.classes),
             description.ignore_label,
             progress=False,
+            at_a_time=workers.replicas,
         )
+        matrix.counts = workers.sum(matrix.counts)
         return {
             "val_mean_iou": matrix.mean_iou,
             "val_pixel_accuracy": matrix.pixel_accuracy,
         }
 
 
+# The first step, and how many -> the stream of their batches, which the replicas divide.
+Batches = Callable[[int, int], tf.data.Dataset | tf.distribute.DistributedDataset]
+
+
 def run_epochs(
     model: tf_keras.Model,
-    batches: Callable[[int], tf.data.Dataset],
+    batches: Batches,
     total_steps: int,
     steps_per_epoch: int,
     model_dir: ModelDir,
@@ -74,17 +85,20 @@ def run_epochs(
     and after an epoch's last step, before the validation: that one is a training to be continued
     with the validation, until its notes say how that ended.
 
+    Several workers go through it together; only the first one writes and shows progress.
+
     Args:
-        model: a compiled Keras model.
-        batches: first step -> the stream of batches from that step on, endless.
+        model: a compiled Keras model, made in the scope of the distribution strategy.
+        batches: the steps' batches.
         total_steps: the number of steps of the whole training.
         steps_per_epoch: the number of steps of an epoch; the last one may be shorter.
         model_dir: where to write.
         checkpoints: saves and restores.
         validation: what to measure after each epoch.
         learning_rates: step -> learning rates by name, for the logs.
-        compute_loss: a batch and a loss's name in the logs -> that loss of the network in
-            training, without an update. It is asked for when the loss was NaN or infinite.
+        compute_loss: a replica's part of a batch and a loss's name in the logs -> the replica's
+            part of that loss of the network in training, without an update. It is asked for when
+            the loss was NaN or infinite.
         on_epoch_end: called with the epoch (counted from 1) and the number of finished steps,
             after the metrics are written and before the checkpoint says so; its `tf.summary`
             calls write to TensorBoard's logs.
@@ -95,47 +109,53 @@ def run_epochs(
 
     Raises:
         UserError: a loss or a weight is NaN or infinite; or it cannot be saved.
-        SystemExit: SIGTERM came. What was finished is saved; the status is
-            `preemption.EXIT_STATUS`.
+        SystemExit: SIGTERM came, to some worker. What was finished is saved; the status is
+            `TRY_AGAIN_STATUS`.
     """
+    strategy = model.distribute_strategy
+    workers = Workers(strategy)
     epochs = -(-total_steps // steps_per_epoch)
     notes = checkpoints.restore()
     step = checkpoints.finished_steps
     part = notes.get("epoch")
     if step >= total_steps and part is None:
         return False
-    model_dir.append_session(step, device_names())
-    progress = ProgressBar(total_steps, step, epochs)
+    progress = ProgressBar(total_steps, step, epochs, is_shown=workers.is_chief)
     if step:
         progress.write(f"continuing after step {step} of {total_steps}")
-    predict = class_map_function(model)
-    writer = tf.summary.create_file_writer(str(model_dir.tensorboard))
+    predict = ReplicatedPrediction(model)
+    if workers.is_chief:
+        model_dir.append_session(step, device_names(), strategy.num_replicas_in_sync)
+        writer = tf.summary.create_file_writer(str(model_dir.tensorboard))
+    else:
+        writer = tf.summary.create_noop_writer()
     log = StepLog(writer, step, log_every_steps, learning_rates, part)
     try:
         with watching_for_preemption() as preemption:
 
-            def end_if_requested() -> None:
+            def end() -> None:
+                checkpoints.wait()
+                progress.write(
+                    f"SIGTERM: saved after step {checkpoints.finished_steps} of {total_steps}; "
+                    "the same command continues",
+                    always=True,
+                )
+                raise SystemExit(TRY_AGAIN_STATUS)
+
+            def predict_unless_requested(batches: Sequence[tf.Tensor]) -> list[np.ndarray]:
+                # Everything is saved. Other workers, which do not stop to agree, miss this one.
                 if preemption.requested:
-                    checkpoints.save(log.notes())
-                    checkpoints.wait()
-                    progress.write(
-                        f"SIGTERM: saved after step {checkpoints.finished_steps} of {total_steps}; "
-                        "the same command continues"
-                    )
-                    raise SystemExit(EXIT_STATUS)
+                    end()
+                return predict(batches)
 
-            def predict_unless_requested(images: tf.Tensor) -> tf.Tensor:
-                end_if_requested()
-                return predict(images)
-
-            end_of_step = EndOfStep(checkpoints, log, end_if_requested)
+            end_of_step = EndOfStep(checkpoints, log, preemption, workers, end)
             checkpoints.save(log.notes())
             while log.first_step < total_steps:
                 epoch = log.first_step // steps_per_epoch
                 steps = min((epoch + 1) * steps_per_epoch, total_steps) - step
                 if steps:
                     model.fit(
-                        batches(step).take(steps),
+                        batches(step, steps),
                         steps_per_epoch=steps,
                         epochs=epoch + 1,
                         initial_epoch=epoch,
@@ -147,14 +167,15 @@ def run_epochs(
                 values = log.means() | learning_rates(step - 1)
                 started, measures = time.monotonic(), {}
                 if (epoch + 1) % validation.every == 0 or step == total_steps:
-                    measures = validation.measure(predict_unless_requested)
+                    measures = validation.measure(predict_unless_requested, workers)
                 values |= measures
                 values["seconds_per_step"] = log.seconds_per_step
                 values["validation_seconds"] = time.monotonic() - started
-                _write_scalars(writer, values, step)
-                model_dir.append_metrics({"epoch": epoch + 1, "step": step, **values})
-                with writer.as_default(step=step):
-                    on_epoch_end(epoch + 1, step)
+                if workers.is_chief:
+                    _write_scalars(writer, values, step)
+                    model_dir.append_metrics({"epoch": epoch + 1, "step": step, **values})
+                    with writer.as_default(step=step):
+                        on_epoch_end(epoch + 1, step)
                 log.begin_epoch()
                 # What an epoch leaves, such as its input pipeline with full buffers, refers to
                 # itself: Python would free it many epochs later.
@@ -167,7 +188,9 @@ def run_epochs(
             checkpoints.wait()
     except NotFiniteError as error:
         progress.write(f"{error}; looking at the gradients")
-        raise UserError(_explain_divergence(error, batches, checkpoints, compute_loss)) from None
+        raise UserError(
+            _explain_divergence(error, batches, checkpoints, compute_loss, strategy)
+        ) from None
     finally:
         progress.close()
         writer.close()
@@ -182,21 +205,31 @@ class EndOfStep(tf_keras.callbacks.Callback):
     Args:
         checkpoints: where to save.
         log: what has been noted of the epoch.
-        end_if_requested: see there.
+        preemption: whether to end.
+        workers: who has to agree on both: a save is made by all together.
+        end: ends the process, when everything is saved.
     """
 
     def __init__(
-        self, checkpoints: Checkpoints, log: "StepLog", end_if_requested: Callable[[], None]
+        self,
+        checkpoints: Checkpoints,
+        log: "StepLog",
+        preemption: Preemption,
+        workers: Workers,
+        end: Callable[[], None],
     ):
         super().__init__()
         self._checkpoints, self._log = checkpoints, log
-        self._end_if_requested = end_if_requested
+        self._preemption, self._workers, self._end = preemption, workers, end
 
     def on_train_batch_end(self, batch, logs=None):
         """Looks what is to be done."""
         self._checkpoints.check()
-        self._end_if_requested()
-        if batch + 1 < self.params["steps"] and self._checkpoints.is_due:
+        requested, due = self._workers.any([self._preemption.requested, self._checkpoints.is_due])
+        if requested:
+            self._checkpoints.save(self._log.notes())
+            self._end()
+        if due and batch + 1 < self.params["steps"]:
             self._checkpoints.save(self._log.notes())
 
 
@@ -277,16 +310,17 @@ class StepLog(tf_keras.callbacks.Callback):
 
 def _explain_divergence(
     error: NotFiniteError,
-    batches: Callable[[int], tf.data.Dataset],
+    batches: Batches,
     checkpoints: Checkpoints,
     compute_loss: Callable[[Any, str], tf.Tensor],
+    strategy: tf.distribute.Strategy,
 ) -> str:
     """Goes back to the last good weights, and tells what the step's batch does to them."""
     step = checkpoints.finished_steps
-    batch = next(iter(batches(step - 1)))
+    batch = next(iter(batches(step - 1, 1)))
     checkpoints.restore()
     kept = checkpoints.finished_steps
-    gradients = largest_gradients(lambda: compute_loss(batch, error.loss))
+    gradients = largest_gradients(lambda part: compute_loss(part, error.loss), batch, strategy)
     return (
         f"{error}\nThe checkpoint of step {kept} is kept. With its weights, the largest gradients "
         f"of the batch of step {step} are those of\n"

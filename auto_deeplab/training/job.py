@@ -9,6 +9,7 @@ import tensorflow as tf
 import tf_keras
 
 from auto_deeplab.data.description import DatasetDescription
+from auto_deeplab.distribution.workers import Workers
 from auto_deeplab.errors import UserError
 from auto_deeplab.training.model_dir import ModelDir
 
@@ -52,6 +53,24 @@ def dataset_dir(source: DatasetSource) -> str:
             f"dataset: {directory!r} is no folder; the tools/convert_*.py commands make them"
         )
     return directory
+
+
+def tell_replicas(strategy: tf.distribute.Strategy, batch_size: int, shares: bool) -> None:
+    """Prints what is each replica's own, where there are several.
+
+    Args:
+        strategy: what they run under.
+        batch_size: images a step, over all replicas.
+        shares: whether they share batch norm's statistics.
+    """
+    replicas = strategy.num_replicas_in_sync
+    if replicas > 1 and Workers(strategy).is_chief:
+        print(
+            f"{replicas} replicas: of each batch of {batch_size} images a replica gets "
+            f"{batch_size // replicas}. Learning rates and losses are of the whole batch, batch "
+            f"norm's statistics in training {'too' if shares else 'of each replica'}",
+            flush=True,
+        )
 
 
 def write_once(model_dir: ModelDir, description: DatasetDescription) -> None:

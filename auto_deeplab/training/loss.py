@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from auto_deeplab.distribution.reduction import sum_over_replicas
+
 
 def cross_entropy(
     labels: tf.Tensor,
@@ -44,11 +46,3 @@ def cross_entropy(
         ranks = tf.range(tf.size(losses))
         losses = tf.where(ranks < tf.cast(pixels, tf.int32), losses, 0.0)
     return tf.reduce_sum(losses) / tf.maximum(sum_over_replicas(pixels), 1.0)
-
-
-def sum_over_replicas(value):
-    """Returns the sum of a tensor, or of each of a list, over the replicas that train together."""
-    context = tf.distribute.get_replica_context()
-    if context is None or context.num_replicas_in_sync == 1:
-        return value
-    return context.all_reduce(tf.distribute.ReduceOp.SUM, value)

@@ -173,13 +173,20 @@ class ModelDir:
         """Returns the epochs' lines, oldest first; none where there is no file."""
         return _read_lines(self.metrics)
 
-    def append_session(self, step: int, devices: Sequence[str]) -> None:
-        """Notes when the training goes on after `step`, with which packages, on which devices."""
+    def append_session(self, step: int, devices: Sequence[str], replicas: int = 1) -> None:
+        """Notes when the training goes on after `step`, with which packages, on which devices.
+
+        Args:
+            step: the number of finished steps.
+            devices: of this machine.
+            replicas: how many divide each batch, on all machines.
+        """
         session = {
             "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "step": step,
             "packages": package_versions(),
             "devices": list(devices),
+            "replicas": replicas,
         }
         with replacing(self.sessions) as temporary:
             temporary.write_text(

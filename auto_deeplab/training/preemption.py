@@ -5,11 +5,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# EX_TEMPFAIL of sysexits.h: "the user is invited to retry". It is not 1, which an error ends with
-# and which would come again, and not 143, with which a shell reports a process that SIGTERM killed
-# before it could save.
-EXIT_STATUS = 75
-
 
 class Preemption:
     """Tells whether the process has been asked to end."""

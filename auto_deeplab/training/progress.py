@@ -13,11 +13,13 @@ class ProgressBar(tf_keras.callbacks.Callback):
         total_steps: the steps of the whole training.
         finished_steps: how many of them an earlier run has made.
         epochs: the number of epochs.
+        is_shown: whether there is anything to be seen of it; of several workers one shows it.
     """
 
-    def __init__(self, total_steps: int, finished_steps: int, epochs: int):
+    def __init__(self, total_steps: int, finished_steps: int, epochs: int, is_shown: bool = True):
         super().__init__()
         self._epochs = epochs
+        self._is_shown = is_shown
         self._bar = tqdm(
             total=total_steps,
             initial=finished_steps,
@@ -26,6 +28,7 @@ class ProgressBar(tf_keras.callbacks.Callback):
             smoothing=0.1,
             # In a file each update is a line of its own.
             mininterval=0.1 if sys.stderr.isatty() else 10.0,
+            disable=not is_shown,
         )
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -39,9 +42,10 @@ class ProgressBar(tf_keras.callbacks.Callback):
         )
         self._bar.update()
 
-    def write(self, line: str) -> None:
-        """Prints a line above the bar."""
-        self._bar.write(line)
+    def write(self, line: str, always: bool = False) -> None:
+        """Prints a line above the bar, where one is shown, or always."""
+        if self._is_shown or always:
+            self._bar.write(line)
 
     def close(self) -> None:
         """Ends the bar."""

@@ -17,6 +17,7 @@ from auto_deeplab.data.pipeline import (
     training_records,
 )
 from auto_deeplab.data.survey import naming_corrupt_records
+from auto_deeplab.distribution.workers import Workers
 from auto_deeplab.errors import UserError
 from auto_deeplab.models.network import build_network
 from auto_deeplab.search_space import Genotype
@@ -142,7 +143,9 @@ class Retrain:
 
     def train(self, model_dir: ModelDir, strategy: tf.distribute.Strategy) -> None:
         """Trains to the end."""
-        directory = job.dataset_dir(self.dataset)
+        workers = Workers(strategy)
+        with workers.chief_first():
+            directory = job.dataset_dir(self.dataset)
         records = training_records(directory, self.train_split)
         validation = Validation(
             open_records(directory, self.validation_split),
@@ -151,15 +154,24 @@ class Retrain:
             self.validation_every,
         )
         if self.has_genotype:
-            self._keep_genotype(model_dir)
+            with workers.chief_first():
+                self._keep_genotype(model_dir)
         schedule = schedules.polynomial(
             self.learning_rate, self.steps, self.learning_rate_power, self.warm_up_steps
         )
 
-        def batches(first_step: int) -> tf.data.Dataset:
-            return training_batches(
-                records, batch_size=self.batch_size, seed=self.seed, first_step=first_step
-            )
+        def batches(first_step: int, steps: int) -> tf.distribute.DistributedDataset:
+            def pipeline(context: tf.distribute.InputContext) -> tf.data.Dataset:
+                return training_batches(
+                    records,
+                    batch_size=self.batch_size,
+                    seed=self.seed,
+                    first_step=first_step,
+                    steps=steps,
+                    input_context=context,
+                )
+
+            return strategy.distribute_datasets_from_function(pipeline)
 
         with strategy.scope():
             network = self.build_model(records.description, model_dir)
@@ -196,8 +208,11 @@ class Retrain:
                 optimizer=optimizer,
                 **tracked,
             )
-        batches(0)
-        job.write_once(model_dir, records.description)
+        batches(0, 1)
+        with workers.chief_first():
+            job.write_once(model_dir, records.description)
+        shares = any(getattr(layer, "synchronized", False) for layer in network.submodules)
+        job.tell_replicas(strategy, self.batch_size, shares)
 
         def compute_loss(batch: tuple[tf.Tensor, tf.Tensor], name: str) -> tf.Tensor:
             images, labels = batch

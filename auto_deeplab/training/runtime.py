@@ -5,14 +5,6 @@ import os
 import gin
 import tensorflow as tf
 
-from auto_deeplab.command_line import near_matches
-from auto_deeplab.errors import UserError
-
-STRATEGIES = {
-    "none": tf.distribute.get_strategy,
-    "mirrored": tf.distribute.MirroredStrategy,
-}
-
 
 @gin.configurable
 def configure_runtime(
@@ -47,10 +39,3 @@ def device_names() -> list[str]:
         tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus
     ]
     return names or [f"{os.cpu_count()} CPU cores"]
-
-
-def make_strategy(name: str) -> tf.distribute.Strategy:
-    """Returns the distribution strategy called `name`: "none" or "mirrored" (all local GPUs)."""
-    if name not in STRATEGIES:
-        raise UserError(f"--distribution: received {name!r}{near_matches(name, STRATEGIES)}")
-    return STRATEGIES[name]()

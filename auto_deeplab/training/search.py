@@ -16,6 +16,7 @@ from auto_deeplab.data.pipeline import (
 )
 from auto_deeplab.data.segmentation_records import SegmentationRecords
 from auto_deeplab.data.survey import naming_corrupt_records
+from auto_deeplab.distribution.workers import Workers
 from auto_deeplab.errors import UserError
 from auto_deeplab.models.supernet.supernet import Supernet
 from auto_deeplab.search_space import append_history, decode_model_dir
@@ -93,7 +94,9 @@ class Search:
 
     def train(self, model_dir: ModelDir, strategy: tf.distribute.Strategy) -> None:
         """Searches to the end and decodes the genotype."""
-        directory = job.dataset_dir(self.dataset)
+        workers = Workers(strategy)
+        with workers.chief_first():
+            directory = job.dataset_dir(self.dataset)
         records = training_records(directory, self.train_split)
         half_a, half_b = (records.half(half, self.seed) for half in ("A", "B"))
         validation = Validation(
@@ -111,16 +114,26 @@ class Search:
             total_steps,
         )
 
-        def batches(first_step: int) -> tf.data.Dataset:
-            def stream(half: SegmentationRecords, seed: int, step: int) -> tf.data.Dataset:
-                return training_batches(
-                    half, batch_size=self.batch_size, seed=seed, first_step=step
-                )
+        def batches(first_step: int, steps: int) -> tf.distribute.DistributedDataset:
+            def pipeline(context: tf.distribute.InputContext) -> tf.data.Dataset:
+                def stream(half: SegmentationRecords, seed: int, step: int) -> tf.data.Dataset:
+                    return training_batches(
+                        half,
+                        batch_size=self.batch_size,
+                        seed=seed,
+                        first_step=step,
+                        steps=steps,
+                        input_context=context,
+                    )
 
-            streams = {"network": stream(half_a, self.seed, first_step)}
-            if first_step >= warm_up_steps:
-                streams["architecture"] = stream(half_b, self.seed + 1, first_step - warm_up_steps)
-            return tf.data.Dataset.zip(streams)
+                streams = {"network": stream(half_a, self.seed, first_step)}
+                if first_step >= warm_up_steps:
+                    streams["architecture"] = stream(
+                        half_b, self.seed + 1, first_step - warm_up_steps
+                    )
+                return tf.data.Dataset.zip(streams)
+
+            return strategy.distribute_datasets_from_function(pipeline)
 
         with strategy.scope():
             supernet = self.build_model(records.description, model_dir)
@@ -144,8 +157,10 @@ class Search:
                 optimizer=model.network_optimizer,
                 architecture_optimizer=model.architecture_optimizer,
             )
-        batches(0)
-        job.write_once(model_dir, records.description)
+        batches(0, 1)
+        with workers.chief_first():
+            job.write_once(model_dir, records.description)
+        job.tell_replicas(strategy, self.batch_size, supernet.synchronized_batch_norm)
 
         def keep_architecture(epoch: int, step: int) -> None:
             relaxation = supernet.relaxation()
@@ -176,7 +191,7 @@ class Search:
             compute_loss=compute_loss,
             on_epoch_end=keep_architecture,
         )
-        if trained or not model_dir.genotype.exists():
+        if workers.is_chief and (trained or not model_dir.genotype.exists()):
             decode_model_dir(model_dir.path, overwrite=True)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 import tf_keras
 
-from auto_deeplab.training.loss import sum_over_replicas
+from auto_deeplab.distribution.reduction import sum_over_replicas
 
 
 def update(

@@ -29,7 +29,7 @@ def test_windows_cover_everything_and_overlap(length, window, overlap):
 def probabilities_of(seen):
     """Probabilities that depend on where in its window a pixel lies, as a network's do."""
 
-    def probabilities(images):
+    def probabilities_of_window(images):
         assert images.shape[0] == 1
         seen.append(tuple(images.shape[1:3]))
         rows, columns = np.indices(images.shape[1:3])
@@ -38,9 +38,9 @@ def probabilities_of(seen):
             np.sin(7 * pixels[..., 0] + index * rows) + np.cos(pixels[..., 1] * index + columns)
             for index in range(CLASSES)
         ]
-        return tf.constant(np.stack(scores, axis=-1)[None], tf.float32)
+        return np.stack(scores, axis=-1)[None].astype(np.float32)
 
-    return probabilities
+    return lambda batches: [probabilities_of_window(images) for images in batches]
 
 
 @settings(deadline=None, max_examples=40)
@@ -52,7 +52,8 @@ def probabilities_of(seen):
 def test_class_maps_are_those_of_the_mean_over_windows(size, window, overlap):
     images = np.random.default_rng(sum(size)).normal(size=[2, *size, 3]).astype(np.float32)
     seen = []
-    class_maps = SlidingWindows(probabilities_of(seen), window, overlap)(tf.constant(images))
+    windows = SlidingWindows(probabilities_of(seen), window, overlap)
+    (class_maps,) = windows([tf.constant(images)])
     assert class_maps.dtype == np.int32
     assert set(seen) == {(min(size[0], window[0]), min(size[1], window[1]))}
     for image, class_map in zip(images, class_maps, strict=True):
@@ -60,7 +61,7 @@ def test_class_maps_are_those_of_the_mean_over_windows(size, window, overlap):
         for row in window_origins(size[0], window[0], overlap):
             for column in window_origins(size[1], window[1], overlap):
                 part = np.s_[row : row + window[0], column : column + window[1]]
-                total[part] += probabilities_of([])(tf.constant(image[part][None]))[0]
+                total[part] += probabilities_of([])([image[part][None]])[0][0]
                 count[part] += 1
         mean = np.sort(total / count, axis=-1)
         # Where two classes are equal but for rounding, either is right.

@@ -22,9 +22,9 @@ def read(path):
         return image.mode, np.asarray(image)
 
 
-def class_of(images):
+def class_of(batches):
     """The class that the first channel carries."""
-    return np.asarray(images[..., 0], np.int32)
+    return [np.asarray(images[..., 0], np.int32) for images in batches]
 
 
 def image_of(class_map):
@@ -45,7 +45,7 @@ def test_voc(tmp_path, class_maps):
     description = describe(21)
     writer = SubmissionWriter(folder, "voc", description, "test", NAMES, class_of, {"step": 3})
     for class_map in class_maps:
-        np.testing.assert_array_equal(writer(image_of(class_map))[0], class_map)
+        np.testing.assert_array_equal(writer([image_of(class_map)])[0][0], class_map)
     assert not folder.exists()
     writer.finish()
     files = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -66,7 +66,7 @@ def test_ade20k_counts_from_one(tmp_path):
     writer = SubmissionWriter(
         tmp_path / "s", "ade20k", describe(150), "test", ["ADE_test_00000001.jpg"], class_of, {}
     )
-    writer(image_of(class_map))
+    writer([image_of(class_map)])
     writer.finish()
     mode, values = read(tmp_path / "s" / "ADE_test_00000001.png")
     assert mode == "L"
@@ -76,30 +76,31 @@ def test_ade20k_counts_from_one(tmp_path):
 def test_an_interrupted_submission_goes_on(tmp_path, class_maps):
     predicted = []
 
-    def predict(images):
-        predicted.append(images.shape[1:3])
-        return class_of(images)
+    def predict(batches):
+        predicted.extend(images.shape[1:3] for images in batches)
+        return class_of(batches)
 
     def writer(**settings):
         return SubmissionWriter(
             tmp_path / "s", "voc", describe(21), "val", NAMES, predict, settings
         )
 
-    writer(step=3)(image_of(class_maps[0]))
+    writer(step=3)([image_of(class_maps[0])])
     assert len(predicted) == 1
     second = writer(step=3)
-    for class_map in class_maps:
-        np.testing.assert_array_equal(second(image_of(class_map))[0], class_map)
+    results = second([image_of(class_map) for class_map in class_maps])
+    for result, class_map in zip(results, class_maps, strict=True):
+        np.testing.assert_array_equal(result[0], class_map)
     # The first image's prediction was there.
     assert predicted == [class_maps[0].shape, class_maps[1].shape]
     # The predictions of another step are not taken for this one's.
-    writer(step=4)(image_of(class_maps[0]))
+    writer(step=4)([image_of(class_maps[0])])
     assert len(predicted) == 3
     second.finish()
     assert len(list((tmp_path / "s").rglob("*.png"))) == 2
     # One that is finished is replaced as a whole.
     third = writer(step=4)
-    third(image_of(class_maps[0]))
+    third([image_of(class_maps[0])])
     assert len(predicted) == 3
     third.finish()
     assert len(list((tmp_path / "s").rglob("*.png"))) == 1
@@ -121,7 +122,7 @@ def test_what_no_server_would_take(tmp_path, class_maps, kind, classes, names, m
             tmp_path / "s", kind, describe(classes), "test", names, class_of, {}
         )
         for _ in names:
-            writer(image_of(class_maps[0]))
+            writer([image_of(class_maps[0])])
 
     with pytest.raises(UserError, match=message):
         submit()

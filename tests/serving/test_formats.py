@@ -16,7 +16,7 @@ from PIL import Image
 from auto_deeplab.data.augmentation import normalize_image
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.errors import UserError
-from auto_deeplab.evaluation.inference import probability_function
+from auto_deeplab.evaluation.views import mean_probabilities
 from auto_deeplab.models.network import build_network
 from auto_deeplab.search_space import Branch, Genotype
 from auto_deeplab.serving.exported import load_exported
@@ -151,7 +151,7 @@ def test_views_and_more_outputs_are_inside(network, photographs, tmp_path):
     assert sorted(names) == ["class_map", "probabilities"]
     images = photographs[0][np.newaxis, :97, :129]
     outputs = dict(zip(names, session.run(names, {"images": images}), strict=True))
-    expected = probability_function(network, (0.5,), True)(normalize_image(images)).numpy()
+    expected = mean_probabilities(network, normalize_image(images), (0.5,), flip=True).numpy()
     np.testing.assert_allclose(outputs["probabilities"], expected, atol=1e-3)
     np.testing.assert_array_equal(outputs["class_map"], outputs["probabilities"].argmax(axis=-1))
 

@@ -8,7 +8,9 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.summary.summary_iterator import summary_iterator
 
+from auto_deeplab.distribution.workers import Workers
 from auto_deeplab.errors import UserError
+from auto_deeplab.evaluation.inference import ReplicatedPrediction
 from auto_deeplab.search_space import Genotype, read_history
 from auto_deeplab.training import epochs
 from auto_deeplab.training.checkpoint_files import CheckpointFiles
@@ -151,7 +153,7 @@ def test_an_interrupted_search_ends_as_if_it_had_not_been(
                 search(folder)
     assert len(ModelDir(folder).read_metrics()) == 2
 
-    def interrupt(self, predict):
+    def interrupt(self, predict, workers):
         raise Interruption
 
     configure_search(WITHIN_EPOCHS)
@@ -259,7 +261,9 @@ def test_the_supernet_is_loaded_as_it_was_trained(uninterrupted, colored_dataset
     best = max(metrics, key=lambda line: line["val_mean_iou"])
     for loaded, line in ((trained, metrics[-1]), (load_trained(uninterrupted, "best"), best)):
         assert loaded.step == line["step"]
-        measured = validation.measure(epochs.class_map_function(loaded.model))
+        measured = validation.measure(
+            ReplicatedPrediction(loaded.model), Workers(tf.distribute.get_strategy())
+        )
         for name, value in measured.items():
             assert value == line[name]
 

@@ -1,5 +1,7 @@
 """The batch norms of one node: statistics taken, or applied, in the order in which they are met."""
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 from auto_deeplab.models.supernet import grouped
@@ -15,9 +17,16 @@ class BatchNorms:
         moving: mean and variance, each [sum of channels of all batch norms], to normalize with
             (inference), or None to normalize with the batch's own (training).
         channels: the channels of each batch norm, in the order in which they are met.
+        synchronized: whether a batch's statistics are those of all replicas.
     """
 
-    def __init__(self, moving: tuple[tf.Tensor, tf.Tensor] | None, channels: list[int]):
+    def __init__(
+        self,
+        moving: tuple[tf.Tensor, tf.Tensor] | None,
+        channels: list[int],
+        synchronized: bool = False,
+    ):
+        self._synchronized = synchronized
         self._moving = None
         if moving is not None:
             mean, variance = (tf.split(vector, channels) for vector in moving)
@@ -27,7 +36,10 @@ class BatchNorms:
     def __call__(self, images: tf.Tensor, scale: tf.Tensor | None = None) -> tf.Tensor:
         """Normalizes [batch, height, width, channels] and multiplies by `scale` ([channels])."""
         moving = None if self._moving is None else next(self._moving)
-        output, statistics = grouped.batch_norm(images, scale, moving)
+        if self._synchronized and moving is None:
+            output, statistics = grouped.synchronized_batch_norm(images, scale)
+        else:
+            output, statistics = grouped.batch_norm(images, scale, moving)
         self._batch.append(statistics)
         return output
 
@@ -41,3 +53,11 @@ class BatchNorms:
             tf.stop_gradient(tf.concat(kind, axis=0)) for kind in zip(*self._batch, strict=True)
         )
         return means, variances
+
+
+def update_moving(
+    moving: Sequence[tf.Variable], batch: Sequence[tf.Tensor], momentum: float
+) -> None:
+    """Moves moving statistics towards a batch's: `moving * momentum + batch * (1 - momentum)`."""
+    for variable, value in zip(moving, batch, strict=True):
+        variable.assign_sub((variable - value) * (1 - momentum))

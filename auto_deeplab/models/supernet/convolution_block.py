@@ -4,6 +4,7 @@ import tensorflow as tf
 import tf_keras
 
 from auto_deeplab.models.supernet import grouped
+from auto_deeplab.models.supernet.batch_norms import update_moving
 
 
 class ConvolutionBlock(tf_keras.layers.Layer):
@@ -16,6 +17,7 @@ class ConvolutionBlock(tf_keras.layers.Layer):
         batch_norm_momentum: how much of the moving statistics a training step keeps.
         stride: of the convolution.
         rate: atrous rate of the convolution.
+        synchronized_batch_norm: see `Supernet`.
     """
 
     def __init__(
@@ -26,9 +28,11 @@ class ConvolutionBlock(tf_keras.layers.Layer):
         batch_norm_momentum: float,
         stride: int = 1,
         rate: int = 1,
+        synchronized_batch_norm: bool = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
+        self.synchronized_batch_norm = synchronized_batch_norm
         self.stride = stride
         self.rate = rate
         self.batch_norm = tf_keras.layers.BatchNormalization(
@@ -47,4 +51,12 @@ class ConvolutionBlock(tf_keras.layers.Layer):
         """[batch, height, width, channels] -> [batch, height / stride, width / stride, filters]."""
         # Not Keras's layer: its atrous convolution rearranges the images first, which is slow.
         images = grouped.convolution(images, self.kernel, self.stride, self.rate)
-        return tf.nn.relu(self.batch_norm(images, training=training))
+        return tf.nn.relu(self._normalize(images, training))
+
+    def _normalize(self, images: tf.Tensor, training: bool) -> tf.Tensor:
+        if not (training and self.synchronized_batch_norm):
+            return self.batch_norm(images, training=training)
+        images, statistics = grouped.synchronized_batch_norm(images)
+        moving = (self.batch_norm.moving_mean, self.batch_norm.moving_variance)
+        update_moving(moving, statistics, self.batch_norm.momentum)
+        return images

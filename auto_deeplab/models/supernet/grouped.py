@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
+from auto_deeplab.distribution.reduction import mean_over_replicas
+
 BATCH_NORM_EPSILON = 1e-3
 
 # Batch norm and convolutions run several times faster on multiples of this many channels: oneDNN
@@ -119,6 +121,31 @@ def batch_norm(
         is_training=moving is None,
     )
     return output, (mean, variance)
+
+
+def synchronized_batch_norm(
+    images: tf.Tensor, scale: tf.Tensor | None = None
+) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor]]:
+    """What `batch_norm` does in training, with statistics of the batches of all replicas together.
+
+    Call it in a replica, and not within a loop or a `tf.function` of its own: replicas meet here.
+
+    Returns:
+        The output, and the (mean, variance) of the whole batch, the variance unbiased.
+    """
+    values = tf.cast(images, tf.float32)
+    # Not E[x^2] - E[x]^2, which spares one meeting of the replicas and loses half of the digits.
+    mean = mean_over_replicas(tf.reduce_mean(values, axis=[0, 1, 2]))
+    centered = values - mean
+    variance = mean_over_replicas(tf.reduce_mean(tf.square(centered), axis=[0, 1, 2]))
+    factor = tf.math.rsqrt(variance + BATCH_NORM_EPSILON)
+    if scale is not None:
+        factor *= tf.cast(scale, tf.float32)
+    context = tf.distribute.get_replica_context()
+    replicas = 1 if context is None else context.num_replicas_in_sync
+    count = tf.cast(tf.size(values) // values.shape[-1] * replicas, tf.float32)
+    unbiased = variance * count / tf.maximum(count - 1.0, 1.0)
+    return tf.cast(centered * factor, images.dtype), (mean, unbiased)
 
 
 @tf.custom_gradient

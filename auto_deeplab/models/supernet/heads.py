@@ -17,18 +17,35 @@ class AtrousSpatialPyramid(tf_keras.layers.Layer):
         filters: of the features and of each branch.
         classes: number of classes.
         batch_norm_momentum: how much of the moving statistics a training step keeps.
+        synchronized_batch_norm: see `Supernet`.
     """
 
     def __init__(
-        self, stride: int, filters: int, classes: int, batch_norm_momentum: float, **kwargs
+        self,
+        stride: int,
+        filters: int,
+        classes: int,
+        batch_norm_momentum: float,
+        synchronized_batch_norm: bool = False,
+        **kwargs,
     ):
         super().__init__(**kwargs)
-        rate = max(1, ATROUS_RATE_TIMES_STRIDE // stride)
-        momentum = batch_norm_momentum
+
+        def block(size: int, name: str, rate: int = 1) -> ConvolutionBlock:
+            return ConvolutionBlock(
+                filters,
+                filters,
+                size,
+                batch_norm_momentum,
+                rate=rate,
+                synchronized_batch_norm=synchronized_batch_norm,
+                name=name,
+            )
+
         with tf.name_scope(self.name):
-            self.pointwise = ConvolutionBlock(filters, filters, 1, momentum, name="pointwise")
-            self.atrous = ConvolutionBlock(filters, filters, 3, momentum, rate=rate, name="atrous")
-            self.pooling = ConvolutionBlock(filters, filters, 1, momentum, name="image_pooling")
+            self.pointwise = block(1, "pointwise")
+            self.atrous = block(3, "atrous", rate=max(1, ATROUS_RATE_TIMES_STRIDE // stride))
+            self.pooling = block(1, "image_pooling")
             self.classifier = tf_keras.layers.Conv2D(classes, 1, name="classifier")
             self.classifier.build([None, None, None, 3 * filters])
 

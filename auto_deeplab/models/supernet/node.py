@@ -34,6 +34,7 @@ class Node(tf_keras.layers.Layer):
         graph: the cell's blocks and edges.
         filters: the channels of each block (F·s/4).
         depth: the number of network layers whose nodes it holds.
+        synchronized_batch_norm: see `Supernet`.
 
     Attributes:
         kernels: float32 [depth, numbers], see `kernels.py`.
@@ -42,10 +43,17 @@ class Node(tf_keras.layers.Layer):
     """
 
     def __init__(
-        self, structure: NodeStructure, graph: CellGraph, filters: int, depth: int, **kwargs
+        self,
+        structure: NodeStructure,
+        graph: CellGraph,
+        filters: int,
+        depth: int,
+        synchronized_batch_norm: bool = False,
+        **kwargs,
     ):
         super().__init__(**kwargs)
         self.structure = structure
+        self.synchronized_batch_norm = synchronized_batch_norm
         self.stride = structure.stride
         self.sources = tuple(source for source, _ in structure.sources)
         self.cell = Cell(graph, filters, structure.prev_prev_channels is not None)
@@ -99,7 +107,9 @@ class Node(tf_keras.layers.Layer):
             it is applied here, once.
         """
         kernels = unpack(self.kernel_shapes, inputs["kernels"])
-        batch_norms = BatchNorms(inputs.get("moving"), self.normalized_channels)
+        batch_norms = BatchNorms(
+            inputs.get("moving"), self.normalized_channels, self.synchronized_batch_norm
+        )
         arcs = [
             batch_norms(self._bring(images, source, size, kernels[f"arc_from_{source}"]))
             for images, source in zip(inputs["before"], self.sources, strict=True)

@@ -36,6 +36,7 @@ class Segment(tf_keras.layers.Layer):
         filters: stride -> channels of a block.
         recompute: see `Supernet`.
         functions: what evaluates a node, by its structure; the segments of a trellis share them.
+        synchronized_batch_norm: see `Supernet`.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Segment(tf_keras.layers.Layer):
         filters: Mapping[int, int],
         recompute: str,
         functions: dict[NodeStructure, SharedFunction],
+        synchronized_batch_norm: bool = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -54,18 +56,32 @@ class Segment(tf_keras.layers.Layer):
         self.nodes = []
         for structure in structures:
             with tf.name_scope(f"stride{structure.stride}"):
-                self.nodes.append(Node(structure, graph, filters[structure.stride], depth))
+                self.nodes.append(
+                    Node(
+                        structure,
+                        graph,
+                        filters[structure.stride],
+                        depth,
+                        synchronized_batch_norm,
+                    )
+                )
         self._functions = [
             functions.setdefault(
                 node.structure,
                 SharedFunction(
-                    node, f"stride{node.stride}_arcs{len(node.sources)}", recompute == "cell"
+                    node,
+                    f"stride{node.stride}_arcs{len(node.sources)}",
+                    recompute == "cell",
+                    is_traced=not synchronized_batch_norm,
                 ),
             )
             for node in self.nodes
         ]
         self._whole_layer = SharedFunction(
-            self._evaluate, f"layer{first_layer}", recompute == "layer"
+            self._evaluate,
+            f"layer{first_layer}",
+            recompute == "layer",
+            is_traced=not synchronized_batch_norm,
         )
         self.recompute = recompute
         self.arcs_of_nodes = [len(node.sources) for node in self.nodes]

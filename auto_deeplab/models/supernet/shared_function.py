@@ -19,16 +19,26 @@ class SharedFunction:
         name: of the operations' scope, by which profiles tell functions apart.
         recompute: keep only the inputs for the gradient, and evaluate the function again there;
             else keep all that the gradient reads.
+        is_traced: whether it is built once for all calls; else each call builds its operations in
+            the caller's graph. Replicas cannot meet within a function of its own.
     """
 
     def __init__(
-        self, function: Callable[[Mapping[str, Any], Any], tuple], name: str, recompute: bool
+        self,
+        function: Callable[[Mapping[str, Any], Any], tuple],
+        name: str,
+        recompute: bool,
+        is_traced: bool = True,
     ):
         self.name = name
         self.recompute = recompute
+        self.is_traced = is_traced
         self._function = function
-        self._evaluate = _function(self._evaluate_untraced)
-        self._gradient = _function(self._gradient_untraced)
+        self._evaluate = self._evaluate_untraced
+        self._gradient = self._gradient_untraced
+        if is_traced:
+            self._evaluate = _function(self._evaluate)
+            self._gradient = _function(self._gradient)
 
     def __call__(
         self, inputs: Mapping[str, Any], sizes: Any, constant: tuple[str, ...] = ()
@@ -52,8 +62,13 @@ class SharedFunction:
             outputs = tf.nest.flatten(structure[0])
 
             def gradient(*upstream: tf.Tensor):
+                again = given
+                if not self.is_traced:
+                    # So that it is done in its time, and not found to have been done before.
+                    with tf.control_dependencies(upstream):
+                        again = tf.nest.map_structure(tf.identity, given)
                 none = {name: tf.nest.map_structure(lambda _: None, given[name]) for name in given}
-                gradients = self._gradient(given, sizes, constant, upstream[: len(outputs)])
+                gradients = self._gradient(again, sizes, constant, upstream[: len(outputs)])
                 return tf.nest.flatten(none | gradients)
 
             return tf.nest.flatten(structure), gradient

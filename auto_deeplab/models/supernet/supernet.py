@@ -44,6 +44,9 @@ class Supernet(tf_keras.Model):
             once. docs/performance.md has the time and the memory of each.
         unroll: evaluate identical layers one by one rather than as a loop. Building then grows
             with their number, and under XLA compiling grows several times faster.
+        synchronized_batch_norm: whether replicas share the statistics of the batch. By default each
+            has its own: the paper's whole batch was 2. Replicas cannot meet in a loop, so sharing
+            needs `unroll`.
 
     Attributes:
         alpha: float32 [edges, operations], logits of the operations of each edge.
@@ -61,6 +64,7 @@ class Supernet(tf_keras.Model):
         batch_norm_momentum: float = 0.9,
         recompute: str = "cell",
         unroll: bool = False,
+        synchronized_batch_norm: bool = False,
         name: str = "supernet",
     ):
         super().__init__(name=name)
@@ -69,6 +73,12 @@ class Supernet(tf_keras.Model):
                 f"Supernet.recompute: received {recompute!r}"
                 f"{near_matches(str(recompute), RECOMPUTE_LEVELS)}"
             )
+        if synchronized_batch_norm and not unroll:
+            raise UserError(
+                "Supernet.synchronized_batch_norm: received True with Supernet.unroll = False; "
+                "replicas cannot meet in a loop: expected Supernet.unroll = True, too"
+            )
+        self.synchronized_batch_norm = synchronized_batch_norm
         self.cell_graph = CellGraph(blocks, operations)
         self.trellis_graph = TrellisGraph(layers, strides)
         self.alpha = self.add_weight(
@@ -86,7 +96,13 @@ class Supernet(tf_keras.Model):
         with tf.name_scope("stem"):
             self.stem = [
                 ConvolutionBlock(
-                    channels, filters_, 3, batch_norm_momentum, stride=2, name=f"block{index}"
+                    channels,
+                    filters_,
+                    3,
+                    batch_norm_momentum,
+                    stride=2,
+                    synchronized_batch_norm=synchronized_batch_norm,
+                    name=f"block{index}",
                 )
                 for index, (channels, filters_) in enumerate(
                     itertools.pairwise((IMAGE_CHANNELS, *STEM_CHANNELS)), start=1
@@ -101,6 +117,7 @@ class Supernet(tf_keras.Model):
                 batch_norm_momentum,
                 recompute,
                 unroll,
+                synchronized_batch_norm,
             )
         self.heads = {
             str(node.stride): AtrousSpatialPyramid(
@@ -108,6 +125,7 @@ class Supernet(tf_keras.Model):
                 blocks * filters * node.stride // 4,
                 classes,
                 batch_norm_momentum,
+                synchronized_batch_norm,
                 name=f"head_stride{node.stride}",
             )
             for node in self.trellis_graph.nodes_of(layers)

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
+from auto_deeplab.models.supernet.batch_norms import update_moving
 from auto_deeplab.models.supernet.node import NodeStructure
 from auto_deeplab.models.supernet.segment import Segment, run_as_loop, run_unrolled
 from auto_deeplab.search_space import STEM, CellGraph, TrellisGraph
@@ -24,6 +25,7 @@ class Trellis(tf_keras.layers.Layer):
         batch_norm_momentum: how much of the moving statistics a training step keeps.
         recompute: see `Supernet`.
         unroll: see `Supernet`.
+        synchronized_batch_norm: see `Supernet`.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class Trellis(tf_keras.layers.Layer):
         batch_norm_momentum: float,
         recompute: str,
         unroll: bool,
+        synchronized_batch_norm: bool = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -78,6 +81,7 @@ class Trellis(tf_keras.layers.Layer):
                         self.block_filters,
                         recompute,
                         functions,
+                        synchronized_batch_norm,
                     )
                 )
 
@@ -126,11 +130,9 @@ class Trellis(tf_keras.layers.Layer):
                 segment.stacked(weights, training),
             )
             if training:
-                self._update_moving(segment, statistics)
+                update_moving(
+                    tf.nest.flatten(segment.moving()),
+                    tf.nest.flatten(statistics),
+                    self.batch_norm_momentum,
+                )
         return before
-
-    def _update_moving(self, segment, statistics):
-        for variable, batch in zip(
-            tf.nest.flatten(segment.moving()), tf.nest.flatten(statistics), strict=True
-        ):
-            variable.assign_sub((variable - batch) * (1 - self.batch_norm_momentum))

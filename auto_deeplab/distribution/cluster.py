@@ -1,0 +1,100 @@
+"""The hosts of a training as the environment variable TF_CONFIG lists them."""
+
+import dataclasses
+import json
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from auto_deeplab.errors import UserError
+
+VARIABLE = "TF_CONFIG"
+EXAMPLE = (
+    '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", "index": 0}}'
+)
+# The jobs whose tasks train, the first worker's first.
+JOBS = ("chief", "worker")
+
+
+@dataclasses.dataclass(frozen=True)
+class Cluster:
+    """Which processes train together, and which one this is.
+
+    Args:
+        addresses: HOST:PORT of each, in the order that all agree on.
+        index: this process's place among them; 0 is the first worker, which writes.
+    """
+
+    addresses: tuple[str, ...]
+    index: int
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Cluster":
+        """Reads TF_CONFIG.
+
+        Raises:
+            UserError: it is missing or makes no sense.
+        """
+        text = environment.get(VARIABLE)
+        if not text:
+            raise UserError(
+                f"--distribution=multi_worker: the environment variable {VARIABLE} is not set; "
+                f"expected such as {EXAMPLE}, with the same cluster and another index on each host"
+            )
+        try:
+            document = json.loads(text)
+        except ValueError as error:
+            raise UserError(
+                f"{VARIABLE}: is no JSON ({error}); expected such as {EXAMPLE}"
+            ) from None
+        cluster = _field(document, "cluster", dict, "")
+        addresses = {job: _addresses(cluster, job) for job in JOBS if job in cluster}
+        if not addresses or cluster.keys() - addresses.keys():
+            raise UserError(
+                f"{VARIABLE}: cluster: received the jobs {', '.join(cluster) or 'none'}; expected "
+                f"worker, as in {EXAMPLE}"
+            )
+        every = [address for job in addresses.values() for address in job]
+        if len(set(every)) < len(every):
+            raise UserError(f"{VARIABLE}: cluster: received {every}; expected different addresses")
+        task = _field(document, "task", dict, "")
+        job = _field(task, "type", str, "task.")
+        if job not in addresses:
+            raise UserError(
+                f"{VARIABLE}: task.type: received {job!r}; expected {' or '.join(addresses)}"
+            )
+        index = _field(task, "index", int, "task.")
+        if not 0 <= index < len(addresses[job]):
+            raise UserError(
+                f"{VARIABLE}: task.index: received {index}; expected 0 to "
+                f"{len(addresses[job]) - 1}, as cluster.{job} has {len(addresses[job])} entries"
+            )
+        before = sum(len(addresses[other]) for other in addresses if other != job)
+        return cls(tuple(every), index + (before if job == "worker" else 0))
+
+
+def _field(document: Any, name: str, kind: type, prefix: str) -> Any:
+    value = document.get(name) if isinstance(document, dict) else None
+    if not isinstance(value, kind) or isinstance(value, bool):
+        names = {dict: "an object", str: "a string", int: "a whole number"}
+        raise UserError(
+            f"{VARIABLE}: {prefix}{name}: received {value!r}; expected {names[kind]}, as in "
+            f"{EXAMPLE}"
+        )
+    return value
+
+
+def _addresses(cluster: dict, job: str) -> list[str]:
+    addresses = cluster[job]
+    if not isinstance(addresses, list) or not addresses:
+        raise UserError(
+            f"{VARIABLE}: cluster.{job}: received {addresses!r}; expected a list of HOST:PORT"
+        )
+    for address in addresses:
+        if not isinstance(address, str) or not re.fullmatch(r"[^\s/]+:\d{1,5}", address):
+            raise UserError(
+                f"{VARIABLE}: cluster.{job}: received {address!r}; expected HOST:PORT, such as "
+                "host0:2222"
+            )
+    return addresses

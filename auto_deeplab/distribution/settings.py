@@ -1,0 +1,101 @@
+"""What --distribution, --tpu and --logical_cpus ask for; checked before TensorFlow is loaded."""
+
+import dataclasses
+from collections.abc import Callable
+
+from absl import flags
+
+from auto_deeplab.command_line import near_matches
+from auto_deeplab.distribution.cluster import Cluster
+from auto_deeplab.errors import UserError
+
+DISTRIBUTIONS = {
+    "none": "one device",
+    "mirrored": "all GPUs of this machine",
+    "multi_worker": "all GPUs of the hosts that the environment variable TF_CONFIG lists",
+    "tpu": "the TPU cores of --tpu",
+}
+
+# What is defined here belongs to the help of the command that asks for it.
+flags.disclaim_key_flags()
+
+
+@dataclasses.dataclass(frozen=True)
+class Distribution:
+    """On what to run.
+
+    Args:
+        name: one of `DISTRIBUTIONS`.
+        tpu: with "tpu", the TPU's name; "local" for that of this machine.
+        logical_cpus: with "mirrored", how many replicas share the processor; None for GPUs.
+
+    Attributes:
+        cluster: with "multi_worker", the processes that work together; else None.
+
+    Raises:
+        UserError: an argument is wrong or does not go with the name.
+    """
+
+    name: str = "none"
+    tpu: str | None = None
+    logical_cpus: int | None = None
+    cluster: Cluster | None = dataclasses.field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        if self.name not in DISTRIBUTIONS:
+            raise UserError(
+                f"--distribution: received {self.name!r}{near_matches(self.name, DISTRIBUTIONS)}"
+            )
+        for flag, value, name in (
+            ("tpu", self.tpu, "tpu"),
+            ("logical_cpus", self.logical_cpus, "mirrored"),
+        ):
+            if value is not None and self.name != name:
+                raise UserError(
+                    f"--{flag}={value}: received --distribution={self.name}; expected "
+                    f"--distribution={name}, or no --{flag}"
+                )
+        if self.name == "tpu" and not self.tpu:
+            raise UserError(
+                "--tpu: received nothing; --distribution=tpu expects the TPU's name, or local for "
+                "that of this machine"
+            )
+        if self.name == "multi_worker":
+            object.__setattr__(self, "cluster", Cluster.from_environment())
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process writes; of several the first does."""
+        return self.cluster is None or self.cluster.index == 0
+
+    def arguments(self) -> list[str]:
+        """Returns the flags that ask for the same."""
+        given = {
+            "distribution": self.name,
+            "tpu": self.tpu,
+            "logical_cpus": self.logical_cpus,
+        }
+        return [f"--{flag}={value}" for flag, value in given.items() if value is not None]
+
+
+def define_flags() -> Callable[[], Distribution]:
+    """Defines the three flags; returns the function that tells, once they are read, what they say.
+
+    The function raises a `UserError` where they are wrong.
+    """
+    name = flags.DEFINE_string(
+        "distribution",
+        "none",
+        "; ".join(f"{name}: {meaning}" for name, meaning in DISTRIBUTIONS.items()) + ".",
+    )
+    tpu = flags.DEFINE_string(
+        "tpu", None, "With --distribution=tpu, the TPU's name, or local for that of this machine."
+    )
+    logical_cpus = flags.DEFINE_integer(
+        "logical_cpus",
+        None,
+        "With --distribution=mirrored, divides the processor into this many replicas, to try it "
+        "without GPUs.",
+        lower_bound=1,
+    )
+    return lambda: Distribution(name.value, tpu.value, logical_cpus.value)

@@ -1,0 +1,82 @@
+"""What the flags may say, and what becomes of them."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import tensorflow as tf
+
+from auto_deeplab.distribution.settings import Distribution
+from auto_deeplab.distribution.strategy import make_strategy
+from auto_deeplab.errors import UserError
+from tests.conftest import REPOSITORY
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": "mirorred"}, "--distribution: received 'mirorred'; did you mean mirrored"),
+        ({"name": "8"}, "--distribution: received '8'; known: mirrored, multi_worker, none, tpu"),
+        (
+            {"name": "mirrored", "tpu": "local"},
+            "--tpu=local: received --distribution=mirrored; expected --distribution=tpu",
+        ),
+        (
+            {"logical_cpus": 2},
+            "--logical_cpus=2: received --distribution=none; expected --distribution=mirrored",
+        ),
+        ({"name": "tpu"}, "--tpu: received nothing; --distribution=tpu expects the TPU's name"),
+    ],
+)
+def test_what_does_not_go_together_is_told(arguments, message):
+    with pytest.raises(UserError) as refusal:
+        Distribution(**arguments)
+    assert str(refusal.value).startswith(message)
+
+
+def test_the_flags_are_passed_on_as_they_were_given():
+    assert Distribution().arguments() == ["--distribution=none"]
+    distribution = Distribution("mirrored", logical_cpus=2)
+    assert distribution.arguments() == ["--distribution=mirrored", "--logical_cpus=2"]
+
+
+def test_of_several_workers_the_first_writes(monkeypatch):
+    for index in (0, 1):
+        task = {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": index}}
+        monkeypatch.setenv("TF_CONFIG", json.dumps(task))
+        distribution = Distribution("multi_worker")
+        assert distribution.cluster.index == index
+        assert distribution.is_chief == (index == 0)
+    assert Distribution().is_chief
+
+
+def test_without_a_tpu_the_message_says_what_was_looked_for():
+    with pytest.raises(UserError, match=r"^--tpu=local: no TPU answers \(.*docs/cloud_tpu\.md$"):
+        make_strategy(Distribution("tpu", tpu="local"))
+
+
+@pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="there is a GPU")
+def test_without_a_gpu_nothing_is_mirrored_unasked():
+    with pytest.raises(UserError, match=r"mirrored: TensorFlow sees no GPU.* or --logical_cpus=2"):
+        make_strategy(Distribution("mirrored"))
+
+
+@pytest.mark.parametrize("command", ["train", "trials"])
+def test_mistakes_are_told_before_tensorflow_is_loaded(command):
+    hidden = "import sys, runpy; sys.modules['tensorflow'] = None; sys.argv.pop(0); "
+    done = subprocess.run(
+        [
+            *(sys.executable, "-c"),
+            hidden + "runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)",
+            *(f"auto_deeplab.{command}", "--gin_file=search.gin", "--distribution=multiworker"),
+        ],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert (
+        done.stderr
+        == "error: --distribution: received 'multiworker'; did you mean multi_worker, mirrored?\n"
+    )

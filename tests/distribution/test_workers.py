@@ -1,0 +1,173 @@
+"""Two workers on this machine, each a process as a user starts it."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from auto_deeplab import configuration
+from auto_deeplab.search_space import read_history
+from auto_deeplab.training.checkpoint_files import CheckpointFiles
+from auto_deeplab.training.job import configured_job
+from auto_deeplab.training.model_dir import ModelDir
+from tests.conftest import REPOSITORY
+
+SEARCH = """
+include 'base/search.gin'
+
+Search.dataset = '{dataset}'
+Search.epochs = 10
+Search.warm_up_epochs = 1
+Search.batch_size = 2
+Search.validation_every = 5
+Search.checkpoint_minutes = 0
+Search.architecture_learning_rate = 0.01
+Search.network_learning_rate = 0.05
+training_batches.crop_size = 33
+Supernet.layers = 1
+Supernet.strides = (4, 8)
+Supernet.blocks = 1
+Supernet.filters = 4
+Supernet.operations = ("none", "skip", "sep_conv_3x3")
+Supernet.recompute = "none"
+Supernet.unroll = True
+Supernet.synchronized_batch_norm = True
+"""
+STEPS = 20
+
+# Where an activation is zero but for rounding, ReLU sends the gradient elsewhere.
+SMOOTH = """
+import runpy
+import auto_deeplab
+import tensorflow as tf
+
+tf.nn.relu = tf.nn.elu
+runpy.run_module("auto_deeplab.train", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.fixture
+def addresses():
+    sockets = [socket.socket() for _ in range(2)]
+    for each in sockets:
+        each.bind(("localhost", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return [f"localhost:{port}" for port in ports]
+
+
+@pytest.fixture
+def start_workers(addresses, tmp_path):
+    started = []
+
+    def start():
+        workers = []
+        for index in range(2):
+            task = {"type": "worker", "index": index}
+            config = json.dumps({"cluster": {"worker": addresses}, "task": task})
+            flags = ["--gin_file=tiny.gin", "--distribution=multi_worker", "--model_dir=run"]
+            process = subprocess.Popen(
+                [sys.executable, "-c", SMOOTH, *flags],
+                cwd=tmp_path,
+                env=os.environ | {"PYTHONPATH": str(REPOSITORY), "TF_CONFIG": config},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            workers.append(process)
+        started.extend(workers)
+        return workers
+
+    yield start
+    for process in started:
+        process.kill()
+
+
+def wait_for_step(folder, step, workers):
+    files = CheckpointFiles(folder / "checkpoints")
+    while max(files.steps(), default=-1) < step:
+        for process in workers:
+            assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+
+
+def newest_values(folder):
+    files = CheckpointFiles(folder / "checkpoints")
+    step = files.steps()[-1]
+    reader = tf.train.load_checkpoint(str(files.prefix(step)))
+    names = reader.get_variable_to_shape_map()
+    return step, {name: reader.get_tensor(name) for name in names if "OBJECT_GRAPH" not in name}
+
+
+def test_two_workers_search_like_one_and_survive_a_loss(
+    start_workers, colored_dataset, tmp_path, monkeypatch
+):
+    gin_file = tmp_path / "tiny.gin"
+    gin_file.write_text(SEARCH.format(dataset=colored_dataset))
+    folder = tmp_path / "run"
+
+    # One is killed: the other does not wait for it.
+    workers = start_workers()
+    wait_for_step(folder, 3, workers)
+    workers[1].send_signal(signal.SIGKILL)
+    killed = time.monotonic()
+    printed, errors = workers[0].communicate(timeout=120)
+    assert workers[0].returncode == 75, errors
+    assert time.monotonic() - killed < 60
+    assert "worker 0 of 2: another worker does not answer any more" in errors
+    assert "2 replicas: of each batch of 2 images a replica gets 1" in printed
+    lost_after = CheckpointFiles(folder / "checkpoints").steps()[-1]
+    assert 3 <= lost_after < STEPS
+
+    # Both go on; SIGTERM to one lets both save the same step and end.
+    workers = start_workers()
+    wait_for_step(folder, lost_after + 2, workers)
+    workers[1].send_signal(signal.SIGTERM)
+    printed, errors = workers[0].communicate(timeout=120)
+    assert workers[0].returncode == 75, errors
+    assert workers[1].wait(timeout=60) == 75
+    assert f"continuing after step {lost_after} of {STEPS}" in printed
+    saved = re.search(rf"SIGTERM: saved after step (\d+) of {STEPS}", printed)
+    assert CheckpointFiles(folder / "checkpoints").steps()[-1] == int(saved[1]) < STEPS
+
+    # To the end, which is that of one process that was never interrupted.
+    workers = start_workers()
+    outputs = [process.communicate(timeout=300) for process in workers]
+    assert [process.returncode for process in workers] == [0, 0], outputs
+    assert f"continuing after step {saved[1]} of {STEPS}" in outputs[0][0]
+    assert "epoch" not in outputs[1][0]
+
+    monkeypatch.setattr(tf.nn, "relu", tf.nn.elu)
+    configuration.load(str(gin_file))
+    alone = tmp_path / "alone"
+    configured_job().train(ModelDir(alone), tf.distribute.get_strategy())
+    metrics, expected = (ModelDir(path).read_metrics() for path in (folder, alone))
+    assert [line["step"] for line in metrics] == [line["step"] for line in expected]
+    for line, expected_line in zip(metrics, expected, strict=True):
+        assert line.keys() == expected_line.keys()
+        for name in ("loss", "architecture_loss", "val_pixel_accuracy"):
+            if name in line:
+                assert line[name] == pytest.approx(expected_line[name], abs=1e-5), line
+    history, expected = (read_history(path / "architecture.jsonl") for path in (folder, alone))
+    for entry, expected_entry in zip(history, expected, strict=True):
+        for name in ("alpha", "beta"):
+            value, wanted = (getattr(e.relaxation, name) for e in (entry, expected_entry))
+            np.testing.assert_allclose(value, wanted, rtol=0, atol=1e-5)
+    assert np.abs(wanted).max() > 0.01
+    step, values = newest_values(folder)
+    expected_step, expected_values = newest_values(alone)
+    assert step == expected_step == STEPS
+    assert values.keys() == expected_values.keys()
+    for name, value in values.items():
+        np.testing.assert_allclose(value, expected_values[name], rtol=1e-3, atol=1e-4, err_msg=name)
+    assert (folder / "genotype.json").exists()
+    assert [s["step"] for s in ModelDir(folder).read_sessions()] == [0, lost_after, int(saved[1])]
