@@ -96,7 +96,7 @@ class Server:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while not (found := re.search(r"^open (\S+)", self.log(), re.MULTILINE)):
             assert self.process.poll() is None, self.log()
             assert time.monotonic() < deadline, self.log()
@@ -120,12 +120,14 @@ def server(exported, tmp_path_factory):
     server = Server(saved_model, folder)
     yield server
     server.process.send_signal(signal.SIGTERM)
-    assert server.process.wait(20) == 0, server.log()
+    assert server.process.wait(60) == 0, server.log()
     assert not list(server.uploads.iterdir()), "people's images are left behind"
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory):
+def browser():
+    # Machines that test are busy: five seconds, as by default, may be too few.
+    playwright.expect.set_options(timeout=60_000)
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, *QUIET])
         yield browser
@@ -197,7 +199,7 @@ def drop(page, name, content):
 def shown(page):
     """The picture's pixels."""
     source = page.locator("#picture img").get_attribute("src")
-    return np.asarray(Image.open(io.BytesIO(requests.get(source, timeout=10).content)), np.float32)
+    return np.asarray(Image.open(io.BytesIO(requests.get(source, timeout=60).content)), np.float32)
 
 
 def move_slider(page, value):
@@ -226,7 +228,7 @@ def test_a_person_drops_an_image_and_sees_it_explained(page, server, class_map):
     turned[0x0112] = 6
     drop(page, "street.png", png(np.rot90(photo()).copy(), exif=turned))
     table = page.get_by_role("table", name="Share of the pixels")
-    playwright.expect(table).to_be_visible(timeout=30_000)
+    playwright.expect(table).to_be_visible()
 
     counts = np.bincount(class_map.ravel(), minlength=3)
     assert (counts > 0).sum() > 1, "one class alone would show little"
@@ -254,7 +256,7 @@ def test_a_person_drops_an_image_and_sees_it_explained(page, server, class_map):
 
 def test_the_slider_blends_again_and_the_network_rests(page, server, class_map):
     choose(page, "street.png", png(photo()))
-    playwright.expect(page.locator("#picture img")).to_be_visible(timeout=30_000)
+    playwright.expect(page.locator("#picture img")).to_be_visible()
     runs = server.network_runs()
     move_slider(page, 0)
     np.testing.assert_allclose(shown(page), as_sent(photo()), atol=2)
@@ -283,13 +285,13 @@ def test_mistakes_are_explained_and_the_page_lives_on(page, server):
     assert process.memory_info().rss - memory < 100e6, "20000x20000 pixels would be 1200 MB"
 
     choose(page, "street.png", png(photo()))
-    playwright.expect(page.locator("#picture img")).to_be_visible(timeout=30_000)
+    playwright.expect(page.locator("#picture img")).to_be_visible()
     assert page.get_by_role("alert").count() == 0
 
 
 def test_the_server_itself_refuses_large_uploads(server):
     answer = requests.post(
-        f"{server.url}/gradio_api/upload", files={"files": bytes(1_100_000)}, timeout=10
+        f"{server.url}/gradio_api/upload", files={"files": bytes(1_100_000)}, timeout=60
     )
     assert answer.status_code == 413
     sizes = [path.stat().st_size for path in server.uploads.rglob("*") if path.is_file()]
@@ -298,7 +300,7 @@ def test_the_server_itself_refuses_large_uploads(server):
 
 def test_nothing_is_sent_to_other_machines(page, server):
     choose(page, "street.png", png(photo()))
-    playwright.expect(page.locator("#picture img")).to_be_visible(timeout=30_000)
+    playwright.expect(page.locator("#picture img")).to_be_visible()
     assert "OUTSIDE" not in server.log()
     addresses = {
         connection.laddr.ip for connection in psutil.Process(server.process.pid).net_connections()
