@@ -134,7 +134,7 @@ def _measure(folder: str, size: tuple[int, int], batch: int, measured: _Measured
         if not measured.find(engine, size, batch)
     }
     skipped: dict[str, str] = {}
-    # All together, or what this cannot be done with one by one.
+    # All together; one by one where they do not fit together.
     groups = [list(expected)] if expected else []
     while groups:
         group = groups.pop(0)
