@@ -1,5 +1,8 @@
 """The distribution strategy of TensorFlow that stands behind --distribution."""
 
+import socket
+from urllib.parse import urlsplit
+
 import tensorflow as tf
 
 from auto_deeplab.distribution.settings import Distribution
@@ -49,8 +52,13 @@ def _multi_worker(distribution: Distribution) -> tf.distribute.Strategy:
 
 
 def _tpu(distribution: Distribution) -> tf.distribute.Strategy:
+    resolvers = tf.distribute.cluster_resolver.TPUClusterResolver
     try:
-        resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect(distribution.tpu)
+        address = urlsplit(resolvers(distribution.tpu).master())
+        if address.hostname:
+            # TensorFlow would wait for it without an end.
+            socket.create_connection((address.hostname, address.port), timeout=30).close()
+        resolver = resolvers.connect(distribution.tpu)
     # Whatever stands between here and a TPU: no driver, no such name, no network.
     except Exception as error:
         reason = " ".join(str(error).split())

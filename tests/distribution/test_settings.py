@@ -1,6 +1,7 @@
 """What the flags may say, and what becomes of them."""
 
 import json
+import socket
 import subprocess
 import sys
 
@@ -52,8 +53,14 @@ def test_of_several_workers_the_first_writes(monkeypatch):
 
 
 def test_without_a_tpu_the_message_says_what_was_looked_for():
-    with pytest.raises(UserError, match=r"^--tpu=local: no TPU answers \(.*docs/cloud_tpu\.md$"):
-        make_strategy(Distribution("tpu", tpu="local"))
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        closed = f"grpc://127.0.0.1:{unused.getsockname()[1]}"
+        for tpu in ("local", closed):
+            with pytest.raises(UserError) as refusal:
+                make_strategy(Distribution("tpu", tpu=tpu))
+            assert str(refusal.value).startswith(f"--tpu={tpu}: no TPU answers (")
+            assert str(refusal.value).endswith("docs/cloud_tpu.md")
 
 
 @pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="there is a GPU")

@@ -203,6 +203,11 @@ def test_unknown_level_of_recomputation_is_a_user_error():
         Supernet(CLASSES, recompute="cells")
 
 
+def test_replicas_cannot_share_statistics_in_a_loop():
+    with pytest.raises(UserError, match=r"expected Supernet\.unroll = True, too"):
+        Supernet(CLASSES, synchronized_batch_norm=True)
+
+
 def count_operations(supernet, images):
     """Those of an update of the weights, with the functions that it calls counted once each."""
 
