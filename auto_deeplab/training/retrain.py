@@ -21,6 +21,7 @@ from auto_deeplab.errors import UserError
 from auto_deeplab.models.network import build_network
 from auto_deeplab.search_space import Genotype
 from auto_deeplab.training import job, schedules
+from auto_deeplab.training.accumulation import check_parts, check_synchronization
 from auto_deeplab.training.checkpoint_files import CheckpointFiles
 from auto_deeplab.training.checkpoints import Checkpoints
 from auto_deeplab.training.epochs import Validation, run_epochs
@@ -70,6 +71,9 @@ class Retrain:
         validation_every: validate after each this many epochs.
         checkpoint_minutes: minutes between checkpoints within an epoch.
         kept_checkpoints: how many of the newest checkpoints are kept, beside the best.
+        gradient_accumulation_steps: compute each replica's batch in this many parts, one after the
+            other, and update once: for the memory of one part. Each is normalized with its own
+            statistics.
         jit_compile: compile the update with XLA.
     """
 
@@ -97,6 +101,7 @@ class Retrain:
     validation_every: int = 1
     checkpoint_minutes: float = 10.0
     kept_checkpoints: int = 3
+    gradient_accumulation_steps: int = 1
     jit_compile: bool = False
 
     def __post_init__(self) -> None:
@@ -142,6 +147,12 @@ class Retrain:
 
     def train(self, model_dir: ModelDir, strategy: tf.distribute.Strategy) -> None:
         """Trains to the end."""
+        check_parts(
+            "Retrain.gradient_accumulation_steps",
+            self.gradient_accumulation_steps,
+            self.batch_size,
+            strategy.num_replicas_in_sync,
+        )
         directory = job.dataset_dir(self.dataset)
         records = training_records(directory, self.train_split)
         validation = Validation(
@@ -163,6 +174,9 @@ class Retrain:
 
         with strategy.scope():
             network = self.build_model(records.description, model_dir)
+            check_synchronization(
+                network, self.gradient_accumulation_steps, strategy.num_replicas_in_sync
+            )
             optimizer = self._make_optimizer(schedule)
             create_slots(optimizer, network.trainable_variables)
             is_new = not CheckpointFiles(model_dir.checkpoints).steps()
@@ -187,6 +201,7 @@ class Retrain:
                 self.gradient_clip_norm,
                 self.last_layer_multiplier,
                 average,
+                self.gradient_accumulation_steps,
             )
             model.compile(optimizer, jit_compile=self.jit_compile)
             checkpoints = Checkpoints(

@@ -20,6 +20,7 @@ from auto_deeplab.errors import UserError
 from auto_deeplab.models.supernet.supernet import Supernet
 from auto_deeplab.search_space import append_history, decode_model_dir
 from auto_deeplab.training import job, schedules
+from auto_deeplab.training.accumulation import check_parts
 from auto_deeplab.training.checkpoints import Checkpoints
 from auto_deeplab.training.epochs import Validation, run_epochs
 from auto_deeplab.training.loss import cross_entropy
@@ -51,6 +52,9 @@ class Search:
         validation_every: validate after each this many epochs.
         checkpoint_minutes: minutes between checkpoints within an epoch.
         kept_checkpoints: how many of the newest checkpoints are kept, beside the best.
+        gradient_accumulation_steps: compute each replica's batch in this many parts, one after the
+            other, and update once: for the memory of one part. Each is normalized with its own
+            statistics.
         jit_compile: compile both updates with XLA.
     """
 
@@ -72,6 +76,7 @@ class Search:
     validation_every: int = 1
     checkpoint_minutes: float = 10.0
     kept_checkpoints: int = 3
+    gradient_accumulation_steps: int = 1
     jit_compile: bool = False
 
     def __post_init__(self) -> None:
@@ -93,6 +98,12 @@ class Search:
 
     def train(self, model_dir: ModelDir, strategy: tf.distribute.Strategy) -> None:
         """Searches to the end and decodes the genotype."""
+        check_parts(
+            "Search.gradient_accumulation_steps",
+            self.gradient_accumulation_steps,
+            self.batch_size,
+            strategy.num_replicas_in_sync,
+        )
         directory = job.dataset_dir(self.dataset)
         records = training_records(directory, self.train_split)
         half_a, half_b = (records.half(half, self.seed) for half in ("A", "B"))
@@ -129,6 +140,7 @@ class Search:
                 records.description.ignore_label,
                 self.network_weight_decay,
                 self.architecture_weight_decay,
+                self.gradient_accumulation_steps,
             )
             # The fused updates of these optimizers are one operation a variable.
             model.compile(

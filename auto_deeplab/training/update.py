@@ -5,17 +5,19 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 import tf_keras
 
+from auto_deeplab.training.accumulation import loss_and_gradients
 from auto_deeplab.training.loss import sum_over_replicas
 
 
 def update(
-    compute_loss: Callable[[], tf.Tensor],
+    compute_loss: Callable[[int | tf.Tensor], tf.Tensor],
     variables: Sequence[tf.Variable],
     optimizer: tf_keras.optimizers.legacy.Optimizer,
     weight_decay: float,
     decayed: Callable[[tf.Variable], bool] = lambda variable: True,
     clip_norm: float | None = None,
     multiplier: Callable[[tf.Variable], float] = lambda variable: 1.0,
+    parts: int = 1,
 ) -> tf.Tensor:
     """Descends the gradient of a loss with L2 weight decay.
 
@@ -23,7 +25,8 @@ def update(
     before the optimizer sees it, and before it is clipped.
 
     Args:
-        compute_loss: returns the replica's part of the loss (see `loss.cross_entropy`).
+        compute_loss: called with the number of a part of the replica's batch, 0 to `parts` - 1;
+            returns that part's share of the loss (see `loss.cross_entropy`).
         variables: what to update; only they are differentiated.
         optimizer: applies the gradients, already summed over replicas.
         weight_decay: the decay's factor.
@@ -31,14 +34,14 @@ def update(
         clip_norm: the largest norm of all gradients together; larger ones are scaled down to it.
         multiplier: of a variable's gradient, clipped. For SGD, whose updates are proportional to
             the gradients, it is one of the learning rate.
+        parts: how many parts are differentiated one after the other. What the gradient needs is
+            kept of one part at a time.
 
     Returns:
         The loss of the global batch, float32 scalar, before the update and without the decay.
     """
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(variables)
-        loss = compute_loss()
-    gradients = sum_over_replicas(tape.gradient(loss, variables))
+    loss, gradients = loss_and_gradients(compute_loss, variables, parts)
+    gradients = sum_over_replicas(gradients)
     gradients = [
         gradient + weight_decay * variable if weight_decay and decayed(variable) else gradient
         for gradient, variable in zip(gradients, variables, strict=True)

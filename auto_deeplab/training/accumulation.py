@@ -1,0 +1,98 @@
+"""Gradients of a batch that is computed in parts, one after the other, for the memory of one."""
+
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+import tf_keras
+
+from auto_deeplab.errors import UserError
+
+
+def loss_and_gradients(
+    compute_loss: Callable[[int | tf.Tensor], tf.Tensor],
+    variables: Sequence[tf.Variable],
+    parts: int,
+) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    """Returns the sum of the parts' losses, and its gradients.
+
+    What the gradients need is kept of one part at a time.
+
+    Args:
+        compute_loss: called with the number of a part, 0 to `parts` - 1; returns a float32 scalar.
+        variables: what to differentiate by.
+        parts: how many parts there are.
+    """
+
+    def of_part(part):
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(variables)
+            loss = compute_loss(part)
+        return loss, tape.gradient(loss, variables)
+
+    if parts == 1:
+        return of_part(0)
+    _, sums = tf.while_loop(
+        lambda part, _: part < parts,
+        lambda part, sums: (part + 1, tf.nest.map_structure(tf.add, sums, of_part(part))),
+        (tf.constant(0), (tf.constant(0.0), [tf.zeros_like(variable) for variable in variables])),
+        parallel_iterations=1,
+        maximum_iterations=parts,
+    )
+    return sums
+
+
+def part_of(batch: Sequence[tf.Tensor], part: int | tf.Tensor, parts: int) -> list[tf.Tensor]:
+    """Returns one of `parts` equal parts of a batch.
+
+    Args:
+        batch: tensors [batch, ...]; batch is a multiple of `parts`.
+        part: the number of the part.
+        parts: how many parts there are.
+
+    Returns:
+        Tensors [batch / parts, ...].
+    """
+    if parts == 1:
+        return list(batch)
+    return [tf.gather(tf.reshape(tensor, [parts, -1, *tensor.shape[1:]]), part) for tensor in batch]
+
+
+def check_parts(name: str, parts: int, batch_size: int, replicas: int) -> None:
+    """Looks whether the batch of each replica can be divided into equal parts.
+
+    Args:
+        name: of the setting, such as "Search.gradient_accumulation_steps".
+        parts: its value.
+        batch_size: of the global batch.
+        replicas: how many replicas share it.
+
+    Raises:
+        UserError: it cannot.
+    """
+    if parts < 1 or batch_size % (parts * replicas):
+        raise UserError(
+            f"{name}: received {parts}; expected a divisor of the {batch_size // replicas} images "
+            "that a replica has of each batch"
+        )
+
+
+def check_synchronization(network: tf_keras.Model, parts: int, replicas: int) -> None:
+    """Looks whether a network can be computed in parts.
+
+    TensorFlow's mirrored strategies cannot communicate within a loop, as batch norm would have to
+    for the statistics of a part on all replicas.
+
+    Args:
+        network: what is trained.
+        parts: how many parts.
+        replicas: how many replicas there are.
+
+    Raises:
+        UserError: it cannot.
+    """
+    synchronized = any(getattr(layer, "synchronized", False) for layer in network.submodules)
+    if synchronized and parts > 1 and replicas > 1:
+        raise UserError(
+            f"Retrain.gradient_accumulation_steps: received {parts} with synchronized batch norm "
+            f"on {replicas} replicas; expected 1, or batch norm that is not synchronized"
+        )
