@@ -48,9 +48,10 @@ def update(
     ]
     if clip_norm is not None:
         gradients, _ = tf.clip_by_global_norm(gradients, clip_norm)
+    factors = [multiplier(variable) for variable in variables]
     gradients = [
-        gradient if (factor := multiplier(variable)) == 1 else factor * gradient
-        for gradient, variable in zip(gradients, variables, strict=True)
+        gradient if factor == 1 else factor * gradient
+        for gradient, factor in zip(gradients, factors, strict=True)
     ]
     optimizer.apply_gradients(
         zip(gradients, variables, strict=True), experimental_aggregate_gradients=False
