@@ -12,8 +12,9 @@ def loss_and_gradients(
     compute_loss: Callable[[int | tf.Tensor], tf.Tensor],
     variables: Sequence[tf.Variable],
     parts: int,
+    scaled: Callable[[tf.Tensor], tf.Tensor] = tf.identity,
 ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-    """Returns the sum of the parts' losses, and its gradients.
+    """Returns the sum of the parts' losses, and the gradients of their scaled sum.
 
     What the gradients need is kept of one part at a time.
 
@@ -21,13 +22,15 @@ def loss_and_gradients(
         compute_loss: called with the number of a part, 0 to `parts` - 1; returns a float32 scalar.
         variables: what to differentiate by.
         parts: how many parts there are.
+        scaled: multiplies a loss by a factor before it is differentiated.
     """
 
     def of_part(part):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
             loss = compute_loss(part)
-        return loss, tape.gradient(loss, variables)
+            scaled_loss = scaled(loss)
+        return loss, tape.gradient(scaled_loss, variables)
 
     if parts == 1:
         return of_part(0)

@@ -28,7 +28,7 @@ from auto_deeplab.training.epochs import Validation, run_epochs
 from auto_deeplab.training.initial_weights import copy_initial_weights
 from auto_deeplab.training.loss import cross_entropy
 from auto_deeplab.training.model_dir import ModelDir
-from auto_deeplab.training.optimizers import sgd
+from auto_deeplab.training.optimizers import sgd, with_loss_scale
 from auto_deeplab.training.retrain_model import RetrainModel
 from auto_deeplab.training.update import create_slots
 from auto_deeplab.training.weight_average import WeightAverage
@@ -177,7 +177,7 @@ class Retrain:
             check_synchronization(
                 network, self.gradient_accumulation_steps, strategy.num_replicas_in_sync
             )
-            optimizer = self._make_optimizer(schedule)
+            optimizer = with_loss_scale(self._make_optimizer(schedule))
             create_slots(optimizer, network.trainable_variables)
             is_new = not CheckpointFiles(model_dir.checkpoints).steps()
             if self.initial_model_dir is not None and is_new:

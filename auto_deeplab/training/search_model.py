@@ -8,6 +8,7 @@ import tf_keras
 from auto_deeplab.models.supernet.supernet import Supernet
 from auto_deeplab.training.accumulation import part_of
 from auto_deeplab.training.loss import counted_pixels, cross_entropy
+from auto_deeplab.training.optimizers import with_loss_scale
 from auto_deeplab.training.update import create_slots, update
 
 
@@ -54,18 +55,18 @@ class SearchModel(tf_keras.Model):
         architecture_optimizer: tf_keras.optimizers.legacy.Optimizer,
         jit_compile: bool = False,
     ):
-        """Sets the optimizers of both levels.
+        """Sets the optimizers of both levels, with loss scales where they are needed.
 
         Args:
             network_optimizer: of w.
             architecture_optimizer: of alpha and beta.
             jit_compile: compile both updates with XLA.
         """
-        super().compile(optimizer=network_optimizer, jit_compile=jit_compile)
-        self.network_optimizer = network_optimizer
-        self.architecture_optimizer = architecture_optimizer
-        create_slots(network_optimizer, self.supernet.network_variables)
-        create_slots(architecture_optimizer, self.supernet.architecture_variables)
+        self.network_optimizer = with_loss_scale(network_optimizer)
+        self.architecture_optimizer = with_loss_scale(architecture_optimizer)
+        super().compile(optimizer=self.network_optimizer, jit_compile=jit_compile)
+        create_slots(self.network_optimizer, self.supernet.network_variables)
+        create_slots(self.architecture_optimizer, self.supernet.architecture_variables)
         self.run_network_update = self._compiled(self.update_network, jit_compile)
         self.run_architecture_update = self._compiled(self.update_architecture, jit_compile)
 

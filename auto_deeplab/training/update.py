@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import tensorflow as tf
 import tf_keras
 
@@ -28,7 +29,8 @@ def update(
         compute_loss: called with the number of a part of the replica's batch, 0 to `parts` - 1;
             returns that part's share of the loss (see `loss.cross_entropy`).
         variables: what to update; only they are differentiated.
-        optimizer: applies the gradients, already summed over replicas.
+        optimizer: applies the gradients, already summed over replicas; one `with_loss_scale` leaves
+            the step out where they are not finite.
         weight_decay: the decay's factor.
         decayed: which variables decay.
         clip_norm: the largest norm of all gradients together; larger ones are scaled down to it.
@@ -38,10 +40,18 @@ def update(
             kept of one part at a time.
 
     Returns:
-        The loss of the global batch, float32 scalar, before the update and without the decay.
+        The loss of the global batch, float32 scalar, before the update and without the decay. NaN
+        where the step is left out though its loss was not scaled up any more.
     """
-    loss, gradients = loss_and_gradients(compute_loss, variables, parts)
-    gradients = sum_over_replicas(gradients)
+    scaling = isinstance(optimizer, tf_keras.mixed_precision.LossScaleOptimizer)
+    loss, gradients = loss_and_gradients(
+        compute_loss, variables, parts, optimizer.get_scaled_loss if scaling else tf.identity
+    )
+    if scaling:
+        gradients = optimizer.get_unscaled_gradients(gradients)
+    loss, gradients = sum_over_replicas(loss), sum_over_replicas(gradients)
+    if scaling:
+        loss = _nan_if_lost(loss, gradients, optimizer.loss_scale)
     gradients = [
         gradient + weight_decay * variable if weight_decay and decayed(variable) else gradient
         for gradient, variable in zip(gradients, variables, strict=True)
@@ -56,7 +66,13 @@ def update(
     optimizer.apply_gradients(
         zip(gradients, variables, strict=True), experimental_aggregate_gradients=False
     )
-    return sum_over_replicas(loss)
+    return loss
+
+
+def _nan_if_lost(loss, gradients, loss_scale):
+    """Returns a loss, or NaN where no smaller scale can make its gradients finite."""
+    is_finite = tf.math.is_finite(tf.linalg.global_norm(gradients))
+    return tf.where(is_finite | (loss_scale > 1), loss, np.nan)
 
 
 def create_slots(

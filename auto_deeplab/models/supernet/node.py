@@ -44,7 +44,8 @@ class Node(tf_keras.layers.Layer):
     def __init__(
         self, structure: NodeStructure, graph: CellGraph, filters: int, depth: int, **kwargs
     ):
-        super().__init__(**kwargs)
+        # Among its inputs are the architecture weights, which stay float32.
+        super().__init__(autocast=False, **kwargs)
         self.structure = structure
         self.stride = structure.stride
         self.sources = tuple(source for source, _ in structure.sources)
@@ -72,6 +73,7 @@ class Node(tf_keras.layers.Layer):
         statistics = {
             "shape": [depth, sum(self.normalized_channels)],
             "trainable": False,
+            "experimental_autocast": False,
             "synchronization": tf.VariableSynchronization.ON_READ,
             "aggregation": tf.VariableAggregation.MEAN,
         }
@@ -87,10 +89,10 @@ class Node(tf_keras.layers.Layer):
             inputs: "before", the nodes of layer l-1 that arcs leave, in the order of the sources,
                 after their ReLU, each float [batch, height, width, channels];
                 "prev_prev", the node of layer l-2 at this stride after its ReLU, where it exists;
-                "arc_weights", float [incoming arcs], softmax(beta) in the order of the sources;
-                "operation_weights", float [edges, operations], softmax(alpha);
+                "arc_weights", float32 [incoming arcs], softmax(beta) in the order of the sources;
+                "operation_weights", float32 [edges, operations], softmax(alpha);
                 "kernels", this network layer's, float [numbers];
-                "moving", the mean and variance to normalize with, in inference alone.
+                "moving", the float32 mean and variance to normalize with, in inference alone.
             size: height and width at this stride.
 
         Returns:
@@ -118,7 +120,7 @@ class Node(tf_keras.layers.Layer):
         weighted = [
             weight * output
             for weight, output in zip(
-                tf.unstack(inputs["arc_weights"]),
+                tf.unstack(tf.cast(inputs["arc_weights"], outputs.dtype)),
                 tf.split(outputs, len(arcs), axis=0),
                 strict=True,
             )
