@@ -35,6 +35,13 @@ _MODEL_DIR = flags.DEFINE_string(
     "model_dir", None, "Where results go; runs/NAME for NAME.gin by default."
 )
 _distribution = settings.define_flags()
+_MIXED_PRECISION = flags.DEFINE_string(
+    "mixed_precision",
+    None,
+    "What networks compute in: bfloat16, or float16 with loss scaling; none: float32. Weights, "
+    "alpha, beta and losses stay float32. Short for "
+    '--gin_param="configure_runtime.mixed_precision = ...".',
+)
 _IGNORE_CORRUPT = flags.DEFINE_bool(
     "ignore_corrupt",
     False,
@@ -59,6 +66,8 @@ def main(argv: list[str]) -> None:
     parameters = list(_GIN_PARAM.value)
     if _IGNORE_CORRUPT.value:
         parameters.append("open_records.ignore_corrupt = True")
+    if _MIXED_PRECISION.value is not None:
+        parameters.append(f"configure_runtime.mixed_precision = {_MIXED_PRECISION.value!r}")
     configuration.load(gin_file, parameters)
     configure_runtime()
     model_dir = ModelDir(Path(_MODEL_DIR.value or Path("runs") / Path(gin_file).stem))

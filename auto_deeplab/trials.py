@@ -32,6 +32,9 @@ _MODEL_DIR = flags.DEFINE_string(
     "model_dir", None, "The folder of the trials' folders; runs/NAME_trials for NAME.gin."
 )
 _distribution = settings.define_flags()
+_MIXED_PRECISION = flags.DEFINE_string(
+    "mixed_precision", None, "What networks compute in: none, bfloat16 or float16."
+)
 
 
 def main(argv: list[str]) -> None:
@@ -44,6 +47,7 @@ def main(argv: list[str]) -> None:
     for parameter in _GIN_PARAM.value:
         if parameter.partition("=")[0].strip().endswith("Search.seed"):
             raise UserError(f"--gin_param={parameter}: expected the seeds in --seeds")
+    precision = [f"--mixed_precision={_MIXED_PRECISION.value}"] if _MIXED_PRECISION.value else []
     trials = Path(_MODEL_DIR.value or Path("runs") / f"{Path(gin_file).stem}_trials")
     for number, seed in enumerate(seeds, start=1):
         folder = trials / f"seed_{seed}"
@@ -55,6 +59,7 @@ def main(argv: list[str]) -> None:
                 *(f"--gin_param={parameter}" for parameter in _GIN_PARAM.value),
                 *(f"--gin_param=Search.seed = {seed}", f"--model_dir={folder}"),
                 *distribution.arguments(),
+                *precision,
             ]
         )
         if status == TRY_AGAIN_STATUS:

@@ -1,10 +1,16 @@
 """Scheduled drop path (Zoph et al. 2018, section 3; DESIGN section 4)."""
 
 import random
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import tensorflow as tf
 import tf_keras
+
+# Which part of a replica's batch is computed. Each replica has a thread of its own.
+_thread = threading.local()
 
 
 @tf_keras.utils.register_keras_serializable(package="auto_deeplab")
@@ -19,9 +25,10 @@ class ScheduledDropPath(tf_keras.layers.Layer):
     advances it with `set_step_ratio`. It starts at 0, where nothing is dropped. A ratio above 1
     counts as 1.
 
-    What is dropped is a function of the seed, the step ratio, the branch and the replica. So there
-    is no random state to save: a training that goes on from a step drops there what it would have
-    dropped. (float32 tells the ratios of 2**24 steps apart.)
+    What is dropped is a function of the seed, the step ratio, the branch, the replica and the part
+    of its batch (see `drawing_for_part`). So there is no random state to save: a training that goes
+    on from a step drops there what it would have dropped. (float32 tells the ratios of 2**24 steps
+    apart.)
 
     Args:
       final_keep_prob: the keep probability of the last layer at the end of training, in (0, 1].
@@ -85,8 +92,24 @@ class ScheduledDropPath(tf_keras.layers.Layer):
         seed = tf.stack([self.seed, tf.bitcast(tf.identity(self.step_ratio), tf.int32)])
         replica = tf.distribute.get_replica_context()
         if replica is not None:
-            seed = tf.random.fold_in(seed, replica.replica_id_in_sync_group)
+            part = getattr(_thread, "part", 0) * replica.num_replicas_in_sync
+            seed = tf.random.fold_in(seed, part + replica.replica_id_in_sync_group)
         return tf.random.fold_in(seed, branch)
+
+
+@contextmanager
+def drawing_for_part(part: int | tf.Tensor) -> Iterator[None]:
+    """Makes what is drawn within differ from what is drawn for the other parts of a batch.
+
+    Args:
+      part: of the replica's batch, 0 for the first. Whole batches are drawn for as their first part
+        would be.
+    """
+    _thread.part = part
+    try:
+        yield
+    finally:
+        del _thread.part
 
 
 def set_step_ratio(network: tf.Module, step_ratio: float | tf.Tensor) -> None:

@@ -5,7 +5,10 @@ TensorFlow Addons' join them with `import auto_deeplab.training.addons_optimizer
 
 import gin
 import tf_keras
+from tf_keras.mixed_precision import LossScaleOptimizer
 from tf_keras.optimizers import legacy
+
+from auto_deeplab.errors import UserError
 
 # The fused updates of the legacy classes are one operation a variable.
 for _optimizer in (legacy.Adagrad, legacy.Adam, legacy.Nadam, legacy.RMSprop):
@@ -26,3 +29,24 @@ def sgd(
         nesterov: look ahead, as Nesterov's method does.
     """
     return legacy.SGD(learning_rate, momentum, nesterov)
+
+
+def with_loss_scale(optimizer: legacy.Optimizer) -> legacy.Optimizer:
+    """Returns what scales losses for an optimizer where networks compute in float16, else itself.
+
+    Gradients too small for float16 are zero in it, but those of the loss times a large factor. The
+    factor, which checkpoints keep beside the optimizer, halves when gradients are infinite or NaN,
+    and their step is left out: it counts among `iterations`, but changes no weight. After 2000
+    steps without such gradients it doubles.
+
+    Raises:
+        UserError: the distribution strategy has no loss scaling.
+    """
+    if tf_keras.mixed_precision.global_policy().name != "mixed_float16":
+        return optimizer
+    try:
+        return LossScaleOptimizer(optimizer)
+    except ValueError as error:
+        raise UserError(
+            f"--mixed_precision: received 'float16'; expected 'bfloat16': {error}"
+        ) from None

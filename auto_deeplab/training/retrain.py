@@ -22,13 +22,14 @@ from auto_deeplab.errors import UserError
 from auto_deeplab.models.network import build_network
 from auto_deeplab.search_space import Genotype
 from auto_deeplab.training import job, schedules
+from auto_deeplab.training.accumulation import check_parts, check_synchronization
 from auto_deeplab.training.checkpoint_files import CheckpointFiles
 from auto_deeplab.training.checkpoints import Checkpoints
 from auto_deeplab.training.epochs import Validation, run_epochs
 from auto_deeplab.training.initial_weights import copy_initial_weights
 from auto_deeplab.training.loss import cross_entropy
 from auto_deeplab.training.model_dir import ModelDir
-from auto_deeplab.training.optimizers import sgd
+from auto_deeplab.training.optimizers import sgd, with_loss_scale
 from auto_deeplab.training.retrain_model import RetrainModel
 from auto_deeplab.training.update import create_slots
 from auto_deeplab.training.weight_average import WeightAverage
@@ -71,6 +72,9 @@ class Retrain:
         validation_every: validate after each this many epochs.
         checkpoint_minutes: minutes between checkpoints within an epoch.
         kept_checkpoints: how many of the newest checkpoints are kept, beside the best.
+        gradient_accumulation_steps: compute each replica's batch in this many parts, one after the
+            other, and update once: for the memory of one part. Each is normalized with its own
+            statistics.
         jit_compile: compile the update with XLA.
     """
 
@@ -98,6 +102,7 @@ class Retrain:
     validation_every: int = 1
     checkpoint_minutes: float = 10.0
     kept_checkpoints: int = 3
+    gradient_accumulation_steps: int = 1
     jit_compile: bool = False
 
     def __post_init__(self) -> None:
@@ -144,6 +149,12 @@ class Retrain:
     def train(self, model_dir: ModelDir, strategy: tf.distribute.Strategy) -> None:
         """Trains to the end."""
         workers = Workers(strategy)
+        check_parts(
+            "Retrain.gradient_accumulation_steps",
+            self.gradient_accumulation_steps,
+            self.batch_size,
+            strategy.num_replicas_in_sync,
+        )
         with workers.chief_first():
             directory = job.dataset_dir(self.dataset)
         records = training_records(directory, self.train_split)
@@ -175,7 +186,16 @@ class Retrain:
 
         with strategy.scope():
             network = self.build_model(records.description, model_dir)
-            optimizer = self._make_optimizer(schedule)
+            synchronized = any(
+                getattr(layer, "synchronized", False) for layer in network.submodules
+            )
+            check_synchronization(
+                "Retrain.gradient_accumulation_steps",
+                self.gradient_accumulation_steps,
+                strategy.num_replicas_in_sync,
+                synchronized,
+            )
+            optimizer = with_loss_scale(self._make_optimizer(schedule))
             create_slots(optimizer, network.trainable_variables)
             is_new = not CheckpointFiles(model_dir.checkpoints).steps()
             if self.initial_model_dir is not None and is_new:
@@ -199,6 +219,7 @@ class Retrain:
                 self.gradient_clip_norm,
                 self.last_layer_multiplier,
                 average,
+                self.gradient_accumulation_steps,
             )
             model.compile(optimizer, jit_compile=self.jit_compile)
             checkpoints = Checkpoints(
@@ -211,8 +232,7 @@ class Retrain:
         batches(0, 1)
         with workers.chief_first():
             job.write_once(model_dir, records.description)
-        shares = any(getattr(layer, "synchronized", False) for layer in network.submodules)
-        job.tell_replicas(strategy, self.batch_size, shares)
+        job.tell_replicas(strategy, self.batch_size, synchronized)
 
         def compute_loss(batch: tuple[tf.Tensor, tf.Tensor], name: str) -> tf.Tensor:
             images, labels = batch

@@ -4,8 +4,9 @@ import tensorflow as tf
 import tf_keras
 
 from auto_deeplab.models.decoder import classifier_variables
-from auto_deeplab.models.drop_path import set_step_ratio
-from auto_deeplab.training.loss import cross_entropy
+from auto_deeplab.models.drop_path import drawing_for_part, set_step_ratio
+from auto_deeplab.training.accumulation import part_of
+from auto_deeplab.training.loss import counted_pixels, cross_entropy
 from auto_deeplab.training.update import update
 from auto_deeplab.training.weight_average import WeightAverage
 
@@ -23,6 +24,8 @@ class RetrainModel(tf_keras.Model):
         gradient_clip_norm: the largest norm of all gradients together; None for any.
         last_layer_multiplier: of the learning rate of the classifier, with SGD.
         average: of the network's weights; what the model predicts with.
+        gradient_accumulation_steps: how many parts of a replica's batch are computed one after the
+            other, for one update. Each is normalized with its own statistics.
     """
 
     def __init__(
@@ -36,6 +39,7 @@ class RetrainModel(tf_keras.Model):
         gradient_clip_norm: float | None = None,
         last_layer_multiplier: float = 1.0,
         average: WeightAverage | None = None,
+        gradient_accumulation_steps: int = 1,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -48,6 +52,7 @@ class RetrainModel(tf_keras.Model):
         self.gradient_clip_norm = gradient_clip_norm
         self.last_layer_multiplier = last_layer_multiplier
         self.average = average
+        self.gradient_accumulation_steps = gradient_accumulation_steps
         # `update` returns the loss of the global batch on every replica; Keras would add them up.
         self.distribute_reduction_method = "first"
 
@@ -59,14 +64,22 @@ class RetrainModel(tf_keras.Model):
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Updates the network on images, float32 [batch, height, width, 3], normalized, and
         labels, int32 [batch, height, width]; returns the "loss"."""
-        images, labels = data
         done = tf.cast(self.optimizer.iterations, tf.float32) / self.total_steps
         set_step_ratio(self.network, done)
+        parts = self.gradient_accumulation_steps
+        pixels = counted_pixels(data[1], self.ignore_label, self.hard_pixel_share, parts)
 
-        def loss():
-            logits = self.network(images, training=True)
+        def loss(part):
+            images, labels = part_of(data, part, parts)
+            with drawing_for_part(part):
+                logits = self.network(images, training=True)
             return cross_entropy(
-                labels, logits, self.ignore_label, self.label_smoothing, self.hard_pixel_share
+                labels,
+                logits,
+                self.ignore_label,
+                self.label_smoothing,
+                self.hard_pixel_share,
+                pixels,
             )
 
         last_layer = set()
@@ -82,6 +95,7 @@ class RetrainModel(tf_keras.Model):
             multiplier=lambda variable: (
                 self.last_layer_multiplier if variable.ref() in last_layer else 1.0
             ),
+            parts=parts,
         )
         if self.average:
             self.average.update(self.optimizer.iterations)

@@ -4,6 +4,16 @@ import os
 
 import gin
 import tensorflow as tf
+import tf_keras
+
+from auto_deeplab.command_line import near_matches
+from auto_deeplab.errors import UserError
+
+PRECISIONS = {
+    "none": "float32",
+    "bfloat16": "mixed_bfloat16",
+    "float16": "mixed_float16",
+}
 
 
 @gin.configurable
@@ -12,6 +22,7 @@ def configure_runtime(
     intra_op_threads: int = 0,
     graph_optimizer: bool = True,
     deterministic: bool = False,
+    mixed_precision: str = "none",
 ) -> None:
     """Sets what must be set before TensorFlow's first operation.
 
@@ -24,7 +35,19 @@ def configure_runtime(
             the supernet's graphs and gains nothing there.
         deterministic: the same command gives the same bits on a machine of the same kind, whether
             it is interrupted or not. Some operations are slower on a GPU.
+        mixed_precision: what the networks of this process compute in: "bfloat16" or "float16";
+            "none" for float32. Weights, alpha, beta, batch norm statistics and losses are float32
+            whatever they compute in.
+
+    Raises:
+        UserError: there is no such precision.
     """
+    if mixed_precision not in PRECISIONS:
+        raise UserError(
+            f"--mixed_precision: received {mixed_precision!r}"
+            f"{near_matches(str(mixed_precision), PRECISIONS)}"
+        )
+    tf_keras.mixed_precision.set_global_policy(PRECISIONS[mixed_precision])
     if deterministic:
         tf.config.experimental.enable_op_determinism()
     tf.config.threading.set_inter_op_parallelism_threads(inter_op_threads)

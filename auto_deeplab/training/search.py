@@ -21,6 +21,7 @@ from auto_deeplab.errors import UserError
 from auto_deeplab.models.supernet.supernet import Supernet
 from auto_deeplab.search_space import append_history, decode_model_dir
 from auto_deeplab.training import job, schedules
+from auto_deeplab.training.accumulation import check_parts, check_synchronization
 from auto_deeplab.training.checkpoints import Checkpoints
 from auto_deeplab.training.epochs import Validation, run_epochs
 from auto_deeplab.training.loss import cross_entropy
@@ -52,6 +53,9 @@ class Search:
         validation_every: validate after each this many epochs.
         checkpoint_minutes: minutes between checkpoints within an epoch.
         kept_checkpoints: how many of the newest checkpoints are kept, beside the best.
+        gradient_accumulation_steps: compute each replica's batch in this many parts, one after the
+            other, and update once: for the memory of one part. Each is normalized with its own
+            statistics.
         jit_compile: compile both updates with XLA.
     """
 
@@ -73,6 +77,7 @@ class Search:
     validation_every: int = 1
     checkpoint_minutes: float = 10.0
     kept_checkpoints: int = 3
+    gradient_accumulation_steps: int = 1
     jit_compile: bool = False
 
     def __post_init__(self) -> None:
@@ -95,6 +100,12 @@ class Search:
     def train(self, model_dir: ModelDir, strategy: tf.distribute.Strategy) -> None:
         """Searches to the end and decodes the genotype."""
         workers = Workers(strategy)
+        check_parts(
+            "Search.gradient_accumulation_steps",
+            self.gradient_accumulation_steps,
+            self.batch_size,
+            strategy.num_replicas_in_sync,
+        )
         with workers.chief_first():
             directory = job.dataset_dir(self.dataset)
         records = training_records(directory, self.train_split)
@@ -137,11 +148,18 @@ class Search:
 
         with strategy.scope():
             supernet = self.build_model(records.description, model_dir)
+            check_synchronization(
+                "Search.gradient_accumulation_steps",
+                self.gradient_accumulation_steps,
+                strategy.num_replicas_in_sync,
+                supernet.synchronized_batch_norm,
+            )
             model = SearchModel(
                 supernet,
                 records.description.ignore_label,
                 self.network_weight_decay,
                 self.architecture_weight_decay,
+                self.gradient_accumulation_steps,
             )
             # The fused updates of these optimizers are one operation a variable.
             model.compile(

@@ -6,7 +6,9 @@ import tensorflow as tf
 import tf_keras
 
 from auto_deeplab.models.supernet.supernet import Supernet
-from auto_deeplab.training.loss import cross_entropy
+from auto_deeplab.training.accumulation import part_of
+from auto_deeplab.training.loss import counted_pixels, cross_entropy
+from auto_deeplab.training.optimizers import with_loss_scale
 from auto_deeplab.training.update import create_slots, update
 
 
@@ -23,6 +25,8 @@ class SearchModel(tf_keras.Model):
         ignore_label: the label of pixels that do not count.
         network_weight_decay: L2 weight decay of w.
         architecture_weight_decay: L2 weight decay of alpha and beta.
+        gradient_accumulation_steps: how many parts of a replica's batch are computed one after the
+            other, for one update of either level. Each is normalized with its own statistics.
 
     Attributes:
         run_network_update, run_architecture_update: from `compile` on, the two updates as
@@ -35,6 +39,7 @@ class SearchModel(tf_keras.Model):
         ignore_label: int = 255,
         network_weight_decay: float = 3e-4,
         architecture_weight_decay: float = 1e-3,
+        gradient_accumulation_steps: int = 1,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -42,6 +47,7 @@ class SearchModel(tf_keras.Model):
         self.ignore_label = ignore_label
         self.network_weight_decay = network_weight_decay
         self.architecture_weight_decay = architecture_weight_decay
+        self.gradient_accumulation_steps = gradient_accumulation_steps
 
     def compile(
         self,
@@ -49,18 +55,18 @@ class SearchModel(tf_keras.Model):
         architecture_optimizer: tf_keras.optimizers.legacy.Optimizer,
         jit_compile: bool = False,
     ):
-        """Sets the optimizers of both levels.
+        """Sets the optimizers of both levels, with loss scales where they are needed.
 
         Args:
             network_optimizer: of w.
             architecture_optimizer: of alpha and beta.
             jit_compile: compile both updates with XLA.
         """
-        super().compile(optimizer=network_optimizer, jit_compile=jit_compile)
-        self.network_optimizer = network_optimizer
-        self.architecture_optimizer = architecture_optimizer
-        create_slots(network_optimizer, self.supernet.network_variables)
-        create_slots(architecture_optimizer, self.supernet.architecture_variables)
+        self.network_optimizer = with_loss_scale(network_optimizer)
+        self.architecture_optimizer = with_loss_scale(architecture_optimizer)
+        super().compile(optimizer=self.network_optimizer, jit_compile=jit_compile)
+        create_slots(self.network_optimizer, self.supernet.network_variables)
+        create_slots(self.architecture_optimizer, self.supernet.architecture_variables)
         self.run_network_update = self._compiled(self.update_network, jit_compile)
         self.run_architecture_update = self._compiled(self.update_architecture, jit_compile)
 
@@ -112,11 +118,15 @@ class SearchModel(tf_keras.Model):
         return self.train_function
 
     def _update(self, images, labels, freeze, variables, optimizer, weight_decay):
-        def loss():
-            logits = self.supernet(images, training=True, freeze=freeze)
-            return cross_entropy(labels, logits, self.ignore_label)
+        parts = self.gradient_accumulation_steps
+        pixels = counted_pixels(labels, self.ignore_label)
 
-        return update(loss, variables, optimizer, weight_decay)
+        def loss(part):
+            part_images, part_labels = part_of((images, labels), part, parts)
+            logits = self.supernet(part_images, training=True, freeze=freeze)
+            return cross_entropy(part_labels, logits, self.ignore_label, pixels=pixels)
+
+        return update(loss, variables, optimizer, weight_decay, parts=parts)
 
     def _compiled(self, replica_update, jit_compile):
         strategy = self.distribute_strategy

@@ -12,7 +12,7 @@ import tf_keras
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auto_deeplab.models.drop_path import ScheduledDropPath, set_step_ratio
+from auto_deeplab.models.drop_path import ScheduledDropPath, drawing_for_part, set_step_ratio
 from auto_deeplab.models.final_cell import FinalCell
 from auto_deeplab.search_space import Branch
 
@@ -99,6 +99,19 @@ def test_what_is_dropped_follows_from_seed_step_and_branch():
     for others in (kept(next_step), kept(0.75, seed=2), kept(0.75, branch=1)):
         # Of two independent draws about half are the same.
         assert 25 < (others == expected).sum() < 75
+
+
+def test_the_parts_of_a_batch_are_dropped_independently():
+    whole = kept(0.75)
+    draws = []
+    for part in (0, 1, tf.constant(1), 2):
+        with drawing_for_part(part):
+            draws.append(kept(0.75))
+    np.testing.assert_array_equal(draws[0], whole)
+    np.testing.assert_array_equal(draws[1], draws[2])
+    for first, second in ((0, 1), (0, 3), (1, 3)):
+        assert 25 < (draws[first] == draws[second]).sum() < 75
+    np.testing.assert_array_equal(kept(0.75), whole)
 
 
 def test_a_layer_is_seeded_as_keras_is():

@@ -22,7 +22,7 @@ def run_updates(optimizer, weight_decay, steps):
     losses, values = [], []
     for _ in range(steps):
         loss = update(
-            lambda: quadratic(variables),
+            lambda part: quadratic(variables),
             variables,
             optimizer,
             weight_decay,
@@ -76,7 +76,7 @@ def test_adam_with_coupled_decay():
 
 def test_only_the_given_variables_are_differentiated_and_changed():
     given, other = tf.Variable(2.0), tf.Variable(3.0)
-    loss = update(lambda: given * other, [given], legacy.SGD(0.5), weight_decay=0.0)
+    loss = update(lambda part: given * other, [given], legacy.SGD(0.5), weight_decay=0.0)
     assert (float(loss), float(given), float(other)) == (6.0, 0.5, 3.0)
 
 
@@ -85,7 +85,7 @@ def test_all_gradients_together_are_clipped_with_their_decay(clip_norm, factor):
     # The decayed one's gradient is 1 + 0.5 * 4 = 3, the other's 4: their norm is 5.
     decayed, free = tf.Variable(4.0), tf.Variable(1.0)
     update(
-        lambda: decayed + 4 * free,
+        lambda part: decayed + 4 * free,
         [decayed, free],
         legacy.SGD(1.0),
         weight_decay=0.5,
@@ -103,7 +103,7 @@ def test_a_multiplier_is_one_of_sgds_learning_rate():
         optimizer = legacy.SGD(rate, momentum=0.9)
         for _ in range(2):
             update(
-                lambda: variable**2 + other**2,
+                lambda part: variable**2 + other**2,
                 [variable, other],
                 optimizer,
                 weight_decay=0.1,

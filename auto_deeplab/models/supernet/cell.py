@@ -67,7 +67,7 @@ class Cell(tf_keras.layers.Layer):
                 other on the batch axis.
             prev_prev: float [batch, height, width, filters], shared by the arcs, or None.
             arcs: the number of incoming arcs.
-            operation_weights: float [edges, operations], softmax(alpha).
+            operation_weights: float32 [edges, operations], softmax(alpha).
             kernels: one network layer's, structured as `self.kernel_shapes`.
             batch_norms: those of the node; they see all arcs of the node as one batch.
 

@@ -39,38 +39,41 @@ def pad_channels(tensor: tf.Tensor, axes: Sequence[int] = (-1,)) -> tf.Tensor:
     return tf.pad(tensor, paddings)
 
 
-def shared_constant(key: tuple, make: Callable[[], np.ndarray]) -> tf.Tensor:
-    """Returns the float32 constant `make()`, one node in a graph for all that ask with `key`."""
+def shared_constant(
+    key: tuple, make: Callable[[], np.ndarray], dtype: tf.DType = tf.float32
+) -> tf.Tensor:
+    """Returns the constant `make()`, one node in a graph for all that ask with `key`."""
     if tf.executing_eagerly():
-        return tf.constant(make(), tf.float32)
+        return tf.constant(make(), dtype)
     # Kept on the graph, so that they go when it goes.
     graph = tf.compat.v1.get_default_graph()
     if not hasattr(graph, "auto_deeplab_constants"):
         graph.auto_deeplab_constants = {}
     of_graph = graph.auto_deeplab_constants
-    if key not in of_graph:
+    if (key, dtype) not in of_graph:
         with tf.control_dependencies(None):
-            of_graph[key] = tf.constant(make(), tf.float32)
-    return of_graph[key]
+            of_graph[key, dtype] = tf.constant(make(), dtype)
+    return of_graph[key, dtype]
 
 
 def convolution(images: tf.Tensor, kernel: tf.Tensor, stride: int = 1, rate: int = 1) -> tf.Tensor:
     """A SAME convolution: [batch, height, width, in], [k, k, in, out] -> [..., out]."""
-    if rate > 1 and not can_differentiate_atrous_convolutions():
+    if rate > 1 and not can_differentiate_atrous_convolutions(images.dtype):
         # Rearranges the images into the batch and back, and so needs no atrous kernel.
         return tf.nn.convolution(images, kernel, stride, "SAME", dilations=rate)
     return tf.nn.conv2d(images, kernel, strides=stride, padding="SAME", dilations=rate)
 
 
 @functools.cache
-def can_differentiate_atrous_convolutions() -> bool:
+def can_differentiate_atrous_convolutions(dtype: tf.DType) -> bool:
     """Asks TensorFlow whether it has gradients of atrous convolutions here.
 
-    A GPU has; a CPU only in builds with oneDNN, and where that is not switched off.
+    A GPU has; a CPU only in builds with oneDNN, where that is not switched off, and not for
+    float16.
     """
     try:
         with tf.init_scope():
-            image = tf.zeros([1, 3, 3, 1])
+            image = tf.zeros([1, 3, 3, 1], dtype)
             tf.raw_ops.Conv2DBackpropFilter(
                 input=image,
                 filter_sizes=[3, 3, 1, 1],
@@ -93,14 +96,14 @@ def batch_norm(
 
     Args:
         images: float [batch, height, width, channels].
-        scale: [channels], or None for 1. The architecture weights enter here, so that mixing the
-            operations costs no pass over the data.
-        moving: mean and variance, each [channels], to normalize with (inference), or None to
-            normalize with the batch's own (training).
+        scale: float32 [channels], or None for 1. The architecture weights enter here, so that
+            mixing the operations costs no pass over the data.
+        moving: mean and variance, each float32 [channels], to normalize with (inference), or None
+            to normalize with the batch's own (training).
 
     Returns:
-        The output, and the (mean, variance) used. A batch's variance is the unbiased one, which
-        is what Keras's moving averages take too.
+        The output, in the dtype of `images`, and the float32 (mean, variance) used. A batch's
+        variance is the unbiased one, which is what Keras's moving averages take too.
     """
     channels = images.shape[-1]
     offset = shared_constant(("zeros", channels), lambda: np.zeros(channels))
@@ -201,7 +204,9 @@ def block_diagonal(kernels: tf.Tensor) -> tf.Tensor:
     edges, inputs, outputs = kernels.shape
     if edges > 1:
         eye = shared_constant(
-            ("edge eye", edges), lambda: np.eye(edges).reshape(edges, 1, edges, 1)
+            ("edge eye", edges),
+            lambda: np.eye(edges).reshape(edges, 1, edges, 1),
+            kernels.dtype,
         )
         kernels = tf.reshape(kernels, [edges, inputs, 1, outputs]) * eye
     matrix = tf.reshape(kernels, [1, 1, edges * inputs, edges * outputs])

@@ -50,14 +50,16 @@ class AtrousSpatialPyramid(tf_keras.layers.Layer):
             self.classifier.build([None, None, None, 3 * filters])
 
     def call(self, features: tf.Tensor, training: bool) -> tf.Tensor:
-        """[batch, height, width, channels] -> logits [batch, height, width, classes]."""
+        """[batch, height, width, channels] -> logits, float32 [batch, height, width, classes]."""
         pointwise = self.pointwise(features, training=training)
         pooled = self.pooling(
-            tf.reduce_mean(features, axis=[1, 2], keepdims=True), training=training
+            # In float16 a CPU adds up imprecisely.
+            tf.reduce_mean(tf.cast(features, tf.float32), axis=[1, 2], keepdims=True),
+            training=training,
         )
         branches = [
             pointwise,
             self.atrous(features, training=training),
             tf.broadcast_to(pooled, tf.shape(pointwise)),
         ]
-        return self.classifier(tf.concat(branches, axis=-1))
+        return tf.cast(self.classifier(tf.concat(branches, axis=-1)), tf.float32)

@@ -21,7 +21,7 @@ def mixing_tensors(
     """Brings the architecture weights of a state's edges into the form that mixing uses.
 
     Args:
-        operation_weights: float [edges, operations], softmax(alpha) of the edges.
+        operation_weights: float32 [edges, operations], softmax(alpha) of the edges.
         operations: the names of the operations.
         filters: the filters of one edge.
 
@@ -101,7 +101,7 @@ class MixedOperations(tf_keras.layers.Layer):
 
         Args:
             state: float [batch, height, width, filters].
-            operation_weights: float [edges, operations], softmax(alpha) of these edges.
+            operation_weights: float32 [edges, operations], softmax(alpha) of these edges.
             kernels: one network layer's, structured as `self.kernel_shapes`.
             batch_norms: those of the node.
         """
@@ -118,7 +118,8 @@ class MixedOperations(tf_keras.layers.Layer):
                 response = grouped.convolution(rectified, kernel, rate=ATROUS_RATE)
                 outputs.append(batch_norms(response, mixing[name]))
         if "linear" in mixing:
-            outputs.append(self._linear(state, mixing["linear"], batch_norms))
+            kernel = tf.cast(mixing["linear"], state.dtype)
+            outputs.append(self._linear(state, kernel, batch_norms))
         if not outputs:  # `none` is the only operation
             shape = tf.concat(
                 [tf.shape(state)[:3], [grouped.padded_channels(self.edges * self.filters)]], axis=0

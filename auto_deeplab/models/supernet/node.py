@@ -51,7 +51,8 @@ class Node(tf_keras.layers.Layer):
         synchronized_batch_norm: bool = False,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        # Among its inputs are the architecture weights, which stay float32.
+        super().__init__(autocast=False, **kwargs)
         self.structure = structure
         self.synchronized_batch_norm = synchronized_batch_norm
         self.stride = structure.stride
@@ -80,6 +81,7 @@ class Node(tf_keras.layers.Layer):
         statistics = {
             "shape": [depth, sum(self.normalized_channels)],
             "trainable": False,
+            "experimental_autocast": False,
             "synchronization": tf.VariableSynchronization.ON_READ,
             "aggregation": tf.VariableAggregation.MEAN,
         }
@@ -95,10 +97,10 @@ class Node(tf_keras.layers.Layer):
             inputs: "before", the nodes of layer l-1 that arcs leave, in the order of the sources,
                 after their ReLU, each float [batch, height, width, channels];
                 "prev_prev", the node of layer l-2 at this stride after its ReLU, where it exists;
-                "arc_weights", float [incoming arcs], softmax(beta) in the order of the sources;
-                "operation_weights", float [edges, operations], softmax(alpha);
+                "arc_weights", float32 [incoming arcs], softmax(beta) in the order of the sources;
+                "operation_weights", float32 [edges, operations], softmax(alpha);
                 "kernels", this network layer's, float [numbers];
-                "moving", the mean and variance to normalize with, in inference alone.
+                "moving", the float32 mean and variance to normalize with, in inference alone.
             size: height and width at this stride.
 
         Returns:
@@ -128,7 +130,7 @@ class Node(tf_keras.layers.Layer):
         weighted = [
             weight * output
             for weight, output in zip(
-                tf.unstack(inputs["arc_weights"]),
+                tf.unstack(tf.cast(inputs["arc_weights"], outputs.dtype)),
                 tf.split(outputs, len(arcs), axis=0),
                 strict=True,
             )

@@ -98,8 +98,10 @@ class Segment(tf_keras.layers.Layer):
     def stacked(self, arc_weights: tf.Tensor, training: bool) -> Stacked:
         """Returns the segment's kernels and moving statistics beside its arc weights.
 
+        Under mixed precision the kernels are cast here, once for all that reads them.
+
         Args:
-            arc_weights: float [depth, arcs into a layer], softmax(beta).
+            arc_weights: float32 [depth, arcs into a layer], softmax(beta).
             training: whether batches are normalized with their own statistics.
         """
         return Stacked(
@@ -126,7 +128,7 @@ class Segment(tf_keras.layers.Layer):
             before_that: stride -> outputs of layer l-2.
             layer: the layer's part of `stacked`.
             sizes: stride -> height and width.
-            operation_weights: float [edges, operations], softmax(alpha).
+            operation_weights: float32 [edges, operations], softmax(alpha).
             frozen: the names of inputs of `Node` not to differentiate through.
 
         Returns:

@@ -24,12 +24,19 @@ FROZEN = {
     "network": ("kernels",),
     "architecture": ("arc_weights", "operation_weights"),
 }
-ARCHITECTURE_INITIALIZER = {"class_name": "RandomNormal", "config": {"stddev": 1e-3}}
+ARCHITECTURE_WEIGHTS = {
+    "initializer": {"class_name": "RandomNormal", "config": {"stddev": 1e-3}},
+    "dtype": tf.float32,
+    "experimental_autocast": False,
+}
 
 
 @gin.configurable
 class Supernet(tf_keras.Model):
     """Every network of the search space at once (paper, section 4).
+
+    Under a mixed precision policy alpha, beta, their softmaxes, the batch norms' statistics and the
+    logits stay float32.
 
     Args:
         classes: number of classes.
@@ -84,14 +91,12 @@ class Supernet(tf_keras.Model):
         self.alpha = self.add_weight(
             "alpha",
             [len(self.cell_graph.edges), len(self.cell_graph.operations)],
-            initializer=ARCHITECTURE_INITIALIZER,
-            dtype=tf.float32,
+            **ARCHITECTURE_WEIGHTS,
         )
         self.beta = self.add_weight(
             "beta",
             [len(self.trellis_graph.arcs)],
-            initializer=ARCHITECTURE_INITIALIZER,
-            dtype=tf.float32,
+            **ARCHITECTURE_WEIGHTS,
         )
         with tf.name_scope("stem"):
             self.stem = [
@@ -179,7 +184,7 @@ class Supernet(tf_keras.Model):
         return tf.add_n([resize_bilinear(stride_logits, size) for stride_logits in logits])
 
     def arc_weights(self, beta: tf.Tensor) -> tf.Tensor:
-        """Returns the softmax of beta, float [arcs], over the arcs that leave each node."""
+        """Returns the softmax of beta, float32 [arcs], over the arcs that leave each node."""
         arcs = self.trellis_graph.arcs
         sources = sorted({(arc.layer, arc.source) for arc in arcs})
         group = [sources.index((arc.layer, arc.source)) for arc in arcs]

@@ -99,8 +99,8 @@ class Trellis(tf_keras.layers.Layer):
         Args:
             stem: float [batch, height / 4, width / 4, channels], after its ReLU.
             image_size: height and width of the images.
-            operation_weights: float [edges, operations], softmax(alpha).
-            arc_weights: float [arcs], softmax(beta).
+            operation_weights: float32 [edges, operations], softmax(alpha).
+            arc_weights: float32 [arcs], softmax(beta).
             training: normalize with the batch's statistics and update the moving ones.
             frozen: the names of inputs of `Node` not to differentiate through, which saves that
                 part of the backward pass.

@@ -30,7 +30,7 @@ def gradients():
 
 flat = np.concatenate([np.ravel(gradient) for gradient in gradients()])
 np.save(sys.argv[1], flat)
-print(can_differentiate_atrous_convolutions())
+print(can_differentiate_atrous_convolutions(tf.float32))
 """
 
 
@@ -47,10 +47,10 @@ def test_without_atrous_gradients_the_result_is_the_same(monkeypatch, rate):
             output = tf.reduce_sum(grouped.convolution(images, kernel, rate=rate) ** 2)
         return output, *tape.gradient(output, [images, kernel])
 
-    if not grouped.can_differentiate_atrous_convolutions():
+    if not grouped.can_differentiate_atrous_convolutions(tf.float32):
         pytest.skip("TensorFlow has no gradients of atrous convolutions here to compare with")
     expected = gradients.get_concrete_function()
-    monkeypatch.setattr(grouped, "can_differentiate_atrous_convolutions", lambda: False)
+    monkeypatch.setattr(grouped, "can_differentiate_atrous_convolutions", lambda dtype: False)
     rearranged = tf.function(gradients.python_function, autograph=False).get_concrete_function()
     assert "SpaceToBatchND" in {operation.type for operation in rearranged.graph.get_operations()}
     for ours, theirs in zip(rearranged(), expected(), strict=True):
