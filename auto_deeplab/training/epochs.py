@@ -149,7 +149,9 @@ def run_epochs(
                 return predict(batches)
 
             end_of_step = EndOfStep(checkpoints, log, preemption, workers, end)
-            checkpoints.save(log.notes())
+            # One that was restored has its notes, among them how its validation ended.
+            if not step:
+                checkpoints.save()
             while log.first_step < total_steps:
                 epoch = log.first_step // steps_per_epoch
                 steps = min((epoch + 1) * steps_per_epoch, total_steps) - step
