@@ -2,8 +2,8 @@
 
 Clients are threads that send JPEG files of many sizes, one request after the other, to a SavedModel
 in this process: what a server does without its network. The resident memory is told for each tenth
-of the run, as a median. The first tenth is warm-up: memory grew if the last one has over 2% more
-than the second.
+of the run, as a median. In the first half it may settle: memory grew if the last tenth has over 1%
+more than the sixth.
 
 Example:
   python -m benchmarks.serving_load --saved_model=exported/street_scenes --minutes=10
@@ -112,7 +112,7 @@ def _report(latencies: list[float], seconds: float) -> dict[str, Any]:
 def _print(report: dict[str, Any]) -> None:
     for name, value in report.items():
         if isinstance(value, int | float) and not isinstance(value, bool):
-            print(f"{name:16} {value:.5g}")
+            print(f"{name:32} {value:.5g}")
     minutes = report["seconds"] / 60 / _PARTS
     print("resident MB by time:")
     for part, megabytes in enumerate(report["resident_megabytes"]):

@@ -20,7 +20,7 @@ from auto_deeplab.serving.options import ExportOptions
 from tests.serving.conftest import DESCRIPTION, GENOTYPE
 
 SEND = """
-import json, resource, sys
+import functools, json, resource, sys
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2
@@ -30,12 +30,16 @@ session = tf.compat.v1.Session(graph=tf.Graph())
 with session.graph.as_default():
     meta_graph = tf.compat.v1.saved_model.load(session, ["serve"], saved_model)
 
-def send(signature, value):
+@functools.cache
+def callable_of(signature):
     definition = meta_graph.signature_def[signature]
     (feed,) = [tensor.name for tensor in definition.inputs.values()]
     fetch = [definition.outputs["class_map"].name]
     options = config_pb2.CallableOptions(feed=[feed], fetch=fetch)
-    return session._make_callable_from_options(options)(value)[0]
+    return session._make_callable_from_options(options)
+
+def send(signature, value):
+    return callable_of(signature)(value)[0]
 
 requests = np.load(requests_file, allow_pickle=True)
 good = requests["good"]
