@@ -1,6 +1,6 @@
 """Prepares TensorFlow Serving: checks exported networks and writes what the server needs.
 
-Writes to OUTPUT/: models.config (which models there are), batching_parameters.txt, and serve.sh,
+Writes to OUTPUT/: model.config (which models there are), batching_parameters.txt, and serve.sh,
 which starts the server with docker. Arguments of serve.sh are passed on to the server.
 
 The newest version of each model is checked before: every file must be there and whole.

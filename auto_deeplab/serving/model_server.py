@@ -25,7 +25,7 @@ from auto_deeplab.serving import assets, warm_up
 from auto_deeplab.serving.versions import SAVED_MODEL_FILE, list_versions
 
 SIGNATURES = ("serving_default", "image_bytes", "tf_example")
-MODEL_CONFIG = "models.config"
+MODEL_CONFIG = "model.config"
 BATCHING = "batching_parameters.txt"
 COMMAND = "serve.sh"
 # Where the container sees what is here.
@@ -113,7 +113,7 @@ def write_configuration(
     host: str,
     overwrite: bool = False,
 ) -> list[Path]:
-    """Writes models.config, batching_parameters.txt and serve.sh, which starts the server.
+    """Writes model.config, batching_parameters.txt and serve.sh, which starts the server.
 
     Args:
       output: the folder to write to; made if need be.

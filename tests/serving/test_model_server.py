@@ -108,7 +108,7 @@ def test_several_models(tmp_path):
     models = [served("/exports/scenes"), served("/my exports/photos")]
     files = write(tmp_path / "c", models, model_server.Batching())
     assert [path.name for path in files] == [
-        "models.config",
+        "model.config",
         "batching_parameters.txt",
         "serve.sh",
     ]
@@ -130,7 +130,7 @@ def test_several_models(tmp_path):
         "--mount",
         f"type=bind,source={tmp_path}/c,target=/configuration,readonly",
         "tensorflow/serving:2.20.0",
-        "--model_config_file=/configuration/models.config",
+        "--model_config_file=/configuration/model.config",
         "--enable_batching=true",
         "--batching_parameters_file=/configuration/batching_parameters.txt",
         "--more=1",
@@ -139,10 +139,10 @@ def test_several_models(tmp_path):
 
 def test_without_batching(tmp_path):
     files = write(tmp_path / "c", [served("/exports/scenes")], host="0.0.0.0")
-    assert [path.name for path in files] == ["models.config", "serve.sh"]
+    assert [path.name for path in files] == ["model.config", "serve.sh"]
     arguments = docker_arguments(files[1], tmp_path)
     assert "--publish=0.0.0.0:8501:8501" in arguments
-    assert arguments[-2:] == ["--model_config_file=/configuration/models.config", "--more=1"]
+    assert arguments[-2:] == ["--model_config_file=/configuration/model.config", "--more=1"]
 
 
 def test_configurations_that_cannot_be(tmp_path):
