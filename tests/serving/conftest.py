@@ -28,14 +28,14 @@ def network():
 
     tf_keras.utils.set_random_seed(0)
     network = build_network(GENOTYPE, classes=3, filters=4, batch_norm_momentum=0.1)
-    # Statistics of such images, a classifier with large weights, and no class ahead of the others
-    # on average.
+    # Statistics of such images, a classifier that is sure of most pixels (a steeper one would show
+    # float32's rounding), and no class ahead of the others on average.
     rng = np.random.default_rng(0)
     images = tf.constant(rng.uniform(-1, 1, [4, 33, 47, 3]), tf.float32)
     for _ in range(4):
         network(images, training=True)
     kernel, bias = network.get_layer("decoder").trainable_weights[-2:]
-    kernel.assign(rng.normal(size=kernel.shape))
+    kernel.assign(rng.normal(scale=0.2, size=kernel.shape))
     bias.assign(-tf.reduce_mean(network(images), axis=[0, 1, 2]))
     return network
 
