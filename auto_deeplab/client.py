@@ -14,8 +14,9 @@ from pathlib import Path
 
 from absl import flags
 
-from auto_deeplab import command_line
+from auto_deeplab import command_line, prediction_flags
 
+flags.adopt_module_key_flags(prediction_flags)
 _SERVER = flags.DEFINE_string("server", None, "http://HOST:PORT or grpc://HOST:PORT", required=True)
 _MODEL = flags.DEFINE_string("model", None, "The model's name on the server.", required=True)
 _LABELS = flags.DEFINE_string(
@@ -25,20 +26,6 @@ _LABELS = flags.DEFINE_string(
     "with its dataset.json.",
     required=True,
 )
-_IMAGES = flags.DEFINE_string(
-    "images",
-    None,
-    "An image or video file, a folder of such files, or a glob in quotes.",
-    required=True,
-)
-_OUTPUT = flags.DEFINE_string("output", None, "The folder for the results.", required=True)
-_RESULTS = flags.DEFINE_enum(
-    "results", "overlays", ["overlays", "class_maps", "both"], "What to write."
-)
-_OPACITY = flags.DEFINE_float(
-    "opacity", 0.6, "How much the colors cover the image.", lower_bound=0.0, upper_bound=1.0
-)
-_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Predict again what has results already.")
 _TIMEOUT = flags.DEFINE_float(
     "timeout", 60.0, "Seconds to wait for the answer to an image.", lower_bound=0.001
 )
@@ -46,13 +33,10 @@ _TIMEOUT = flags.DEFINE_float(
 
 def main(argv: list[str]) -> None:
     del argv
-    from auto_deeplab.serving.image_files import SUFFIXES, VIDEO_SUFFIXES, find_images
-
-    files = find_images(_IMAGES.value, outside=_OUTPUT.value, suffixes=SUFFIXES + VIDEO_SUFFIXES)
+    files = prediction_flags.given_files()
 
     from auto_deeplab.data import description
     from auto_deeplab.serving.assets import load_description
-    from auto_deeplab.serving.prediction import Prediction
     from auto_deeplab.serving.remote import class_maps_of_server
     from auto_deeplab.serving.versions import find_version
 
@@ -61,15 +45,8 @@ def main(argv: list[str]) -> None:
         classes = description.DatasetDescription.load(labels)
     else:
         classes = load_description(find_version(labels))
-    summary = Prediction(
-        class_maps_of_server(_SERVER.value, _MODEL.value, _TIMEOUT.value),
-        classes,
-        _OUTPUT.value,
-        results=_RESULTS.value,
-        overwrite=_OVERWRITE.value,
-        opacity=_OPACITY.value,
-    ).run(files)
-    summary.report(_OUTPUT.value)
+    class_maps = class_maps_of_server(_SERVER.value, _MODEL.value, _TIMEOUT.value)
+    prediction_flags.predict(files, class_maps, classes)
 
 
 if __name__ == "__main__":

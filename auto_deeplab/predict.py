@@ -20,32 +20,19 @@ Example:
 
 from absl import flags
 
-from auto_deeplab import command_line, exported_flags
+from auto_deeplab import command_line, exported_flags, prediction_flags
 from auto_deeplab.errors import UserError
 
 flags.adopt_module_key_flags(exported_flags)
+flags.adopt_module_key_flags(prediction_flags)
 _MODEL_DIR = flags.DEFINE_string("model_dir", None, "The folder that training wrote.")
 _CHECKPOINT = command_line.define_checkpoint_flag()
-_IMAGES = flags.DEFINE_string(
-    "images",
-    None,
-    "An image or video file, a folder of such files, or a glob in quotes.",
-    required=True,
-)
-_OUTPUT = flags.DEFINE_string("output", None, "The folder for the results.", required=True)
-_RESULTS = flags.DEFINE_enum(
-    "results", "overlays", ["overlays", "class_maps", "both"], "What to write."
-)
 _BATCH_SIZE = flags.DEFINE_integer(
     "batch_size",
     1,
     "The most images that are predicted at once: such as follow each other and have one size.",
     lower_bound=1,
 )
-_OPACITY = flags.DEFINE_float(
-    "opacity", 0.6, "How much the colors cover the image.", lower_bound=0.0, upper_bound=1.0
-)
-_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Predict again what has results already.")
 
 
 def main(argv: list[str]) -> None:
@@ -54,12 +41,7 @@ def main(argv: list[str]) -> None:
     if bool(_MODEL_DIR.value) == bool(export):
         raise UserError("expected either --model_dir or an exported network, such as --saved_model")
 
-    from auto_deeplab.serving.image_files import SUFFIXES, VIDEO_SUFFIXES, find_images
-
-    files = find_images(_IMAGES.value, outside=_OUTPUT.value, suffixes=SUFFIXES + VIDEO_SUFFIXES)
-
-    from auto_deeplab.serving.prediction import Prediction
-
+    files = prediction_flags.given_files()
     if export:
         from auto_deeplab.serving.exported import load_exported
 
@@ -70,16 +52,7 @@ def main(argv: list[str]) -> None:
 
         trained = load_trained(_MODEL_DIR.value, _CHECKPOINT.value)
         class_maps, description = class_maps_of_model(trained.model), trained.description
-    summary = Prediction(
-        class_maps,
-        description,
-        _OUTPUT.value,
-        results=_RESULTS.value,
-        batch_size=_BATCH_SIZE.value,
-        overwrite=_OVERWRITE.value,
-        opacity=_OPACITY.value,
-    ).run(files)
-    summary.report(_OUTPUT.value)
+    prediction_flags.predict(files, class_maps, description, _BATCH_SIZE.value)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,67 @@
+"""The flags of commands that predict images: which images, and what to write of them."""
+
+from typing import TYPE_CHECKING
+
+from absl import flags
+
+if TYPE_CHECKING:
+    from auto_deeplab.data.description import DatasetDescription
+    from auto_deeplab.serving.class_maps import ClassMaps
+    from auto_deeplab.serving.image_files import ImageFile
+
+_IMAGES = flags.DEFINE_string(
+    "images",
+    None,
+    "An image or video file, a folder of such files, or a glob in quotes.",
+    required=True,
+)
+_OUTPUT = flags.DEFINE_string("output", None, "The folder for the results.", required=True)
+_RESULTS = flags.DEFINE_enum(
+    "results", "overlays", ["overlays", "class_maps", "both"], "What to write."
+)
+_OPACITY = flags.DEFINE_float(
+    "opacity", 0.6, "How much the colors cover the image.", lower_bound=0.0, upper_bound=1.0
+)
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Predict again what has results already.")
+
+
+def given_files() -> "list[ImageFile]":
+    """Returns the images and videos that --images names, but for results in --output.
+
+    Raises:
+      UserError: there are none.
+    """
+    from auto_deeplab.serving.image_files import SUFFIXES, VIDEO_SUFFIXES, find_images
+
+    return find_images(_IMAGES.value, outside=_OUTPUT.value, suffixes=SUFFIXES + VIDEO_SUFFIXES)
+
+
+def predict(
+    files: "list[ImageFile]",
+    class_maps: "ClassMaps",
+    description: "DatasetDescription",
+    batch_size: int = 1,
+) -> None:
+    """Predicts files into --output and prints what was done.
+
+    Args:
+      files: as `given_files` returns them.
+      class_maps: the network.
+      description: its classes and colors.
+      batch_size: the most images that are predicted at once.
+
+    Raises:
+      UserError: there are files that could not be read or were refused; the message lists them.
+    """
+    from auto_deeplab.serving.prediction import Prediction
+
+    summary = Prediction(
+        class_maps,
+        description,
+        _OUTPUT.value,
+        results=_RESULTS.value,
+        batch_size=batch_size,
+        overwrite=_OVERWRITE.value,
+        opacity=_OPACITY.value,
+    ).run(files)
+    summary.report(_OUTPUT.value)
