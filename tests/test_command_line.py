@@ -17,6 +17,7 @@ SHARED = (
     "configuration",
     "errors",
     "exported_flags",
+    "prediction_flags",
 )
 COMMANDS = sorted(
     f"{path.parent.name}.{path.stem}"
