@@ -57,7 +57,7 @@ def draw_curves(
     if not axes.lines:
         return None
     if percent:
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.yaxis.set_major_formatter(PercentFormatter(1))
     if any(axes.get_legend_handles_labels()[1]):
         _legend(axes)
     return figure
@@ -111,7 +111,7 @@ def draw_trials(groups: Sequence[Sequence[Run]], labels: Sequence[str]) -> Figur
             )
     if not axes.lines:
         return None
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.xaxis.get_major_locator().set_params(integer=True)
     warm_ups = {int(run.config["Search.warm_up_epochs"]) for group in groups for run in group}
     if len(warm_ups) == 1 and (warm_up := warm_ups.pop()):
