@@ -3,12 +3,21 @@
 import os
 from pathlib import Path
 
+import gin
 import pytest
 
 # Before any test imports TensorFlow, as in the commands: it chooses Keras 2.
 import auto_deeplab  # noqa: F401
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def no_configuration():
+    """No test sees another one's gin values."""
+    gin.clear_config()
+    yield
+    gin.clear_config()
 
 
 @pytest.fixture(scope="session")

@@ -11,13 +11,6 @@ from auto_deeplab.training.job import configured_job
 BASE = "include 'base/search.gin'\n"
 
 
-@pytest.fixture(autouse=True)
-def no_configuration():
-    gin.clear_config()
-    yield
-    gin.clear_config()
-
-
 @pytest.fixture
 def write(tmp_path):
     def write_gin_file(text):

@@ -56,7 +56,8 @@ def test_the_baseline_does_what_found_networks_do(colored_dataset, tmp_path):
     image = np.random.default_rng(0).integers(0, 256, [36, 44, 3], np.uint8)
     Image.fromarray(image).save(tmp_path / "photo.png")
     for model, output in (("--saved_model=exported", "served"), ("--model_dir=run", "own")):
-        run(tmp_path, "predict", model, "--images=photo.png", f"--output={output}", "--class_maps")
+        flags = (model, "--images=photo.png", f"--output={output}", "--results=class_maps")
+        run(tmp_path, "predict", *flags)
     served, own = (
         np.asarray(Image.open(tmp_path / output / "photo_classes.png"))
         for output in ("served", "own")

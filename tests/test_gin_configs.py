@@ -78,14 +78,6 @@ def workplace(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(autouse=True)
-def no_configuration():
-    """No test sees another one's gin values."""
-    gin.clear_config()
-    yield
-    gin.clear_config()
-
-
 @pytest.fixture
 def eager():
     """Building the graphs would take longer than the few steps that they are run for."""

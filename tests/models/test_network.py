@@ -138,12 +138,9 @@ def batch_norm_values(network):
 
 def test_gin_configures_the_network_but_not_what_data_and_search_say():
     gin.parse_config("build_network.filters = 8")
-    try:
-        network = build_network(genotype((4,)), CLASSES)
-        with pytest.raises(ValueError, match="classes"):
-            gin.parse_config("build_network.classes = 8")
-    finally:
-        gin.clear_config()
+    network = build_network(genotype((4,)), CLASSES)
+    with pytest.raises(ValueError, match="classes"):
+        gin.parse_config("build_network.classes = 8")
     assert network.get_layer("layer1").filters == 8
 
 

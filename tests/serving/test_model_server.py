@@ -152,7 +152,7 @@ def test_configurations_that_cannot_be(tmp_path):
         write(tmp_path, [served("/a,b/scenes")])
     assert not list(tmp_path.iterdir())
     write(tmp_path, [served("/a/scenes")])
-    with pytest.raises(UserError, match=r"models\.config exists: give another --output"):
+    with pytest.raises(UserError, match=r"model\.config exists: give another --output"):
         write(tmp_path, [served("/b/scenes")])
     write(tmp_path, [served("/b/scenes")], overwrite=True)
     assert "source=/b/scenes" in (tmp_path / "serve.sh").read_text()

@@ -1,6 +1,5 @@
 """TensorFlow as the search runs it, and searches that are small enough to be run many times."""
 
-import gin
 import pytest
 import tensorflow as tf
 import tf_keras
@@ -32,14 +31,6 @@ Supernet.operations = {operations}
 def plain_graphs():
     """The graph optimizer takes longer on these graphs than everything else together."""
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-
-
-@pytest.fixture(autouse=True)
-def no_configuration():
-    """No test sees another one's gin values."""
-    gin.clear_config()
-    yield
-    gin.clear_config()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 import dataclasses
 import os
 
-import gin
 import pytest
 
 from auto_deeplab.data.description import DatasetDescription
@@ -30,7 +29,6 @@ def test_anything_else_is_reported(source, message):
 
 
 def test_a_run_keeps_to_the_dataset_that_it_began_with(tmp_path):
-    gin.clear_config()
     description = DatasetDescription("few", {"train": 2}, ("road", "sky"), ((0, 0, 0), (9, 9, 9)))
     for _ in range(2):
         write_once(ModelDir(tmp_path), description)
