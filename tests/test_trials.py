@@ -6,23 +6,7 @@ import sys
 import pytest
 
 from auto_deeplab.visualization.runs import find_runs, group_trials
-from tests.conftest import REPOSITORY
-
-TINY = """
-include 'base/search.gin'
-
-Search.dataset = '{dataset}'
-Search.epochs = 1
-Search.warm_up_epochs = 0
-Search.batch_size = 2
-Search.validation_images = 1
-training_batches.crop_size = 33
-Supernet.layers = 1
-Supernet.strides = (4,)
-Supernet.blocks = 1
-Supernet.filters = 4
-Supernet.operations = ('none', 'skip')
-"""
+from tests.conftest import REPOSITORY, TINY_SEARCH
 
 
 def run(*arguments):
@@ -38,7 +22,7 @@ def test_trials_are_searches_that_differ_in_their_seed_and_can_be_added_to(
     colored_dataset, tmp_path
 ):
     gin_file = tmp_path / "tiny.gin"
-    gin_file.write_text(TINY.format(dataset=colored_dataset))
+    gin_file.write_text(TINY_SEARCH.format(dataset=colored_dataset))
     trials = tmp_path / "trials"
 
     def search(seeds):
@@ -76,7 +60,7 @@ def test_trials_are_searches_that_differ_in_their_seed_and_can_be_added_to(
 
 def test_a_trial_that_fails_ends_the_command(tmp_path):
     gin_file = tmp_path / "wrong.gin"
-    gin_file.write_text(TINY.format(dataset=tmp_path / "missing"))
+    gin_file.write_text(TINY_SEARCH.format(dataset=tmp_path / "missing"))
     done = run(f"--gin_file={gin_file}", "--seeds=0,1", f"--model_dir={tmp_path / 'trials'}")
     assert done.returncode == 1
     assert "missing' is no folder" in done.stderr
@@ -96,7 +80,7 @@ def test_a_trial_that_fails_ends_the_command(tmp_path):
 )
 def test_mistakes_are_told_before_anything_runs(arguments, message, tmp_path):
     gin_file = tmp_path / "tiny.gin"
-    gin_file.write_text(TINY.format(dataset=tmp_path / "missing"))
+    gin_file.write_text(TINY_SEARCH.format(dataset=tmp_path / "missing"))
     done = run(f"--gin_file={gin_file}", f"--model_dir={tmp_path / 'trials'}", *arguments)
     assert done.returncode == 1
     assert message in done.stderr

@@ -24,7 +24,7 @@ from auto_deeplab.training.runtime import PRECISIONS, configure_runtime
 from auto_deeplab.training.search_model import SearchModel
 from auto_deeplab.training.trained import load_trained
 from auto_deeplab.training.update import create_slots, update
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, TINY_SEARCH
 
 GENOTYPE = Genotype("small", (4, 8), ((Branch("prev", "sep_conv_3x3"), Branch("prev", "skip")),))
 HALF = ("bfloat16", "float16")
@@ -259,27 +259,11 @@ def test_an_unknown_precision_is_a_user_error():
         configure_runtime(mixed_precision="float61")
 
 
-SEARCH = """
-include 'base/search.gin'
-
-Search.dataset = '{dataset}'
-Search.epochs = 1
-Search.warm_up_epochs = 0
-Search.batch_size = 2
-Search.gradient_accumulation_steps = 2
-training_batches.crop_size = 33
-Supernet.layers = 1
-Supernet.strides = (4,)
-Supernet.blocks = 1
-Supernet.filters = 4
-Supernet.operations = ('none', 'skip')
-"""
-
-
 def test_a_search_in_half_precision_is_continued_in_it_and_evaluated_in_float32(
     colored_dataset, tmp_path
 ):
-    (tmp_path / "tiny.gin").write_text(SEARCH.format(dataset=colored_dataset))
+    gin_text = TINY_SEARCH.format(dataset=colored_dataset)
+    (tmp_path / "tiny.gin").write_text(gin_text + "Search.gradient_accumulation_steps = 2\n")
     folder = tmp_path / "run"
 
     def run(module, *arguments):
