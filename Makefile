@@ -10,16 +10,22 @@ ARGS ?=
 # Test processes side by side; each takes 1 to 3 GB of memory.
 TEST_PROCESSES ?= 2
 
-.PHONY: help search test lint format install lock clean
+.PHONY: help search test test-avx2 test-slow lint format install lock clean
 
 help:  ## List the targets.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 search: $(VENV)/installed  ## Search an architecture on the embedded data (a few minutes).
 	$(VENV)/bin/python -m auto_deeplab.train --gin_file=search.gin $(ARGS)
 
 test: $(VENV)/installed  ## Run the tests.
 	$(VENV)/bin/python -m pytest --numprocesses=$(TEST_PROCESSES) --dist=worksteal $(ARGS)
+
+test-avx2: export ONEDNN_MAX_CPU_ISA = AVX2
+test-avx2: test  ## Run the tests with the kernels of a processor without AVX-512.
+
+test-slow: $(VENV)/installed  ## Run the tests that take too long for every change.
+	$(VENV)/bin/python -m pytest -m slow $(ARGS)
 
 lint: $(VENV)/installed  ## Check style and format.
 	$(VENV)/bin/ruff check

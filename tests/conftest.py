@@ -8,25 +8,7 @@ import pytest
 
 # Before any test imports TensorFlow, as in the commands: it chooses Keras 2.
 import auto_deeplab  # noqa: F401
-
-REPOSITORY = Path(__file__).resolve().parents[1]
-
-# A gin file for the smallest search that there is.
-TINY_SEARCH = """
-include 'base/search.gin'
-
-Search.dataset = '{dataset}'
-Search.epochs = 1
-Search.warm_up_epochs = 0
-Search.batch_size = 2
-Search.validation_images = 1
-training_batches.crop_size = 33
-Supernet.layers = 1
-Supernet.strides = (4,)
-Supernet.blocks = 1
-Supernet.filters = 4
-Supernet.operations = ('none', 'skip')
-"""
+from tests.helpers import REPOSITORY
 
 
 @pytest.fixture(autouse=True)

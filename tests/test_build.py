@@ -7,13 +7,11 @@ import shutil
 import subprocess
 import sys
 from importlib import metadata
-from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-
+from tests.helpers import REPOSITORY
 
 FOLDERS = ("auto_deeplab", "benchmarks", "gin_configs", "tests", "tools")
 

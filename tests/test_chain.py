@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.conftest import REPOSITORY
+from tests.helpers import REPOSITORY, run_python
 
 CLASSES = "sky,building,pole,road,pavement,tree,sign,fence,car,pedestrian,bicyclist"
 UNLABELLED = 11
@@ -29,16 +29,9 @@ assert "auto_deeplab" not in sys.modules
 """
 
 
-def run(folder: Path, *arguments: str, environment: dict[str, str] | None = None) -> str:
+def run(folder: Path, *arguments: str) -> str:
     """Runs Python in `folder` as a user would and returns what it prints."""
-    process = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env=environment or {**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
+    process = run_python(*arguments, cwd=folder)
     assert process.returncode == 0, process.stdout + process.stderr
     return process.stdout
 
@@ -140,14 +133,11 @@ def test_images_to_overlays(few_images, tmp_path):
 
     run(tmp_path, "-m", "auto_deeplab.export", "--model_dir=runs/retrain", "--output=exported")
     photo = sorted((few_images / "val/images").iterdir())[0]
-    run(
-        tmp_path,
-        "-c",
-        RELOAD,
-        "exported/1",
-        str(photo),
-        "class_map.npy",
-        environment={"PATH": os.environ["PATH"]},
+    subprocess.run(
+        [sys.executable, "-c", RELOAD, "exported/1", str(photo), "class_map.npy"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"]},
+        check=True,
     )
     class_map = np.load(tmp_path / "class_map.npy")
     height, width, _ = cv2.imread(str(photo)).shape

@@ -2,14 +2,12 @@
 
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import pytest
 
 from auto_deeplab.command_line import near_matches
+from tests.helpers import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED = (
     "__init__",
     "atomic_file",
@@ -26,12 +24,13 @@ COMMANDS = sorted(
     if path.stem not in SHARED
 )
 
-# Runs the module argv[1], after which TensorFlow must not have been imported.
+# Runs the module argv[1] where nothing that takes long can be imported.
 WITHOUT_TENSORFLOW = """
 import runpy
 import sys
 
-sys.modules["tensorflow"] = None
+for slow in ("tensorflow", "tf_keras", "matplotlib", "onnxruntime", "openvino", "gradio"):
+    sys.modules[slow] = None
 module = sys.argv.pop(1)
 runpy.run_module(module, run_name="__main__", alter_sys=True)
 """
@@ -65,9 +64,7 @@ def test_the_commands_are_found():
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_comes_at_once(command):
-    started = time.monotonic()
     done = run("-c", WITHOUT_TENSORFLOW, command, "--help")
-    assert time.monotonic() - started < 3
     assert done.returncode == 0, done.stderr
     assert f"python {'-m ' if command.startswith('auto') else ''}" in done.stdout
     assert "--" in done.stdout

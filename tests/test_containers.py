@@ -12,8 +12,8 @@ import yaml
 
 from auto_deeplab.configuration import GIN_FOLDER
 from auto_deeplab.errors import TRY_AGAIN_STATUS
+from tests.helpers import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 FOLDER = REPOSITORY / "docs" / "containers"
 
 

@@ -14,14 +14,11 @@ from auto_deeplab.search_space import (
     decode_cell,
     decode_network,
 )
+from tests.helpers import run_python
 
 
 def decode(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "auto_deeplab.decode", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-    )
+    return run_python("-m", "auto_deeplab.decode", *map(str, arguments))
 
 
 @pytest.fixture

@@ -1,25 +1,15 @@
 """The baseline through our commands, each as a user runs it: train, evaluate, export, predict."""
 
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 from PIL import Image
 
-from tests.conftest import REPOSITORY
+from tests.helpers import run_python
 
 
 def run(folder, command, *arguments):
-    process = subprocess.run(
-        [sys.executable, "-m", f"auto_deeplab.{command}", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
+    process = run_python("-m", f"auto_deeplab.{command}", *arguments, cwd=folder)
     assert process.returncode == 0, process.stdout + process.stderr
     return process.stdout
 

@@ -3,12 +3,10 @@
 import importlib.util
 import re
 import socket
-import subprocess
-import sys
 
 import pytest
 
-from tests.conftest import REPOSITORY
+from tests.helpers import REPOSITORY, run_python
 
 needs_gradio = pytest.mark.skipif(
     importlib.util.find_spec("gradio") is None,
@@ -24,9 +22,7 @@ runpy.run_module("auto_deeplab.demo", run_name="__main__", alter_sys=True)
 
 
 def run(*flags, how=("-m", "auto_deeplab.demo")):
-    return subprocess.run(
-        [sys.executable, *how, *flags], cwd=REPOSITORY, capture_output=True, text=True, timeout=60
-    )
+    return run_python(*how, *flags, timeout=60)
 
 
 def test_without_gradio_the_message_says_how_to_install_it():

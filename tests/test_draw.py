@@ -1,5 +1,3 @@
-import subprocess
-import sys
 import time
 from xml.etree import ElementTree
 
@@ -13,14 +11,11 @@ from auto_deeplab.search_space import (
     append_history,
     decode_model_dir,
 )
+from tests.helpers import run_python
 
 
 def draw(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "auto_deeplab.draw", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-    )
+    return run_python("-m", "auto_deeplab.draw", *map(str, arguments))
 
 
 def test_published(tmp_path):

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,8 +14,8 @@ from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.data.example import EncodedExample
 from auto_deeplab.data.image_files import encode_png
 from auto_deeplab.data.records import serialize_example, shard_name
+from tests.helpers import REPOSITORY, run_python
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 SIZES = [(24, 40), (33, 21)]
 
 # A model folder with nothing but weights: training, which makes whole ones, has its own tests.
@@ -54,13 +53,7 @@ runpy.run_module(f"auto_deeplab.{command}", run_name="__main__", alter_sys=True)
 def run(command, **flags):
     """Runs a command with the model above; returns what it printed and its exit status."""
     arguments = [f"--{name}={value}" for name, value in flags.items()]
-    done = subprocess.run(
-        [sys.executable, "-c", RUN_COMMAND, command, *arguments],
-        cwd=REPOSITORY,
-        env=os.environ | {"COLUMNS": "100"},
-        capture_output=True,
-        text=True,
-    )
+    done = run_python("-c", RUN_COMMAND, command, *arguments, env=os.environ | {"COLUMNS": "100"})
     return done.returncode, done.stdout, done.stderr
 
 
@@ -179,15 +172,7 @@ def test_evaluate_writes_a_submission_of_several_views_and_windows(tmp_path):
     ],
 )
 def test_evaluate_checks_its_flags_before_anything_else(tmp_path, flag, value, message):
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "auto_deeplab.evaluate"),
-            *(f"--model_dir={tmp_path}", f"--{flag}={value}"),
-        ],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-    )
+    done = run_python("-m", "auto_deeplab.evaluate", f"--model_dir={tmp_path}", f"--{flag}={value}")
     assert done.returncode != 0
     assert message in done.stdout + done.stderr
     assert "Traceback" not in done.stderr

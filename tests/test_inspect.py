@@ -2,23 +2,16 @@
 
 import json
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.conftest import REPOSITORY
+from tests.helpers import run_python
 
 
 def run(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "auto_deeplab.inspect", *map(str, arguments)],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-    )
+    return run_python("-m", "auto_deeplab.inspect", *map(str, arguments))
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
 """Files of others run no code: nothing reads Python objects or Python text from a file."""
 
 import ast
-from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+from tests.helpers import REPOSITORY
+
 FOLDERS = ("auto_deeplab", "benchmarks", "tools")
 # Modules that make objects of whatever class a file names.
 MODULES = {"cloudpickle", "dill", "jsonpickle", "joblib", "marshal", "pickle", "shelve", "torch"}

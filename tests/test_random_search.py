@@ -1,23 +1,16 @@
 """Random architectures by the command."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from auto_deeplab.search_space import CellGraph, Genotype, Relaxation, TrellisGraph
-from tests.conftest import REPOSITORY
+from tests.helpers import run_python
 
 
 def run(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "auto_deeplab.random_search", *map(str, arguments)],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-    )
+    return run_python("-m", "auto_deeplab.random_search", *map(str, arguments))
 
 
 @pytest.fixture
@@ -62,14 +55,12 @@ def test_a_band_keeps_those_that_the_summary_finds_in_it(searched, tmp_path):
         "skip",
         "sep_conv_3x3",
     }
-    summary = subprocess.run(
-        [
-            *(sys.executable, "-m", "auto_deeplab.summary", "--json"),
-            *(f"--genotype={all_of_them / 'random_1.json'}", *sizes[1:]),
-        ],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
+    summary = run_python(
+        "-m",
+        "auto_deeplab.summary",
+        "--json",
+        f"--genotype={all_of_them / 'random_1.json'}",
+        *sizes[1:],
     )
     counted = json.loads(summary.stdout)
     assert {name: counted[name] for name in ("parameters", "multiply_adds")} == {

@@ -1,22 +1,14 @@
 """The report command."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+from tests.helpers import run_python
 
 
 def run(*arguments):
-    process = subprocess.run(
-        [sys.executable, "-m", "auto_deeplab.report", *map(str, arguments)],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-    )
+    process = run_python("-m", "auto_deeplab.report", *map(str, arguments))
     return process.returncode, process.stdout, process.stderr
 
 

@@ -1,13 +1,12 @@
 """The summary command against the published networks' numbers, and against itself."""
 
 import json
-import subprocess
-import sys
 import time
 
 import pytest
 
 from auto_deeplab.search_space import Branch, Genotype
+from tests.helpers import run_python
 
 # Filters, trainable parameters, multiply-adds at the two sizes.
 PUBLISHED = [
@@ -30,11 +29,7 @@ for arguments in json.loads(sys.argv[1]):
 
 
 def summary(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "auto_deeplab.summary", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-    )
+    return run_python("-m", "auto_deeplab.summary", *map(str, arguments))
 
 
 def test_published_networks_have_exactly_the_published_sizes():
@@ -43,9 +38,7 @@ def test_published_networks_have_exactly_the_published_sizes():
         ["--genotype=published", f"--filters={f}", "--classes=19", f"--image_size={s}", "--json"]
         for f, _, s, _ in cases
     ]
-    result = subprocess.run(
-        [sys.executable, "-c", SEVERAL, json.dumps(arguments)], capture_output=True, text=True
-    )
+    result = run_python("-c", SEVERAL, json.dumps(arguments))
     assert result.returncode == 0, result.stderr
     printed = json.loads("[" + result.stdout.replace("}\n{", "},{") + "]")
     for (filters, parameters, size, multiply_adds), document in zip(cases, printed, strict=True):

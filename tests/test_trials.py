@@ -6,16 +6,11 @@ import sys
 import pytest
 
 from auto_deeplab.visualization.runs import find_runs, group_trials
-from tests.conftest import REPOSITORY, TINY_SEARCH
+from tests.helpers import REPOSITORY, TINY_SEARCH, run_python
 
 
 def run(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "auto_deeplab.trials", *arguments],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-    )
+    return run_python("-m", "auto_deeplab.trials", *arguments)
 
 
 def test_trials_are_searches_that_differ_in_their_seed_and_can_be_added_to(

@@ -1,20 +1,13 @@
 """The conversion benchmark as a user runs it, at a size that takes no time."""
 
 import json
-import subprocess
-import sys
 
-from tests.conftest import REPOSITORY
+from tests.helpers import run_python
 
 
 def test_converter_and_bare_loop_take_turns():
     flags = ["--images=2", "--height=32", "--width=64", "--repeats=2", "--num_workers=1", "--json"]
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.conversion", *flags],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-    )
+    done = run_python("-m", "benchmarks.conversion", *flags)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert (result["images"], result["size"], result["workers"]) == (2, [32, 64], 1)

@@ -1,8 +1,6 @@
 """The benchmarks of exported networks as a user runs them, at sizes that take no time."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -11,17 +9,11 @@ from auto_deeplab.search_space import Branch, Genotype
 from benchmarks.engines_worker import write_exports
 from benchmarks.memory_needed import expected_megabytes
 from benchmarks.peak_memory import memory_over_time
-from tests.conftest import REPOSITORY
+from tests.helpers import run_python
 
 
 def run(benchmark, *arguments):
-    return subprocess.run(
-        [sys.executable, "-m", f"benchmarks.{benchmark}", *arguments],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
+    return run_python("-m", f"benchmarks.{benchmark}", *arguments)
 
 
 @pytest.fixture

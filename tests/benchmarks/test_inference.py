@@ -1,22 +1,14 @@
 """The inference benchmark as a user runs it, at a size that takes no time."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
-from tests.conftest import REPOSITORY
+from tests.helpers import run_python
 
 
 def run(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "benchmarks.inference", *arguments],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
+    return run_python("-m", "benchmarks.inference", *arguments)
 
 
 def test_models_are_measured_in_turns():

@@ -1,22 +1,14 @@
 """The input pipeline's benchmark as a user runs it, at a size that takes no time."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
-from tests.conftest import REPOSITORY
+from tests.helpers import run_python
 
 
 def run(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "benchmarks.input_pipeline", *arguments],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
+    return run_python("-m", "benchmarks.input_pipeline", *arguments)
 
 
 def test_pipeline_and_loop_are_measured():

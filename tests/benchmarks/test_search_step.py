@@ -1,25 +1,17 @@
 """The benchmark of the search's step as a user runs it, at a size that takes no time."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
 from benchmarks import search_step_process
-from tests.conftest import REPOSITORY
+from tests.helpers import run_python
 
 TINY = ("--crop=33", "--layers=1", "--blocks=1", "--filters=4", "--classes=3", "--steps=1")
 
 
 def run(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "benchmarks.search_step", *arguments],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
+    return run_python("-m", "benchmarks.search_step", *arguments)
 
 
 def test_both_updates_and_inference_are_measured():

@@ -2,12 +2,11 @@
 
 import io
 import json
-import subprocess
 import sys
 
 from auto_deeplab.search_space import Genotype
 from benchmarks import training_step_worker
-from tests.conftest import REPOSITORY
+from tests.helpers import run_python
 
 
 def test_a_worker_trains_when_told_to(monkeypatch, capsys):
@@ -28,12 +27,7 @@ def test_a_worker_trains_when_told_to(monkeypatch, capsys):
 
 
 def test_wrong_flags_are_user_errors():
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.training_step", "--models=XL"],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-    )
+    done = run_python("-m", "benchmarks.training_step", "--models=XL")
     assert done.returncode == 1
     assert "--models: received 'XL'; did you mean L?" in done.stderr
     assert "Traceback" not in done.stderr

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -18,8 +17,7 @@ from auto_deeplab.data.conversion_engine import convert, locked_folder
 from auto_deeplab.data.label_table import LabelTable
 from auto_deeplab.data.segmentation_records import SegmentationRecords
 from auto_deeplab.errors import UserError
-
-_REPOSITORY = Path(__file__).resolve().parents[2]
+from tests.helpers import REPOSITORY
 
 
 def _convert(conversion, output, **arguments):
@@ -339,9 +337,10 @@ command_line.run(main)
 
 
 def test_a_full_disk_is_explained_and_leaves_nothing_half_written(conversion, tmp_path):
+    # Its output goes to pipes, which have no limit.
     result = subprocess.run(
         [sys.executable, "-c", _FULL_DISK, f"--root={tmp_path}"],
-        cwd=_REPOSITORY,
+        cwd=REPOSITORY,
         capture_output=True,
         text=True,
     )

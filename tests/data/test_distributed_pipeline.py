@@ -1,9 +1,6 @@
 """Two replicas, two logical CPU devices, which only a fresh process can have."""
 
-import subprocess
-import sys
-
-from tests.conftest import REPOSITORY
+from tests.helpers import run_python
 
 TWO_REPLICAS = """
 import sys
@@ -35,11 +32,6 @@ print(f"{steps} steps agree")
 
 
 def test_replicas_get_the_parts_of_each_batch(make_dataset):
-    done = subprocess.run(
-        [sys.executable, "-c", TWO_REPLICAS, make_dataset(9)],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-    )
+    done = run_python("-c", TWO_REPLICAS, make_dataset(9))
     assert done.returncode == 0, done.stderr
     assert "3 steps agree" in done.stdout

@@ -1,12 +1,8 @@
 """Training on several replicas: logical CPU devices, which only a fresh process can have."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 
-from tests.conftest import REPOSITORY
+from tests.helpers import run_python
 
 # Where an activation is zero but for rounding, ReLU and max pool send the gradient elsewhere: with
 # them two correct computations differ by 1e-4 after 20 steps, as with any other rounding.
@@ -272,12 +268,6 @@ print("all agree")
 
 @pytest.mark.parametrize("replicas", [2, 4])
 def test_several_replicas_train_and_predict_like_one(replicas, tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", REPLICAS, str(tmp_path), str(replicas)],
-        cwd=REPOSITORY,
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
-        capture_output=True,
-        text=True,
-    )
+    done = run_python("-c", REPLICAS, str(tmp_path), str(replicas))
     assert done.returncode == 0, done.stderr
     assert "all agree" in done.stdout

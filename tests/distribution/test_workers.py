@@ -18,7 +18,7 @@ from auto_deeplab.search_space import read_history
 from auto_deeplab.training.checkpoint_files import CheckpointFiles
 from auto_deeplab.training.job import configured_job
 from auto_deeplab.training.model_dir import ModelDir
-from tests.conftest import REPOSITORY
+from tests.helpers import REPOSITORY
 
 SEARCH = """
 include 'base/search.gin'

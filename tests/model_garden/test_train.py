@@ -9,19 +9,13 @@ import tensorflow as tf
 
 from auto_deeplab.data.street_scenes import street_scenes
 from auto_deeplab.search_space import Branch, Genotype
-from tests.conftest import REPOSITORY
+from tests.helpers import REPOSITORY, run_python
 
 CELL = ((Branch("prev", "sep_conv_3x3"), Branch("prev_prev", "atrous_conv_3x3")),)
 
 
 def run(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "auto_deeplab.model_garden_train", *arguments],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
+    return run_python("-m", "auto_deeplab.model_garden_train", *arguments)
 
 
 def test_a_few_steps(tmp_path):

@@ -1,10 +1,5 @@
 """Scheduled drop path: what it keeps, when, and for whom."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -15,8 +10,7 @@ from hypothesis import strategies as st
 from auto_deeplab.models.drop_path import ScheduledDropPath, drawing_for_part, set_step_ratio
 from auto_deeplab.models.final_cell import FinalCell
 from auto_deeplab.search_space import Branch
-
-REPOSITORY = Path(__file__).resolve().parents[2]
+from tests.helpers import run_python
 
 # Two logical devices, which only a fresh process can have.
 TWO_REPLICAS = """
@@ -123,13 +117,7 @@ def test_a_layer_is_seeded_as_keras_is():
 
 
 def test_replicas_drop_independently():
-    done = subprocess.run(
-        [sys.executable, "-c", TWO_REPLICAS],
-        cwd=REPOSITORY,
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
-        capture_output=True,
-        text=True,
-    )
+    done = run_python("-c", TWO_REPLICAS)
     assert done.returncode == 0, done.stderr
 
 

@@ -22,7 +22,7 @@ from PIL import Image
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.serving.versions import find_version
 from auto_deeplab.visualization.overlays import overlay
-from tests.conftest import REPOSITORY
+from tests.helpers import REPOSITORY
 from tests.serving.conftest import DESCRIPTION
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)

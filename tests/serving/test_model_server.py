@@ -19,7 +19,7 @@ from tensorflow_serving.config import model_server_config_pb2
 
 from auto_deeplab.errors import UserError
 from auto_deeplab.serving import model_server
-from tests.conftest import REPOSITORY
+from tests.helpers import REPOSITORY
 
 
 def batching_parameters():

@@ -8,8 +8,6 @@ does: the results of images are filled up to the largest of the batch.
 import base64
 import json
 import re
-import subprocess
-import sys
 import threading
 from concurrent import futures
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,7 +23,7 @@ from auto_deeplab.errors import UserError
 from auto_deeplab.serving.image_files import UnreadableImage
 from auto_deeplab.serving.remote import class_maps_of_server
 from auto_deeplab.serving.saved_model import class_maps_of_saved_model
-from tests.conftest import REPOSITORY
+from tests.helpers import REPOSITORY, run_python
 
 SOMEONE_ELSES = tf.io.encode_png(np.zeros([60, 50, 3], np.uint8))
 
@@ -210,21 +208,15 @@ def test_the_command(addresses, served, exported, tmp_path):
     Image.fromarray(np.zeros([80, 80, 3], np.uint8)).save(photos / "large.png")
 
     def run(labels):
-        return subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "auto_deeplab.client",
-                f"--server={addresses['rest']}",
-                "--model=shapes",
-                f"--labels={labels}",
-                f"--images={photos}",
-                f"--output={tmp_path / 'out'}",
-                "--results=both",
-            ],
-            cwd=REPOSITORY,
-            capture_output=True,
-            text=True,
+        return run_python(
+            "-m",
+            "auto_deeplab.client",
+            f"--server={addresses['rest']}",
+            "--model=shapes",
+            f"--labels={labels}",
+            f"--images={photos}",
+            f"--output={tmp_path / 'out'}",
+            "--results=both",
         )
 
     done = run(exported)

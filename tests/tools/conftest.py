@@ -2,7 +2,6 @@
 
 import io
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -13,8 +12,7 @@ import tensorflow as tf
 from PIL import Image
 
 from auto_deeplab.data import records
-
-_REPOSITORY = Path(__file__).resolve().parents[2]
+from tests.helpers import run_python
 
 
 class Record(NamedTuple):
@@ -32,12 +30,7 @@ def run_tool() -> Callable[..., subprocess.CompletedProcess]:
     """Runs a converter by its name, with flags."""
 
     def run(name: str, *flags: str) -> subprocess.CompletedProcess:
-        return subprocess.run(
-            [sys.executable, f"tools/{name}.py", *flags],
-            cwd=_REPOSITORY,
-            capture_output=True,
-            text=True,
-        )
+        return run_python(f"tools/{name}.py", *flags)
 
     return run
 

@@ -1,5 +1,4 @@
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,15 +7,13 @@ import tensorflow as tf
 from PIL import Image
 
 from auto_deeplab.data.segmentation_records import SegmentationRecords
+from tests.helpers import run_python
 
-_REPOSITORY = Path(__file__).resolve().parents[2]
 _CLASSES = "sky,building,pole,road,pavement,tree,sign,fence,car,pedestrian,bicyclist"
 
 
 def _run(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, *arguments], cwd=_REPOSITORY, capture_output=True, text=True, check=False
-    )
+    return run_python(*arguments)
 
 
 @pytest.fixture

@@ -1,13 +1,11 @@
 """Trainings that are killed, each a process as a user starts it."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from tests.helpers import run_python
+
 # One run is killed in each of these. A random moment may be after its end; SIGTERM is sent in
 # tests/test_train.py.
 MOMENTS = ("warm_up", "validation", "switch", "checkpoint")
@@ -79,12 +77,7 @@ def test_a_run_killed_at_each_moment_ends_as_one_that_was_not(kill_and_resume, t
     assert "configure_runtime.deterministic = True" in (reference / "config.gin").read_text()
     assert len((reference / "metrics.jsonl").read_text().splitlines()) == 3
 
-    compared = subprocess.run(
-        [sys.executable, "-c", COMPARE, reference.parent, tmp_path / "copy"],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-    )
+    compared = run_python("-c", COMPARE, reference.parent, tmp_path / "copy")
     assert compared.returncode == 0, compared.stderr
     *differences, forged = [json.loads(line) for line in compared.stdout.splitlines()]
     assert differences == [[], [], ["metrics.jsonl"], ["genotype.json"], ["architecture.jsonl"]]

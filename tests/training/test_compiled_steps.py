@@ -94,7 +94,7 @@ def assert_same(values, expected, variables):
         np.testing.assert_allclose(value, wanted, rtol=1e-3, atol=1e-4, err_msg=variable.name)
 
 
-def test_a_compiled_search_updates_as_a_plain_one_does(make_supernet):
+def test_a_compiled_search_updates_as_a_plain_one_does(make_supernet, smooth):
     batch, results = make_batch(), []
     for jit_compile in (False, True):
         model = SearchModel(make_supernet(), gradient_accumulation_steps=PARTS)
@@ -109,7 +109,7 @@ def test_a_compiled_search_updates_as_a_plain_one_does(make_supernet):
     assert_same(compiled, plain, model.supernet.weights)
 
 
-def test_a_compiled_retraining_updates_as_a_plain_one_does():
+def test_a_compiled_retraining_updates_as_a_plain_one_does(smooth):
     results = []
     for jit_compile in (False, True):
         model = make_retraining(PARTS, jit_compile)

@@ -1,10 +1,5 @@
 """A batch in parts: against the direct step, and against the parts' gradients summed by hand."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -19,8 +14,8 @@ from auto_deeplab.training.loss import counted_pixels, cross_entropy
 from auto_deeplab.training.retrain_model import RetrainModel
 from auto_deeplab.training.search_model import SearchModel
 from auto_deeplab.training.update import create_slots
+from tests.helpers import run_python
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 GENOTYPE = Genotype("small", (4, 8), ((Branch("prev", "sep_conv_3x3"), Branch("prev", "skip")),))
 TOLERANCE = 1e-5
 RATE, DECAY, PARTS = 0.1, 1e-3, 2
@@ -34,14 +29,6 @@ def make_batch(images, seed=0):
     for index, label in enumerate(labels):
         label[: 24 - 6 * index] = 255
     return pixels, labels
-
-
-@pytest.fixture
-def smooth(monkeypatch):
-    """ReLU's derivative jumps: where an activation is zero but for rounding, no two correct
-    computations agree."""
-    monkeypatch.setattr(tf.nn, "relu", tf.nn.elu)
-    monkeypatch.setattr(tf_keras.layers, "ReLU", tf_keras.layers.ELU)
 
 
 @pytest.fixture
@@ -229,11 +216,5 @@ for value, expected in zip(*results, strict=True):
 
 def test_parts_of_two_replicas_give_the_step_of_one():
     """Without batch norm, how a batch is divided makes no difference."""
-    done = subprocess.run(
-        [sys.executable, "-c", TWO_REPLICAS],
-        cwd=REPOSITORY,
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
-        capture_output=True,
-        text=True,
-    )
+    done = run_python("-c", TWO_REPLICAS)
     assert done.returncode == 0, done.stderr

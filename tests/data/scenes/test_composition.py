@@ -1,14 +1,12 @@
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from auto_deeplab.data.cityscapes import CLASSES, LABEL_IDS, TRAIN_IDS
 from auto_deeplab.data.scenes.composition import draw_scene
-
-_REPOSITORY = Path(__file__).resolve().parents[3]
+from tests.helpers import REPOSITORY
 
 
 def test_scene_depends_on_seed_split_and_index_alone():
@@ -67,4 +65,4 @@ def test_color_alone_does_not_tell_the_classes():
 def test_drawing_imports_no_tensorflow():
     """Worker processes start in a fraction of a second."""
     code = "import sys, auto_deeplab.data.scenes.files; sys.exit('tensorflow' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], cwd=_REPOSITORY, check=True)
+    subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True)

@@ -1,0 +1,132 @@
+"""What tests of several folders share: where the repository is, and commands run as users run them.
+
+Importing TensorFlow takes longer than most commands that the tests run. So `run_python` forks a
+process that has imported it and nothing of this repository, and has not started it: what a command
+sees is a fresh interpreter with its own arguments, folder, environment, output and devices.
+"""
+
+import atexit
+import contextlib
+import multiprocessing
+import os
+import runpy
+import subprocess
+import sys
+import tempfile
+import types
+from collections.abc import Mapping
+from multiprocessing.connection import wait
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+# A gin file for the smallest search that there is.
+TINY_SEARCH = """
+include 'base/search.gin'
+
+Search.dataset = '{dataset}'
+Search.epochs = 1
+Search.warm_up_epochs = 0
+Search.batch_size = 2
+Search.validation_images = 1
+training_batches.crop_size = 33
+Supernet.layers = 1
+Supernet.strides = (4,)
+Supernet.blocks = 1
+Supernet.filters = 4
+Supernet.operations = ('none', 'skip')
+"""
+
+# What the commands import that takes long. The package comes first: it sets TensorFlow's variables.
+_IMPORTED = ("auto_deeplab", "tensorflow", "tf_keras", "official.vision.modeling.layers.deeplab")
+_forks = multiprocessing.get_context("forkserver")
+_forks.set_forkserver_preload(list(_IMPORTED))
+
+
+def run_python(
+    *arguments: str | Path,
+    cwd: str | Path = REPOSITORY,
+    env: Mapping[str, str] | None = None,
+    timeout: float = 600,
+) -> subprocess.CompletedProcess[str]:
+    """Runs `python ARGUMENTS` to its end: `-m MODULE ...`, `-c CODE ...` or `FILE ...`.
+
+    What imports matter to (that there are none, or in which order) needs a process that has none:
+    `subprocess.run`.
+
+    Args:
+        arguments: what stands behind `python`.
+        cwd: The folder that it runs in.
+        env: Its whole environment; that of the tests by default.
+        timeout: Seconds after which it is killed.
+
+    Returns:
+        Its exit status (negative: the signal that ended it) and what it printed.
+
+    Raises:
+        subprocess.TimeoutExpired: It did not end in time.
+    """
+    command = [os.fspath(argument) for argument in arguments]
+    with tempfile.TemporaryDirectory() as folder:
+        printed = [Path(folder, name) for name in ("stdout", "stderr")]
+        process = _forks.Process(
+            target=_run, args=(command, str(cwd), dict(os.environ if env is None else env), printed)
+        )
+        process.start()
+        if not wait([process.sentinel], timeout):
+            process.kill()
+            process.join()
+            raise subprocess.TimeoutExpired(command, timeout)
+        process.join()
+        stdout, stderr = (path.read_text() if path.exists() else "" for path in printed)
+    return subprocess.CompletedProcess(command, process.exitcode, stdout, stderr)
+
+
+def _run(command: list[str], cwd: str, env: dict[str, str], printed: list[Path]) -> None:
+    """Makes the forked process look like `python COMMAND`, and is that command."""
+    for stream, path in zip((sys.stdout, sys.stderr), printed, strict=True):
+        with path.open("wb") as file:
+            os.dup2(file.fileno(), stream.fileno())
+    os.environ.clear()
+    os.environ.update(env)
+    os.chdir(cwd)
+    sys.orig_argv = [sys.executable, *command]
+    try:
+        match command:
+            case ["-m", module, *arguments]:
+                sys.path.insert(0, cwd)
+                sys.argv = [module, *arguments]
+                runpy.run_module(module, run_name="__main__", alter_sys=True)
+            case ["-c", code, *arguments]:
+                sys.path.insert(0, cwd)
+                sys.argv = ["-c", *arguments]
+                main = sys.modules["__main__"] = types.ModuleType("__main__")
+                exec(compile(code, "<string>", "exec"), vars(main))
+            case [file, *arguments]:
+                sys.path.insert(0, str(Path(file).resolve().parent))
+                sys.argv = [file, *arguments]
+                runpy.run_path(file, run_name="__main__")
+    finally:
+        # multiprocessing ends a process without them.
+        with contextlib.suppress(Exception):
+            atexit._run_exitfuncs()
+
+
+def skip_unless_computed(precision: str) -> None:
+    """Skips a test where kernels for a half precision are chosen and not to be had.
+
+    TensorFlow asks the processor for its instructions, oneDNN asks ONEDNN_MAX_CPU_ISA, too. Where
+    that hides AVX-512 they disagree on bfloat16; a processor without AVX-512 has both agree.
+    """
+    if precision == "none":
+        return
+    import tensorflow as tf
+
+    images, kernel = tf.ones([1, 4, 4, 4]), tf.ones([3, 3, 4, 4])
+    try:
+        tf.nn.conv2d(tf.cast(images, precision), tf.cast(kernel, precision), 1, "SAME")
+    except tf.errors.AbortedError:
+        limit = os.environ.get("ONEDNN_MAX_CPU_ISA")
+        pytest.skip(f"oneDNN has no {precision} convolution with ONEDNN_MAX_CPU_ISA={limit}")
