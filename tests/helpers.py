@@ -1,6 +1,6 @@
 """What tests of several folders share: where the repository is, and commands run as users run them.
 
-Importing TensorFlow takes longer than most commands that the tests run. So `run_python` forks a
+Importing TensorFlow takes longer than most commands that the tests run. So `RunningPython` forks a
 process that has imported it and nothing of this repository, and has not started it: what a command
 sees is a fresh interpreter with its own arguments, folder, environment, output and devices.
 """
@@ -15,7 +15,6 @@ import sys
 import tempfile
 import types
 from collections.abc import Mapping
-from multiprocessing.connection import wait
 from pathlib import Path
 
 import pytest
@@ -45,43 +44,80 @@ _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(list(_IMPORTED))
 
 
+class RunningPython:
+    """A process that runs `python ARGUMENTS`: `-m MODULE ...`, `-c CODE ...` or `FILE ...`.
+
+    As a context it is killed at the end, whatever happened: the tests would wait for it for ever.
+    What imports matter to (that there are none, or in which order) needs a process that has none:
+    `subprocess.run`.
+
+    Args:
+        arguments: What stands behind `python`.
+        cwd: The folder that it runs in.
+        env: Its whole environment; that of the tests by default.
+    """
+
+    def __init__(
+        self,
+        *arguments: str | Path,
+        cwd: str | Path = REPOSITORY,
+        env: Mapping[str, str] | None = None,
+    ):
+        self.args = [os.fspath(argument) for argument in arguments]
+        self._folder = tempfile.TemporaryDirectory()
+        self._printed = [Path(self._folder.name, name) for name in ("stdout", "stderr")]
+        environment = dict(os.environ if env is None else env)
+        self._process = _forks.Process(
+            target=_run, args=(self.args, str(cwd), environment, self._printed)
+        )
+        self._process.start()
+        self.pid = self._process.pid
+
+    def __enter__(self) -> "RunningPython":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def poll(self) -> int | None:
+        """Returns its exit status, negative for the signal that ended it; None while it runs."""
+        return self._process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def printed(self) -> tuple[str, str]:
+        """Returns what it has written to stdout and to stderr until now."""
+        stdout, stderr = (path.read_text() if path.exists() else "" for path in self._printed)
+        return stdout, stderr
+
+    def finish(self, timeout: float = 600) -> subprocess.CompletedProcess[str]:
+        """Waits for its end and returns its exit status and what it printed.
+
+        Raises:
+            subprocess.TimeoutExpired: It did not end within so many seconds, and was killed.
+        """
+        self._process.join(timeout)
+        if self.poll() is None:
+            self.kill()
+            raise subprocess.TimeoutExpired(self.args, timeout)
+        return subprocess.CompletedProcess(self.args, self.poll(), *self.printed())
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.join()
+
+
 def run_python(
     *arguments: str | Path,
     cwd: str | Path = REPOSITORY,
     env: Mapping[str, str] | None = None,
     timeout: float = 600,
 ) -> subprocess.CompletedProcess[str]:
-    """Runs `python ARGUMENTS` to its end: `-m MODULE ...`, `-c CODE ...` or `FILE ...`.
-
-    What imports matter to (that there are none, or in which order) needs a process that has none:
-    `subprocess.run`.
-
-    Args:
-        arguments: what stands behind `python`.
-        cwd: The folder that it runs in.
-        env: Its whole environment; that of the tests by default.
-        timeout: Seconds after which it is killed.
-
-    Returns:
-        Its exit status (negative: the signal that ended it) and what it printed.
-
-    Raises:
-        subprocess.TimeoutExpired: It did not end in time.
-    """
-    command = [os.fspath(argument) for argument in arguments]
-    with tempfile.TemporaryDirectory() as folder:
-        printed = [Path(folder, name) for name in ("stdout", "stderr")]
-        process = _forks.Process(
-            target=_run, args=(command, str(cwd), dict(os.environ if env is None else env), printed)
-        )
-        process.start()
-        if not wait([process.sentinel], timeout):
-            process.kill()
-            process.join()
-            raise subprocess.TimeoutExpired(command, timeout)
-        process.join()
-        stdout, stderr = (path.read_text() if path.exists() else "" for path in printed)
-    return subprocess.CompletedProcess(command, process.exitcode, stdout, stderr)
+    """Runs a `RunningPython` to its end."""
+    with RunningPython(*arguments, cwd=cwd, env=env) as process:
+        return process.finish(timeout)
 
 
 def _run(command: list[str], cwd: str, env: dict[str, str], printed: list[Path]) -> None:

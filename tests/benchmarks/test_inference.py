@@ -11,6 +11,7 @@ def run(*arguments):
     return run_python("-m", "benchmarks.inference", *arguments)
 
 
+@pytest.mark.slow
 def test_models_are_measured_in_turns():
     done = run("--models=M,S", "--sizes=33x65", "--settings=plain,folded", "--repeats=2", "--json")
     assert done.returncode == 0, done.stderr

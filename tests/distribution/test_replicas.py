@@ -266,7 +266,7 @@ print("all agree")
 """
 
 
-@pytest.mark.parametrize("replicas", [2, 4])
+@pytest.mark.parametrize("replicas", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_several_replicas_train_and_predict_like_one(replicas, tmp_path):
     done = run_python("-c", REPLICAS, str(tmp_path), str(replicas))
     assert done.returncode == 0, done.stderr

@@ -5,8 +5,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -18,7 +16,7 @@ from auto_deeplab.search_space import read_history
 from auto_deeplab.training.checkpoint_files import CheckpointFiles
 from auto_deeplab.training.job import configured_job
 from auto_deeplab.training.model_dir import ModelDir
-from tests.helpers import REPOSITORY
+from tests.helpers import RunningPython
 
 SEARCH = """
 include 'base/search.gin'
@@ -75,15 +73,8 @@ def start_workers(addresses, tmp_path):
             task = {"type": "worker", "index": index}
             config = json.dumps({"cluster": {"worker": addresses}, "task": task})
             flags = ["--gin_file=tiny.gin", "--distribution=multi_worker", "--model_dir=run"]
-            process = subprocess.Popen(
-                [sys.executable, "-c", SMOOTH, *flags],
-                cwd=tmp_path,
-                env=os.environ | {"PYTHONPATH": str(REPOSITORY), "TF_CONFIG": config},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            workers.append(process)
+            environment = os.environ | {"TF_CONFIG": config}
+            workers.append(RunningPython("-c", SMOOTH, *flags, cwd=tmp_path, env=environment))
         started.extend(workers)
         return workers
 
@@ -96,7 +87,7 @@ def wait_for_step(folder, step, workers):
     files = CheckpointFiles(folder / "checkpoints")
     while max(files.steps(), default=-1) < step:
         for process in workers:
-            assert process.poll() is None, process.communicate()
+            assert process.poll() is None, process.printed()
         time.sleep(0.01)
 
 
@@ -119,12 +110,10 @@ def test_two_workers_search_like_one_and_survive_a_loss(
     workers = start_workers()
     wait_for_step(folder, 3, workers)
     workers[1].send_signal(signal.SIGKILL)
-    killed = time.monotonic()
-    printed, errors = workers[0].communicate(timeout=120)
-    assert workers[0].returncode == 75, errors
-    assert time.monotonic() - killed < 60
-    assert "worker 0 of 2: another worker does not answer any more" in errors
-    assert "2 replicas: of each batch of 2 images a replica gets 1" in printed
+    left = workers[0].finish(timeout=120)
+    assert left.returncode == 75, left.stderr
+    assert "worker 0 of 2: another worker does not answer any more" in left.stderr
+    assert "2 replicas: of each batch of 2 images a replica gets 1" in left.stdout
     lost_after = CheckpointFiles(folder / "checkpoints").steps()[-1]
     assert 3 <= lost_after < STEPS
 
@@ -132,19 +121,19 @@ def test_two_workers_search_like_one_and_survive_a_loss(
     workers = start_workers()
     wait_for_step(folder, lost_after + 2, workers)
     workers[1].send_signal(signal.SIGTERM)
-    printed, errors = workers[0].communicate(timeout=120)
-    assert workers[0].returncode == 75, errors
-    assert workers[1].wait(timeout=60) == 75
+    ended = [process.finish() for process in workers]
+    assert [process.returncode for process in ended] == [75, 75], ended
+    printed = ended[0].stdout
     assert f"continuing after step {lost_after} of {STEPS}" in printed
     saved = re.search(rf"SIGTERM: saved after step (\d+) of {STEPS}", printed)
     assert CheckpointFiles(folder / "checkpoints").steps()[-1] == int(saved[1]) < STEPS
 
     # To the end, which is that of one process that was never interrupted.
     workers = start_workers()
-    outputs = [process.communicate(timeout=300) for process in workers]
-    assert [process.returncode for process in workers] == [0, 0], outputs
-    assert f"continuing after step {saved[1]} of {STEPS}" in outputs[0][0]
-    assert "epoch" not in outputs[1][0]
+    done = [process.finish() for process in workers]
+    assert [process.returncode for process in done] == [0, 0], done
+    assert f"continuing after step {saved[1]} of {STEPS}" in done[0].stdout
+    assert "epoch" not in done[1].stdout
 
     monkeypatch.setattr(tf.nn, "relu", tf.nn.elu)
     configuration.load(str(gin_file))

@@ -61,8 +61,6 @@ def test_published_networks_have_their_parameters(filters, expected):
     config.task.model.backbone.auto_deeplab.filters = filters
     model = task_factory.get_task(config.task).build_model()
     assert count_parameters(model) == expected
-    network = build_network(Genotype.load("published"), classes=19, filters=filters)
-    assert count_parameters(network) == expected
 
 
 @pytest.fixture(params=[(8, 4, 4, 8), (4, 8, 16), (4, 4)], ids=str)

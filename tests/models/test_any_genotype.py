@@ -57,6 +57,8 @@ def walked_genotypes():
 
 
 GENOTYPES = walked_genotypes()
+# Enough for each change: every chosen path, and draws of each size.
+OFTEN = 20
 
 
 def name(value):
@@ -109,7 +111,12 @@ def train_step(network, size):
 
 
 @pytest.mark.parametrize(
-    ("genotype", "sizes"), list(zip(GENOTYPES, itertools.cycle(SIZES), strict=False)), ids=name
+    ("genotype", "sizes"),
+    [
+        pytest.param(*case, marks=[pytest.mark.slow] if index >= OFTEN else [])
+        for index, case in enumerate(zip(GENOTYPES, itertools.cycle(SIZES), strict=False))
+    ],
+    ids=name,
 )
 def test_it_trains_and_the_export_gives_the_same_output(genotype, sizes, tmp_path):
     tf_keras.backend.clear_session()
