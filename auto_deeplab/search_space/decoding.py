@@ -18,7 +18,7 @@ def checked_values(name: str, values: np.ndarray, shape: tuple[int, ...]) -> np.
     """
     try:
         values = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         raise UserError(f"{name}: expected numbers of the shape {list(shape)}") from None
     if values.shape != shape:
         raise UserError(f"{name}: received the shape {list(values.shape)}; expected {list(shape)}")
