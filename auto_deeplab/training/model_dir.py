@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Annotated, Any, TextIO
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat
-from pydantic_core import PydanticCustomError
 
 from auto_deeplab.data.description import FILE_NAME as DESCRIPTION_NAME
 from auto_deeplab.errors import UserError
@@ -45,8 +44,7 @@ def _check_time(text: str) -> str:
     try:
         datetime.datetime.fromisoformat(text)
     except ValueError:
-        example = "expected a time such as 2026-01-31T12:00:00+00:00"
-        raise PydanticCustomError("time", example) from None
+        raise ValueError("a time such as 2026-01-31T12:00:00+00:00") from None
     return text
 
 
@@ -232,9 +230,19 @@ class ModelDir:
             schema: what each line has to have.
 
         Raises:
-            UserError: a line is not as the schema says.
+            UserError: a line is not as the schema says, or epochs are not in order.
         """
-        return _read_lines(self.metrics, schema)
+        lines = _read_lines(self.metrics, schema)
+        for number, (line, before) in enumerate(zip(lines[1:], lines, strict=False), start=2):
+            for name in ("epoch", "step"):
+                if line[name] <= before[name]:
+                    raise json_files.ContentError(
+                        f"{self.metrics}, line {number}",
+                        name,
+                        line[name],
+                        f"expected more than {before[name]}, which the line before has",
+                    )
+        return lines
 
     def append_session(self, step: int, devices: Sequence[str], replicas: int = 1) -> None:
         """Notes when the training goes on after `step`, with which packages, on which devices.

@@ -81,7 +81,11 @@ def draw_trials(groups: Sequence[Sequence[Run]], labels: Sequence[str]) -> Figur
     for index, (group, label) in enumerate(zip(groups, labels, strict=True)):
         color = series_color(index)
         curves = [
-            {m["epoch"]: m["val_mean_iou"] for m in run.metrics if "val_mean_iou" in m}
+            {
+                m["epoch"]: m["val_mean_iou"]
+                for m in run.metrics
+                if m.get("val_mean_iou") is not None
+            }
             for run in group
         ]
         if not any(curves):

@@ -163,11 +163,11 @@ def test_names_of_files_that_are_no_unicode_are_written_as_their_escapes():
     [
         ([], Shape, r"here: received \[\]; expected "),
         ({}, Shape, "here: sides: received None; the field is missing"),
-        ({"sides": "3"}, Shape, "here: sides: received '3'; expected valid integer"),
-        ({"sides": 3.0}, Shape, r"here: sides: received 3\.0; expected valid integer"),
-        ({"sides": True}, Shape, "here: sides: received True; expected valid integer"),
-        ({"sides": None}, Shape, "here: sides: received None; expected valid integer"),
-        ({"sides": 3, "name": 7}, Shape, "here: name: received 7; expected valid string"),
+        ({"sides": "3"}, Shape, "here: sides: received '3'; expected a valid integer"),
+        ({"sides": 3.0}, Shape, r"here: sides: received 3\.0; expected a valid integer"),
+        ({"sides": True}, Shape, "here: sides: received True; expected a valid integer"),
+        ({"sides": None}, Shape, "here: sides: received None; expected a valid integer"),
+        ({"sides": 3, "name": 7}, Shape, "here: name: received 7; expected a valid string"),
         ([{"sides": 3}, {"sides": []}], list[Shape], r"here: \[1\]\.sides: received \[\]"),
     ],
 )
