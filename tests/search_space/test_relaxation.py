@@ -107,6 +107,15 @@ def test_wrong_documents(key, value, message):
         Relaxation.from_json_dict(document, source="here")
 
 
+def test_what_no_float32_can_have_been_is_refused():
+    document = random_relaxation().to_json_dict()
+    document["beta"][1] = 1e300
+    with pytest.raises(UserError, match=r"here: beta\[1\]: received 1e\+300; expected finite"):
+        Relaxation.from_json_dict(document, source="here")
+    document["beta"][1] = -3.4e38
+    assert Relaxation.from_json_dict(document).decode("x").network
+
+
 def test_missing_key():
     document = random_relaxation().to_json_dict()
     del document["beta"]
