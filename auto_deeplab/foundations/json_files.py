@@ -12,7 +12,7 @@ import os
 import re
 import reprlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, BinaryIO
 
 import pydantic
 from absl import logging
@@ -127,23 +127,37 @@ def read_text(path: str | os.PathLike, most_bytes: int = MOST_BYTES) -> str:
     """
     try:
         with open(path, "rb") as file:
-            # A device or a pipe has no size that could be asked for.
-            content = file.read(most_bytes + 1)
+            return read_stream(file, str(path), most_bytes)
     except OSError as error:
         raise UnreadableError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except ContentError:
+        raise
     except ValueError as error:  # A name with a null character.
         raise UnreadableError(f"{path!r}: cannot be read: {error}") from error
+
+
+def read_stream(stream: BinaryIO, source: str, most_bytes: int = MOST_BYTES) -> str:
+    """Returns the UTF-8 text that a stream holds, without a byte-order mark.
+
+    Args:
+      stream: a file, or a part of one.
+      source: its name, for messages.
+      most_bytes: the largest that is read.
+
+    Raises:
+      ContentError: it holds more than `most_bytes`, or no UTF-8.
+    """
+    # A device, a pipe or what is packed has no size that could be asked for.
+    content = stream.read(most_bytes + 1)
     if len(content) > most_bytes:
-        raise ContentError(
-            str(path), "", content[:20], f"expected a file of at most {most_bytes:,} bytes"
-        )
+        expected = f"expected a file of at most {most_bytes:,} bytes"
+        raise ContentError(source, "", content[:20], expected)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         received = content[error.start : error.start + 8]
-        expected = f"expected UTF-8 text (line {line})"
-        raise ContentError(str(path), "", received, expected) from error
+        raise ContentError(source, "", received, f"expected UTF-8 text (line {line})") from error
 
 
 def read(path: str | os.PathLike, nan_as_null: bool = False, most_bytes: int = MOST_BYTES) -> Any:

@@ -1,6 +1,7 @@
 """The one reader and writer of JSON."""
 
 import dataclasses
+import io
 import json
 import math
 
@@ -121,6 +122,13 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
     assert json_files.read(path, most_bytes=22) == []
     with pytest.raises(UserError, match="expected a file of at most 21 bytes"):
         json_files.read(path, most_bytes=21)
+
+
+def test_a_part_of_a_file_is_limited_like_a_whole_one():
+    stream = io.BytesIO(b"\xef\xbb\xbf[1]")
+    assert json_files.read_stream(stream, "some.zip: some.json") == "[1]"
+    with pytest.raises(UserError, match="zip: some.json: received b.*at most 3 bytes"):
+        json_files.read_stream(io.BytesIO(b"[1, 2]"), "some.zip: some.json", most_bytes=3)
 
 
 def test_a_wrong_line_is_named_by_its_number(tmp_path):
