@@ -105,6 +105,12 @@ class Run:
         return self.config.get(_TRIAL_SEED if self.is_search else "Retrain.seed")
 
     @property
+    def warm_up_epochs(self) -> int | None:
+        """After how many epochs a search began with alpha and beta, if its configuration tells."""
+        text = self.config.get("Search.warm_up_epochs", "")
+        return int(text) if re.fullmatch("[0-9]{1,9}", text) else None
+
+    @property
     def relaxation(self) -> Relaxation | None:
         """The alpha and beta that the genotype was decoded from, if it tells."""
         if self.genotype is None:
