@@ -27,7 +27,7 @@ STEM = Node(layer=0, stride=4)
 """Where every path starts. It is no node of the trellis: it holds no cell."""
 LARGEST_STRIDE = 256
 """At it, of an image of 2049 pixels 9 are left, and a cell is 64 times as wide as at the stem's."""
-MOST_LAYERS = 200
+MOST_LAYERS = 100
 """The paper's networks have 12."""
 
 

@@ -151,7 +151,7 @@ WRONG = [
     (["network", 3], 0, "network[3]", "received 0"),
     (["network", 3], -8, "network[3]", "received -8"),
     (["network", 3], True, "network[3]", "received True"),
-    (["network"], [4] * 201, "network", "expected at most 200 strides, not 201"),
+    (["network"], [4] * 101, "network", "expected at most 100 strides, not 101"),
     (["network"], [8 << i for i in range(60)], "network[6]", "received 512; .*at most 256"),
     (["cell"], [], "cell", "at least one"),
     (["cell"], [[]] * 21, "cell", "expected at most 20 blocks, not 21"),
