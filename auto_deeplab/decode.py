@@ -40,7 +40,7 @@ def main(argv: list[str]) -> None:
             if flag.value is not None:
                 raise UserError(f"--{flag.name}: goes with --model_dir, not with --genotype")
         genotype = Genotype.load(_GENOTYPE.value)
-        print(describe(genotype, searched_relaxation(genotype)), end="")
+        print(describe(genotype, searched_relaxation(genotype, _GENOTYPE.value)), end="")
         return
     decoded = decode_model_dir(
         _MODEL_DIR.value, _EPOCH.value, _OUTPUT.value, _NAME.value, _OVERWRITE.value

@@ -44,7 +44,7 @@ def main(argv: list[str]) -> None:
         if genotype is None:
             genotype = relaxation.decode(f"epoch {entry.epoch}")
     else:
-        relaxation = searched_relaxation(genotype)
+        relaxation = searched_relaxation(genotype, _GENOTYPE.value)
     parts = PARTS if _CELL.value else ("network",)
     save_architecture(_OUTPUT.value, genotype, relaxation, _OVERWRITE.value, parts)
     print(f"Written to {_OUTPUT.value}")

@@ -16,6 +16,7 @@ there; a larger --count adds to it.
 """
 
 import re
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from absl import flags
 
 from auto_deeplab import command_line
 from auto_deeplab.errors import UserError
+from auto_deeplab.foundations import json_files
 
 if TYPE_CHECKING:
     from auto_deeplab.search_space import Genotype
@@ -77,7 +79,7 @@ def main(argv: list[str]) -> None:
 
     cell, trellis = CellGraph(), TrellisGraph()
     if _LIKE.value is not None:
-        relaxation = searched_relaxation(Genotype.load(_LIKE.value))
+        relaxation = searched_relaxation(Genotype.load(_LIKE.value), _LIKE.value)
         if relaxation is None:
             raise UserError(
                 f"--like: {_LIKE.value} does not tell a search space; expected what a search "
@@ -137,13 +139,24 @@ def _number_of(path: Path, settings: Mapping[str, Any]) -> int:
 
     provenance = Genotype.load(path).provenance or {}
     found = provenance.get("random_search", {})
+    if not isinstance(found, dict):
+        raise UserError(
+            f"{path}: provenance.random_search: received {reprlib.repr(found)}; expected the "
+            "settings of random_search, or another --output_dir"
+        )
     for name in settings | found:
         if found.get(name) != settings.get(name):
             raise UserError(
-                f"{path}: exists and was drawn with {name} {found.get(name)}, not "
-                f"{settings.get(name)}; expected another --output_dir"
+                f"{path}: exists and was drawn with {json_files.field_path([name])} "
+                f"{reprlib.repr(found.get(name))}, not {reprlib.repr(settings.get(name))}; "
+                "expected another --output_dir"
             )
-    return provenance["draw"]
+    draw = provenance.get("draw")
+    if type(draw) is not int or not 1 <= draw <= json_files.LARGEST_INTEGER:
+        raise UserError(
+            f"{path}: provenance.draw: received {reprlib.repr(draw)}; expected a whole number >= 1"
+        )
+    return draw
 
 
 def _count(

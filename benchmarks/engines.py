@@ -20,7 +20,6 @@ Example:
   python -m benchmarks.engines --engines=onnx,folded --sizes=513x513 --batches=1,4 --json
 """
 
-import json
 import multiprocessing
 import statistics
 import tempfile
@@ -30,8 +29,8 @@ from typing import Any
 from absl import flags
 
 from auto_deeplab import command_line
-from auto_deeplab.atomic_file import replacing
 from auto_deeplab.errors import UserError
+from auto_deeplab.foundations import json_files
 from auto_deeplab.search_space import Genotype
 from benchmarks.engines_worker import ENGINES, write_exports
 from benchmarks.memory_needed import expected_megabytes, free_megabytes
@@ -77,7 +76,7 @@ def main(argv: list[str]) -> None:
         for size, batch in settings:
             rows += _with_ratios(_measure(folder, size, batch, measured))
     if _JSON.value:
-        print(json.dumps(rows, indent=1))
+        print(json_files.to_json(rows, indent=1))
     else:
         _print_table(rows)
 
@@ -94,10 +93,10 @@ class _Measured:
         self._rows: list[Row] = []
         if path and path.exists():
             try:
-                self._rows = json.loads(path.read_text(encoding="utf-8"))
+                self._rows = json_files.read(path)
                 for row in self._rows:
                     self.find(**{name: row[name] for name in ("model", "size", "batch")})
-            except (OSError, ValueError, TypeError, KeyError) as error:
+            except (ValueError, TypeError, KeyError) as error:
                 raise UserError(
                     f"--output={path}: expected what this benchmark wrote, received {error!r}"
                 ) from error
@@ -111,8 +110,7 @@ class _Measured:
         """Adds rows and saves all."""
         self._rows += rows
         if self._path:
-            with replacing(self._path) as temporary:
-                temporary.write_text(json.dumps(self._rows, indent=1) + "\n", encoding="utf-8")
+            json_files.write(self._path, self._rows)
 
     def expected_megabytes(self, model: str, size: tuple[int, int], batch: int) -> float:
         """Returns the memory that an engine will need in a setting."""

@@ -84,6 +84,30 @@ def test_a_band_keeps_those_that_the_summary_finds_in_it(searched, tmp_path):
     assert "random_1.json: exists and was drawn with seed 0, not 1" in done.stderr
 
 
+def test_a_file_whose_provenance_is_another_is_named(tmp_path):
+    path = tmp_path / "random_1.json"
+    assert run(f"--output_dir={tmp_path}", "--count=1").returncode == 0
+    drawn = Genotype.load(path)
+    for change, message in (
+        (None, "exists and was drawn with seed None, not 0; expected another"),
+        ({"random_search": [1]}, "provenance.random_search: received [1]; expected"),
+        ({"draw": "7"}, "provenance.draw: received '7'; expected a whole number >= 1"),
+    ):
+        provenance = change and drawn.provenance | change
+        Genotype(drawn.name, drawn.network, drawn.cell, provenance).save(path, overwrite=True)
+        done = run(f"--output_dir={tmp_path}", "--count=1")
+        assert done.returncode == 1
+        assert done.stderr.startswith(f"error: {path}: {message}")
+
+
+def test_a_space_that_makes_no_sense_is_named(searched, tmp_path):
+    text = searched.read_text()
+    searched.write_text(text.replace('"layers": 2', '"layers": 100000'))
+    done = run(f"--output_dir={tmp_path / 'none'}", f"--like={searched}")
+    assert done.returncode == 1
+    assert f"error: {searched}: provenance.relaxation: TrellisGraph.layers: received" in done.stderr
+
+
 def test_an_empty_band_says_what_there_is(searched, tmp_path):
     done = run(
         f"--output_dir={tmp_path / 'none'}",

@@ -14,21 +14,25 @@ import re
 import uuid
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
 import tensorflow as tf
+from pydantic import BaseModel, Field, FiniteFloat
 
-from auto_deeplab.atomic_file import replacing
 from auto_deeplab.data import records
 from auto_deeplab.data.conversion import Conversion
 from auto_deeplab.data.example import EncodedExample
 from auto_deeplab.data.label_table import count_values
 from auto_deeplab.data.pairs import BadPair, Pair, encode_pair
 from auto_deeplab.errors import UserError
+from auto_deeplab.foundations import json_files
 
 MANIFEST_NAME = "conversion.json"
 # Part of what makes a finished shard reusable: raise it when the same inputs give other bytes.
 _ENGINE_VERSION = 2
+# Conversions list what they left out: of millions of files that may be long.
+_MOST_BYTES = 2**30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +69,27 @@ class ShardReport:
     sha256: str
     label_pixels: dict[str, int]
     problems: tuple[str, ...]
+
+
+Count = Annotated[int, Field(ge=0, le=json_files.LARGEST_INTEGER)]
+
+
+class _ManifestShard(BaseModel):
+    """What `conversion.json` says of a shard."""
+
+    examples: Count
+    sha256: str
+    label_pixels: dict[str, Count]
+
+
+class _Manifest(BaseModel):
+    """What `conversion.json` has to have."""
+
+    format: Literal[1]
+    scale: FiniteFloat | None
+    longer_side: Count | None
+    shards: dict[str, _ManifestShard]
+    left_out: list[str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,8 +165,7 @@ def write_shard(
         )
         if written:
             os.replace(temporary, folder / shard.name)
-        with replacing(report_path(folder, shard)) as path:
-            path.write_text(json.dumps([fingerprint, dataclasses.asdict(report)]))
+        json_files.write(report_path(folder, shard), [fingerprint, dataclasses.asdict(report)])
     finally:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
@@ -162,9 +186,12 @@ def shard_fingerprint(conversion: Conversion, shard: Shard) -> str:
 def read_report(shard: Shard, folder: Path, fingerprint: str) -> ShardReport | None:
     """Returns the report of a shard, or None if there is none with that fingerprint."""
     try:
-        found, fields = json.loads(report_path(folder, shard).read_text())
-        report = ShardReport(**{**fields, "problems": tuple(fields["problems"])})
-    except (OSError, ValueError, TypeError, KeyError):
+        found, report = json_files.check(
+            json_files.read(report_path(folder, shard), most_bytes=_MOST_BYTES),
+            tuple[str, ShardReport],
+            shard.name,
+        )
+    except UserError:
         return None
     lost = report.sha256 and not (folder / shard.name).exists()
     return report if found == fingerprint and not lost else None
@@ -203,8 +230,7 @@ def write_manifest(conversion: Conversion, reports: Sequence[ShardReport], folde
         },
         "left_out": [*conversion.problems, *(p for report in reports for p in report.problems)],
     }
-    with replacing(folder / MANIFEST_NAME) as temporary:
-        temporary.write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
+    json_files.write(folder / MANIFEST_NAME, fields)
 
 
 def read_manifest(folder: Path) -> dict:
@@ -215,14 +241,12 @@ def read_manifest(folder: Path) -> dict:
     """
     path = folder / MANIFEST_NAME
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        known = fields["format"] == 1 and isinstance(fields["shards"], dict)
-    except FileNotFoundError as error:
-        raise UserError(
-            f"{path} does not exist: expected a folder that tools/convert_*.py have written"
-        ) from error
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from error
-    if not known:
-        raise UserError(f"{path}: format: expected 1, received {fields['format']!r}")
+        fields = json_files.read(path, most_bytes=_MOST_BYTES)
+    except json_files.UnreadableError as error:
+        if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
+            raise UserError(
+                f"{path} does not exist: expected a folder that tools/convert_*.py have written"
+            ) from error
+        raise
+    json_files.check(fields, _Manifest, str(path))
     return fields

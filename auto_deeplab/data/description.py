@@ -1,14 +1,14 @@
 """`dataset.json`: what a folder of TFRecords holds, and the one place that knows its classes."""
 
 import dataclasses
-import json
 import os
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from auto_deeplab.atomic_file import replacing
 from auto_deeplab.command_line import near_matches
 from auto_deeplab.errors import UserError
+from auto_deeplab.foundations import json_files
 
 FILE_NAME = "dataset.json"
 FORMAT = 1
@@ -50,13 +50,14 @@ class DatasetDescription:
         object.__setattr__(self, "classes", tuple(self.classes))
         object.__setattr__(self, "palette", tuple(tuple(color) for color in self.palette))
         _check_text("name", self.name)
-        if not isinstance(self.source, str):
-            raise UserError(f"source: expected text, received {self.source!r}")
+        if not isinstance(self.source, str) or not json_files.is_unicode(self.source):
+            raise UserError(f"source: expected text, received {reprlib.repr(self.source)}")
         for split, examples in self.splits.items():
             _check_text("splits", split)
-            if not _is_integer(examples) or examples < 1:
+            if not _is_integer(examples) or not 1 <= examples <= json_files.LARGEST_INTEGER:
                 raise UserError(
-                    f"splits: {split!r} holds {examples!r} examples; expected a whole number >= 1"
+                    f"splits: {reprlib.repr(split)} holds {reprlib.repr(examples)} examples; "
+                    "expected a whole number >= 1"
                 )
         if not self.splits:
             raise UserError("splits: expected at least one split, received none")
@@ -77,16 +78,19 @@ class DatasetDescription:
         for color in self.palette:
             if len(color) != 3 or not all(_is_integer(c) and 0 <= c <= 255 for c in color):
                 raise UserError(
-                    f"palette: expected (red, green, blue), each 0..255, received {color!r}"
+                    "palette: expected (red, green, blue), each 0..255, received "
+                    f"{reprlib.repr(color)}"
                 )
         if not _is_integer(self.ignore_label) or not 0 <= self.ignore_label <= 255:
             raise UserError(
-                f"ignore_label: expected a value from 0 to 255, received {self.ignore_label!r}"
+                "ignore_label: expected a value from 0 to 255, received "
+                f"{reprlib.repr(self.ignore_label)}"
             )
         divisor = self.panoptic_label_divisor
-        if divisor is not None and (not _is_integer(divisor) or divisor < 1):
+        if divisor is not None and not (_is_integer(divisor) and 1 <= divisor < 2**31):
             raise UserError(
-                f"panoptic_label_divisor: expected a whole number >= 1, received {divisor!r}"
+                "panoptic_label_divisor: expected a whole number >= 1, received "
+                f"{reprlib.repr(divisor)}"
             )
 
     def split_examples(self, split: str) -> int:
@@ -102,7 +106,7 @@ class DatasetDescription:
         fields = dataclasses.asdict(self)
         if self.panoptic_label_divisor is None:
             del fields["panoptic_label_divisor"]
-        return json.dumps({"format": FORMAT, **fields}, indent=1) + "\n"
+        return json_files.to_json({"format": FORMAT, **fields}, indent=1) + "\n"
 
     @classmethod
     def from_json(cls, text: str, source: str = "<string>") -> "DatasetDescription":
@@ -115,19 +119,20 @@ class DatasetDescription:
         Raises:
           UserError: the text is not JSON, a field is missing, unknown or has a wrong value.
         """
-        try:
-            fields = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise UserError(f"{source}: not valid JSON: {error}") from error
+        fields = json_files.parse(text, source)
         if not isinstance(fields, dict):
             raise UserError(f"{source}: expected a JSON object, received {type(fields).__name__}")
         received_format = fields.pop("format", None)
-        if received_format != FORMAT:
-            raise UserError(f"{source}: format: expected {FORMAT}, received {received_format!r}")
+        if received_format != FORMAT or isinstance(received_format, bool):
+            raise UserError(
+                f"{source}: format: expected {FORMAT}, received {reprlib.repr(received_format)}"
+            )
         known = {field.name for field in dataclasses.fields(cls)}
         for name in fields:
             if name not in known:
-                raise UserError(f"{source}: unknown field {name!r}{near_matches(name, known)}")
+                raise UserError(
+                    f"{source}: unknown field {reprlib.repr(name)}{near_matches(name, known)}"
+                )
         missing = sorted(known - set(fields) - {"panoptic_label_divisor"})
         if missing:
             raise UserError(f"{source}: missing field {', '.join(missing)}")
@@ -135,7 +140,7 @@ class DatasetDescription:
             if not isinstance(fields[name], kind):
                 raise UserError(
                     f"{source}: {name}: expected a JSON {'object' if kind is dict else 'list'}, "
-                    f"received {fields[name]!r}"
+                    f"received {reprlib.repr(fields[name])}"
                 )
         if not all(isinstance(color, list) for color in fields["palette"]):
             raise UserError(f"{source}: palette: expected a list of [red, green, blue] lists")
@@ -146,8 +151,7 @@ class DatasetDescription:
 
     def save(self, dataset_dir: str | os.PathLike) -> None:
         """Writes `dataset.json` into `dataset_dir`."""
-        with replacing(Path(dataset_dir) / FILE_NAME) as temporary:
-            temporary.write_text(self.to_json(), encoding="utf-8")
+        json_files.write_text(Path(dataset_dir) / FILE_NAME, self.to_json())
 
     @classmethod
     def load(cls, dataset_dir: str | os.PathLike) -> "DatasetDescription":
@@ -158,13 +162,14 @@ class DatasetDescription:
         """
         path = Path(dataset_dir) / FILE_NAME
         try:
-            text = path.read_text(encoding="utf-8")
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise UserError(
-                f"{path} does not exist: expected a dataset folder as tools/convert_*.py write them"
-            ) from error
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{path}: cannot be read: {error}") from error
+            text = json_files.read_text(path)
+        except json_files.UnreadableError as error:
+            if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
+                raise UserError(
+                    f"{path} does not exist: expected a dataset folder as tools/convert_*.py "
+                    "write them"
+                ) from error
+            raise
         return cls.from_json(text, source=str(path))
 
 
@@ -173,5 +178,5 @@ def _is_integer(value: object) -> bool:
 
 
 def _check_text(field: str, value: object) -> None:
-    if not isinstance(value, str) or not value.strip():
-        raise UserError(f"{field}: expected non-empty text, received {value!r}")
+    if not isinstance(value, str) or not value.strip() or not json_files.is_unicode(value):
+        raise UserError(f"{field}: expected non-empty text, received {reprlib.repr(value)}")

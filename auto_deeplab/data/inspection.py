@@ -1,7 +1,6 @@
 """What a dataset holds, as tables for people and as JSON for programs."""
 
 import dataclasses
-import json
 import os
 from collections.abc import Mapping, Sequence
 
@@ -12,6 +11,7 @@ from auto_deeplab.data.record_index import CorruptRecord
 from auto_deeplab.data.segmentation_records import SegmentationRecords
 from auto_deeplab.data.survey import Survey, survey
 from auto_deeplab.errors import UserError
+from auto_deeplab.foundations import json_files
 
 FORMAT = 1
 _SIZES_SHOWN = 3
@@ -82,7 +82,7 @@ class Inspection:
                 for split, found in self.surveys.items()
             },
         }
-        return json.dumps(document, indent=1) + "\n"
+        return json_files.to_json(document, indent=1) + "\n"
 
     def tables(self) -> list[Table]:
         """Returns a table of the splits and one of the classes."""

@@ -176,7 +176,9 @@ class SegmentationRecords:
         feature = {FILE_NAME: tf.io.FixedLenFeature([], tf.string)}
         for number in self.numbers:
             record = self._index.read(tf.constant(number))
-            yield tf.io.parse_single_example(record, feature)[FILE_NAME].numpy().decode()
+            name = tf.io.parse_single_example(record, feature)[FILE_NAME].numpy()
+            # It is somebody's text, and need not be UTF-8.
+            yield name.decode("utf-8", "backslashreplace")
 
     def _view(self, **changes: Any) -> "SegmentationRecords":
         view = object.__new__(SegmentationRecords)

@@ -1,13 +1,14 @@
 """The hosts of a training as the environment variable TF_CONFIG lists them."""
 
 import dataclasses
-import json
 import os
 import re
+import reprlib
 from collections.abc import Mapping
 from typing import Any
 
 from auto_deeplab.errors import UserError
+from auto_deeplab.foundations import json_files
 
 VARIABLE = "TF_CONFIG"
 EXAMPLE = (
@@ -43,11 +44,9 @@ class Cluster:
                 f"expected such as {EXAMPLE}, with the same cluster and another index on each host"
             )
         try:
-            document = json.loads(text)
-        except ValueError as error:
-            raise UserError(
-                f"{VARIABLE}: is no JSON ({error}); expected such as {EXAMPLE}"
-            ) from None
+            document = json_files.parse(text, VARIABLE)
+        except json_files.ContentError as error:
+            raise UserError(f"{error}; expected such as {EXAMPLE}") from None
         cluster = _field(document, "cluster", dict, "")
         addresses = {job: _addresses(cluster, job) for job in JOBS if job in cluster}
         if not addresses or cluster.keys() - addresses.keys():
@@ -79,8 +78,8 @@ def _field(document: Any, name: str, kind: type, prefix: str) -> Any:
     if not isinstance(value, kind) or isinstance(value, bool):
         names = {dict: "an object", str: "a string", int: "a whole number"}
         raise UserError(
-            f"{VARIABLE}: {prefix}{name}: received {value!r}; expected {names[kind]}, as in "
-            f"{EXAMPLE}"
+            f"{VARIABLE}: {prefix}{name}: received {reprlib.repr(value)}; expected "
+            f"{names[kind]}, as in {EXAMPLE}"
         )
     return value
 

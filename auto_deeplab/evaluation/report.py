@@ -1,17 +1,18 @@
 """The result of an evaluation, as a table for people and as JSON for programs."""
 
 import dataclasses
-import json
 import math
 import os
 from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import AfterValidator, BaseModel, Field, FiniteFloat, ValidationInfo
 from rich.table import Table
 
-from auto_deeplab.atomic_file import replacing
 from auto_deeplab.evaluation.comparison import Comparison
 from auto_deeplab.evaluation.metrics import ConfusionMatrix
+from auto_deeplab.foundations import json_files
 
 FORMAT = 1
 # The figures of a whole evaluation, which the confusion matrix has by these names.
@@ -22,6 +23,51 @@ _FIGURES = {
     "mean_class_accuracy": "mean class accuracy",
     "frequency_weighted_iou": "frequency-weighted IOU",
 }
+
+
+Count = Annotated[int, Field(ge=0, le=json_files.LARGEST_INTEGER)]
+Size = Annotated[int, Field(ge=1, le=2**31 - 1)]
+
+
+class _Class(BaseModel):
+    name: str
+
+
+def _check_matrix(rows: list[list[int]], info: ValidationInfo) -> list[list[int]]:
+    # Where the classes are wrong, that is what is reported.
+    classes = len(info.data.get("classes", rows))
+    if len(rows) != classes or any(len(row) != classes for row in rows):
+        raise ValueError(f"{classes} rows of {classes} numbers")
+    if sum(map(sum, rows)) > json_files.LARGEST_INTEGER:
+        raise ValueError("at most 2^63 - 1 pixels in all")
+    return rows
+
+
+class _Document(BaseModel):
+    """What an evaluation's JSON has to have; there are more figures in it."""
+
+    format: Literal[1] = 1
+    dataset: str
+    split: str
+    images: Count
+    step: Count | None
+    checkpoint: str | None = None
+    scales: list[FiniteFloat] | None = None
+    flip: bool | None = None
+    window: tuple[Size, Size] | None = None
+    classes: Annotated[list[_Class], Field(min_length=1, max_length=255)]
+    confusion_matrix: Annotated[list[list[Count]], AfterValidator(_check_matrix)]
+
+
+def read_document(path: str | os.PathLike) -> dict[str, Any]:
+    """Returns the JSON of an evaluation, as `EvaluationReport.to_json` writes it.
+
+    Raises:
+      UserError: the file is no such JSON.
+    """
+    document = json_files.read(path)
+    json_files.check(document, _Document, str(path))
+    return document
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,14 +131,13 @@ class EvaluationReport:
                 for name, iou, accuracy, pixels in self._rows()
             ],
         }
-        rows = ",\n  ".join(json.dumps(row) for row in self.matrix.counts.tolist())
-        text = json.dumps(document, indent=1)
+        rows = ",\n  ".join(map(json_files.to_json, self.matrix.counts.tolist()))
+        text = json_files.to_json(document, indent=1, name="evaluation")
         return text.removesuffix("\n}") + f',\n "confusion_matrix": [\n  {rows}\n ]\n}}\n'
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes the JSON file, whole or not at all."""
-        with replacing(path) as temporary:
-            temporary.write_text(self.to_json(), encoding="utf-8")
+        json_files.write_text(path, self.to_json())
 
     def table(self) -> Table:
         """Returns the table that the evaluate command prints."""

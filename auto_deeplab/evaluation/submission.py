@@ -39,18 +39,24 @@ class SubmissionFormat(NamedTuple):
     size: tuple[int, int] | None = None
 
 
+# The servers' own names are of such characters; no other is certain to be a name everywhere.
+_STEM = r"(?:.*/)?([A-Za-z0-9][A-Za-z0-9_-]{0,99})"
+
+
 def _cityscapes_file(name: str, split: str) -> str | None:
-    match = re.search(r"([^/]+_\d{6}_\d{6})_leftImg8bit\.\w+$", name)
+    match = re.fullmatch(_STEM + r"(?<=_[0-9]{6}_[0-9]{6})_leftImg8bit\.[A-Za-z]+", name)
     return match and f"{match[1]}_labelIds.png"
 
 
 def _voc_file(name: str, split: str) -> str | None:
     # Competition 6 allows any training data: SBD's annotations and COCO are not VOC's own.
-    return f"results/VOC2012/Segmentation/comp6_{split}_cls/{Path(name).stem}.png"
+    match = re.fullmatch(_STEM + r"(?:\.[A-Za-z]+)?", name)
+    return match and f"results/VOC2012/Segmentation/comp6_{split}_cls/{match[1]}.png"
 
 
 def _ade20k_file(name: str, split: str) -> str | None:
-    return f"{Path(name).stem}.png"
+    match = re.fullmatch(_STEM + r"(?:\.[A-Za-z]+)?", name)
+    return match and f"{match[1]}.png"
 
 
 FORMATS = {

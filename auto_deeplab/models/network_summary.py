@@ -1,10 +1,10 @@
 """What a network costs, in total and part by part, as a table for people and as JSON."""
 
-import json
 from dataclasses import dataclass
 
 from rich.table import Table
 
+from auto_deeplab.foundations import json_files
 from auto_deeplab.models.counting import LayerCount, count_layers
 from auto_deeplab.models.network import build_network
 from auto_deeplab.search_space import STEM, Genotype
@@ -53,7 +53,7 @@ class NetworkSummary:
             "multiply_adds": self.multiply_adds,
             "parts": [part._asdict() for part in self.parts],
         }
-        return json.dumps(document, indent=1) + "\n"
+        return json_files.to_json(document, indent=1) + "\n"
 
     def table(self) -> Table:
         """Returns the table that the summary command prints."""

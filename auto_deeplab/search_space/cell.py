@@ -1,6 +1,7 @@
 """The cell's graph: its blocks, what each block may read, and the edges that alpha weighs."""
 
 import math
+import reprlib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -8,6 +9,9 @@ from typing import NamedTuple
 from auto_deeplab.command_line import near_matches
 from auto_deeplab.errors import UserError
 from auto_deeplab.search_space.operations import OPERATIONS
+
+MOST_BLOCKS = 20
+"""The paper's cells have 5; the edges grow with the square."""
 
 
 class Edge(NamedTuple):
@@ -27,7 +31,7 @@ class CellGraph:
     """The directed acyclic graph that every cell of the network shares (the paper's section 3.1).
 
     Args:
-      blocks: how many blocks the cell has, at least 1.
+      blocks: how many blocks the cell has, 1 to `MOST_BLOCKS`.
       operations: what an edge may carry: a subset of `OPERATIONS` in its order, of which at least
         one is not `none`.
 
@@ -39,17 +43,22 @@ class CellGraph:
     operations: tuple[str, ...] = OPERATIONS
 
     def __post_init__(self) -> None:
-        if not isinstance(self.blocks, int) or isinstance(self.blocks, bool) or self.blocks < 1:
-            raise UserError(f"CellGraph.blocks: received {self.blocks!r}; expected an integer >= 1")
-        if isinstance(self.operations, str):
+        is_integer = isinstance(self.blocks, int) and not isinstance(self.blocks, bool)
+        if not is_integer or not 1 <= self.blocks <= MOST_BLOCKS:
             raise UserError(
-                f"CellGraph.operations: received the text {self.operations!r}; expected a list"
+                f"CellGraph.blocks: received {reprlib.repr(self.blocks)}; expected an integer "
+                f"from 1 to {MOST_BLOCKS}"
+            )
+        if not isinstance(self.operations, list | tuple):
+            raise UserError(
+                f"CellGraph.operations: received {reprlib.repr(self.operations)}; expected a list "
+                "of operations"
             )
         object.__setattr__(self, "operations", tuple(self.operations))
         for operation in self.operations:
             if operation not in OPERATIONS:
                 raise UserError(
-                    f"CellGraph.operations: received {operation!r}"
+                    f"CellGraph.operations: received {reprlib.repr(operation)}"
                     f"{near_matches(str(operation), OPERATIONS)}"
                 )
         in_order = tuple(name for name in OPERATIONS if name in self.operations)

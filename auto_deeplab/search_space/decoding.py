@@ -11,20 +11,23 @@ from auto_deeplab.search_space.trellis import STEM, Node, TrellisGraph
 
 
 def checked_values(name: str, values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Returns `values` as float64, if they have this shape and are finite.
+    """Returns `values` as float64, if they have this shape and are finite as float32.
 
     Raises:
       UserError: they do not; the message begins with `name`.
     """
     try:
         values = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         raise UserError(f"{name}: expected numbers of the shape {list(shape)}") from None
     if values.shape != shape:
         raise UserError(f"{name}: received the shape {list(values.shape)}; expected {list(shape)}")
-    if not np.isfinite(values).all():
-        where = np.argwhere(~np.isfinite(values))[0].tolist()
-        raise UserError(f"{name}{where}: received {values[tuple(where)]}; expected finite numbers")
+    # Larger ones cannot have been searched, and their differences may be infinite.
+    if not (fits := np.abs(values) <= np.finfo(np.float32).max).all():
+        where = np.argwhere(~fits)[0].tolist()
+        raise UserError(
+            f"{name}{where}: received {values[tuple(where)]}; expected finite numbers of float32"
+        )
     return values
 
 

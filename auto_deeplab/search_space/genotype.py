@@ -3,18 +3,24 @@
 import json
 import os
 import reprlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from auto_deeplab.atomic_file import replacing
 from auto_deeplab.command_line import near_matches
 from auto_deeplab.errors import UserError
-from auto_deeplab.search_space.cell import block_inputs
+from auto_deeplab.foundations import json_files
+from auto_deeplab.search_space.cell import MOST_BLOCKS, block_inputs
 from auto_deeplab.search_space.operations import OPERATIONS
 from auto_deeplab.search_space.presets import PRESETS
-from auto_deeplab.search_space.trellis import STEM, is_step, is_stride
+from auto_deeplab.search_space.trellis import (
+    LARGEST_STRIDE,
+    MOST_LAYERS,
+    STEM,
+    is_step,
+    is_stride,
+)
 
 FORMAT = 1
 """The version of the file format that this code writes and reads."""
@@ -64,6 +70,8 @@ class Genotype:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip():
             raise GenotypeError("name", self.name, "expected a text that is not empty")
+        if not json_files.is_unicode(self.name):
+            raise GenotypeError("name", self.name, "expected Unicode text")
         object.__setattr__(self, "network", _checked_network(self.network))
         object.__setattr__(self, "cell", _checked_cell(self.cell))
         object.__setattr__(self, "provenance", _checked_provenance(self.provenance))
@@ -76,14 +84,13 @@ class Genotype:
           GenotypeError: the text is not JSON, or not a genotype of this format.
         """
         try:
-            document = json.loads(
-                text, object_pairs_hook=_object_without_duplicates, parse_constant=_no_constants
-            )
-            return cls._from_document(document)
+            return cls._from_document(json_files.parse(text, source))
         except GenotypeError as error:
             raise error.at(source) from None
-        except (ValueError, RecursionError) as error:
-            raise GenotypeError("file", text, f"expected JSON ({error})", source) from None
+        except json_files.ContentError as error:
+            raise GenotypeError(
+                error.field or "file", error.received, error.expected, error.source
+            ) from None
 
     @classmethod
     def _from_document(cls, document: object) -> "Genotype":
@@ -93,7 +100,7 @@ class Genotype:
         version = document["format"]
         if isinstance(version, bool) or version != FORMAT:
             raise GenotypeError("format", version, f"expected {FORMAT}")
-        blocks = _checked_list("cell", document["cell"], "blocks")
+        blocks = _checked_list("cell", document["cell"], "blocks", MOST_BLOCKS)
         cell = []
         for b, block in enumerate(blocks):
             branches = _checked_list(f"cell[{b}]", block, "branches")
@@ -109,20 +116,18 @@ class Genotype:
 
     def to_json(self) -> str:
         """Returns the text of a genotype.json: one line a block, one a field of the provenance."""
+        dump = json_files.to_json
         blocks = [
-            json.dumps([{"input": branch.input, "op": branch.op} for branch in block])
+            dump([{"input": branch.input, "op": branch.op} for branch in block])
             for block in self.cell
         ]
         lines = [
-            f'{{"format": {FORMAT}, "name": {json.dumps(self.name)},',
-            f' "network": {json.dumps(list(self.network))},',
+            f'{{"format": {FORMAT}, "name": {dump(self.name)},',
+            f' "network": {dump(self.network)},',
             ' "cell": [' + ",\n          ".join(blocks) + "]",
         ]
         if self.provenance is not None:
-            fields = [
-                f"{json.dumps(key)}: {json.dumps(value, allow_nan=False)}"
-                for key, value in self.provenance.items()
-            ]
+            fields = [f"{dump(key)}: {dump(value)}" for key, value in self.provenance.items()]
             lines[-1] += ","
             lines.append(' "provenance": {' + ",\n                ".join(fields) + "}")
         return "\n".join(lines) + "}\n"
@@ -135,8 +140,7 @@ class Genotype:
         """
         if Path(path).exists() and not overwrite:
             raise UserError(f"{path}: exists already; expected a new name, or --overwrite")
-        with replacing(path) as temporary:
-            temporary.write_text(self.to_json(), encoding="utf-8")
+        json_files.write_text(path, self.to_json())
 
     @classmethod
     def load(cls, name_or_path: str | os.PathLike) -> "Genotype":
@@ -148,36 +152,21 @@ class Genotype:
         if name_or_path in PRESETS:
             return cls._from_document(PRESETS[name_or_path])
         path = Path(name_or_path)
-        if path.is_dir():
-            raise GenotypeError(
-                "file", str(path), f"is a folder; expected a file such as {path / 'genotype.json'}"
-            )
         try:
-            text = path.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            raise GenotypeError(
-                "file",
-                str(name_or_path),
-                f"is neither a file nor a preset{near_matches(str(name_or_path), PRESETS)}",
-            ) from None
-        except UnicodeDecodeError as error:
-            raise GenotypeError("file", error.reason, "expected UTF-8 text", str(path)) from None
-        except OSError as error:
-            raise GenotypeError("file", error.strerror, "cannot be read", str(path)) from None
+            text = json_files.read_text(path)
+        except json_files.ContentError as error:
+            raise GenotypeError("file", error.received, error.expected, error.source) from None
+        except json_files.UnreadableError as error:
+            cause = error.__cause__
+            if isinstance(cause, IsADirectoryError):
+                expected = f"is a folder; expected a file such as {path / 'genotype.json'}"
+            elif isinstance(cause, FileNotFoundError):
+                near = near_matches(str(name_or_path), PRESETS)
+                expected = f"is neither a file nor a preset{near}"
+            else:
+                expected = f"cannot be read ({getattr(cause, 'strerror', None) or cause})"
+            raise GenotypeError("file", str(name_or_path), expected) from None
         return cls.from_json(text, source=str(path))
-
-
-def _object_without_duplicates(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    document: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in document:
-            raise GenotypeError(key, value, "the key appears twice in one object")
-        document[key] = value
-    return document
-
-
-def _no_constants(constant: str) -> None:
-    raise GenotypeError("number", constant, "expected finite numbers")
 
 
 def _check_keys(
@@ -189,27 +178,32 @@ def _check_keys(
     prefix = "" if where == "file" else f"{where}."
     for key, value in document.items():
         if key not in keys:
-            raise GenotypeError(f"{prefix}{key}", value, f"unknown key{near_matches(key, keys)}")
+            field = prefix + json_files.field_path([key])
+            raise GenotypeError(field, value, f"unknown key{near_matches(key, keys)}")
     for key in required:
         if key not in document:
             raise GenotypeError(f"{prefix}{key}", None, "the key is missing")
 
 
-def _checked_list(where: str, value: object, what: str) -> list | tuple:
+def _checked_list(where: str, value: object, what: str, most: int | None = None) -> list | tuple:
     if not isinstance(value, list | tuple):
         raise GenotypeError(where, value, f"expected a list of {what}")
     if not value:
         raise GenotypeError(where, value, f"expected at least one of its {what}")
+    if most is not None and len(value) > most:
+        raise GenotypeError(where, value, f"expected at most {most} {what}, not {len(value):,}")
     return value
 
 
 def _checked_network(network: object) -> tuple[int, ...]:
     before = STEM.stride
-    for i, stride in enumerate(_checked_list("network", network, "strides")):
+    for i, stride in enumerate(_checked_list("network", network, "strides", MOST_LAYERS)):
         if not is_stride(stride):
-            raise GenotypeError(f"network[{i}]", stride, "expected a power of two")
+            raise GenotypeError(
+                f"network[{i}]", stride, f"expected a power of two, at most {LARGEST_STRIDE}"
+            )
         if not is_step(before, stride):
-            possible = [step for step in (before // 2, before, before * 2) if step]
+            possible = [step for step in (before // 2, before, before * 2) if is_stride(step)]
             raise GenotypeError(
                 f"network[{i}]",
                 stride,
@@ -222,7 +216,7 @@ def _checked_network(network: object) -> tuple[int, ...]:
 
 def _checked_cell(cell: object) -> tuple[tuple[Branch, Branch], ...]:
     checked = []
-    for b, block in enumerate(_checked_list("cell", cell, "blocks")):
+    for b, block in enumerate(_checked_list("cell", cell, "blocks", MOST_BLOCKS)):
         branches = _checked_list(f"cell[{b}]", block, "branches")
         if len(branches) != 2:
             raise GenotypeError(f"cell[{b}]", block, f"expected 2 branches, not {len(branches)}")
@@ -249,6 +243,11 @@ def _checked_provenance(provenance: object) -> dict[str, Any] | None:
         raise GenotypeError("provenance", provenance, "expected an object")
     try:
         # Through JSON and back, so that a saved genotype equals the one that is read again.
-        return json.loads(json.dumps(provenance, allow_nan=False))
+        text = json.dumps({"provenance": provenance}, allow_nan=False)
+        return json_files.parse(text, "provenance")["provenance"]
+    except json_files.ContentError as error:
+        raise GenotypeError(
+            error.field or "provenance", error.received, f"expected JSON values ({error.expected})"
+        ) from None
     except (TypeError, ValueError, RecursionError) as error:
         raise GenotypeError("provenance", provenance, f"expected JSON values ({error})") from None

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from auto_deeplab import __version__
 from auto_deeplab.errors import UserError
+from auto_deeplab.foundations import json_files
 from auto_deeplab.search_space.genotype import Genotype
 from auto_deeplab.search_space.relaxation import HistoryEntry, Relaxation, read_history
 
@@ -85,12 +86,24 @@ def decode_model_dir(
     return Decoded(genotype, entry, path, written=True)
 
 
-def searched_relaxation(genotype: Genotype) -> Relaxation | None:
-    """Returns the alpha and beta that `genotype` was decoded from, if its provenance has them."""
+def searched_relaxation(
+    genotype: Genotype, source: str | os.PathLike | None = None
+) -> Relaxation | None:
+    """Returns the alpha and beta that `genotype` was decoded from, if its provenance has them.
+
+    Args:
+      genotype: with or without provenance.
+      source: the file that it is from, for messages; its name by default.
+
+    Raises:
+      UserError: the provenance is not as a search writes it.
+    """
     document = (genotype.provenance or {}).get("relaxation")
     if document is None:
         return None
-    return Relaxation.from_json_dict(document, source=f"{genotype.name}: provenance.relaxation")
+    return Relaxation.from_json_dict(
+        document, source=f"{source or genotype.name}: provenance.relaxation"
+    )
 
 
 def package_versions() -> dict[str, str]:
@@ -108,10 +121,10 @@ def _provenance(model_dir: Path, entry: HistoryEntry) -> dict[str, Any]:
     provenance = {"epoch": entry.epoch, "step": entry.step, "packages": package_versions()}
     config_path = model_dir / CONFIG_NAME
     if config_path.is_file():
-        config = config_path.read_text(encoding="utf-8")
+        config = json_files.read_text(config_path)
         provenance["seeds"] = {
             seed_name: int(value)
-            for seed_name, value in re.findall(r"^(\S*seed)[ ]*=[ ]*(-?\d+)\b", config, re.M)
+            for seed_name, value in re.findall(r"^(\S*seed)[ ]*=[ ]*(-?\d{1,18})\b", config, re.M)
         }
         provenance["gin_config"] = config
     provenance["relaxation"] = entry.relaxation.to_json_dict()

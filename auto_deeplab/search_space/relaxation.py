@@ -1,16 +1,16 @@
 """The searched values, alpha and beta, with the space they live in, and their history file."""
 
-import json
 import os
+import reprlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from auto_deeplab.atomic_file import replacing
 from auto_deeplab.command_line import near_matches
 from auto_deeplab.errors import UserError
+from auto_deeplab.foundations import json_files
 from auto_deeplab.search_space.cell import CellGraph
 from auto_deeplab.search_space.decoding import (
     arc_log_weights,
@@ -95,7 +95,10 @@ class Relaxation:
                 raise UserError(f"{source}: {key}: the key is missing")
         for key in document:
             if key not in keys:
-                raise UserError(f"{source}: {key}: unknown key{near_matches(key, keys)}")
+                field = json_files.field_path([key])
+                raise UserError(f"{source}: {field}: unknown key{near_matches(key, keys)}")
+        for name in ("alpha", "beta"):
+            _check_numbers(document[name], f"{source}: {name}")
         try:
             return cls(
                 CellGraph(document["blocks"], document["operations"]),
@@ -105,6 +108,20 @@ class Relaxation:
             )
         except UserError as error:
             raise UserError(f"{source}: {error}") from None
+
+
+def _check_numbers(values: object, field: str) -> None:
+    """Checks that a JSON value is a list of numbers, or of such lists.
+
+    NumPy would take "0.5" and true for numbers, too.
+    """
+    if not isinstance(values, list):
+        raise UserError(f"{field}: expected numbers in a list, received {reprlib.repr(values)}")
+    for index, value in enumerate(values):
+        if isinstance(value, list):
+            _check_numbers(value, f"{field}[{index}]")
+        elif isinstance(value, bool) or not isinstance(value, int | float):
+            raise UserError(f"{field}[{index}]: received {reprlib.repr(value)}; expected a number")
 
 
 class HistoryEntry(NamedTuple):
@@ -125,29 +142,19 @@ def read_history(path: str | os.PathLike) -> list[HistoryEntry]:
       UserError: the file does not exist, or a line is wrong (the message has its number).
     """
     path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    except FileNotFoundError:
+    if not path.exists():
         raise UserError(
             f"{path}: no such file; expected the history that a search writes after each epoch"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from None
+        )
     entries: dict[int, HistoryEntry] = {}
-    for number, line in enumerate(lines, start=1):
-        source = f"{path}, line {number}"
-        try:
-            document = json.loads(line)
-        except ValueError as error:
-            if number == len(lines) and not line.endswith("\n"):
-                break
-            raise UserError(f"{source}: expected JSON ({error})") from None
+    for source, document in json_files.read_lines(path, may_be_torn=True):
         if not isinstance(document, dict):
-            raise UserError(f"{source}: received {document!r}; expected an object")
+            raise UserError(f"{source}: received {reprlib.repr(document)}; expected an object")
         for key in ("epoch", "step"):
-            if type(document.get(key)) is not int or document[key] < 0:
+            value = document.get(key)
+            if type(value) is not int or not 0 <= value <= json_files.LARGEST_INTEGER:
                 raise UserError(
-                    f"{source}: {key}: received {document.get(key)!r}; expected an integer >= 0"
+                    f"{source}: {key}: received {reprlib.repr(value)}; expected an integer >= 0"
                 )
         epoch, step = document.pop("epoch"), document.pop("step")
         entries[epoch] = HistoryEntry(
@@ -166,7 +173,10 @@ def append_history(path: str | os.PathLike, epoch: int, step: int, relaxation: R
     earlier = (
         [entry for entry in read_history(path) if entry.epoch < epoch] if path.exists() else []
     )
-    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
-        for entry in (*earlier, HistoryEntry(epoch, step, relaxation)):
-            document = {"epoch": entry.epoch, "step": entry.step}
-            file.write(json.dumps(document | entry.relaxation.to_json_dict()) + "\n")
+    json_files.write_lines(
+        path,
+        [
+            {"epoch": entry.epoch, "step": entry.step} | entry.relaxation.to_json_dict()
+            for entry in (*earlier, HistoryEntry(epoch, step, relaxation))
+        ],
+    )

@@ -1,5 +1,6 @@
 """The network's trellis: one node for each layer and stride, and the arcs that beta weighs."""
 
+import reprlib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -24,14 +25,18 @@ class Arc(NamedTuple):
 
 STEM = Node(layer=0, stride=4)
 """Where every path starts. It is no node of the trellis: it holds no cell."""
+LARGEST_STRIDE = 256
+"""At it, of an image of 2049 pixels 9 are left, and a cell is 64 times as wide as at the stem's."""
+MOST_LAYERS = 100
+"""The paper's networks have 12."""
 
 
 def is_stride(value: object) -> bool:
-    """Whether `value` is a power of two that a feature map's stride can be."""
+    """Whether `value` is a power of two that a feature map's stride can be here."""
     return (
         isinstance(value, int)
         and not isinstance(value, bool)
-        and value >= 1
+        and 1 <= value <= LARGEST_STRIDE
         and value & (value - 1) == 0
     )
 
@@ -49,9 +54,9 @@ class TrellisGraph:
     doubles the stride.
 
     Args:
-      layers: how many layers follow the stem, at least 1.
-      strides: the strides that nodes may have: contiguous powers of two, ascending, of which the
-        stem reaches at least one (2, 4 or 8).
+      layers: how many layers follow the stem, 1 to `MOST_LAYERS`.
+      strides: the strides that nodes may have: contiguous powers of two, ascending, to
+        `LARGEST_STRIDE`, of which the stem reaches at least one (2, 4 or 8).
 
     Raises:
       UserError: an argument is not one of these.
@@ -61,16 +66,18 @@ class TrellisGraph:
     strides: tuple[int, ...] = (4, 8, 16, 32)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.layers, int) or isinstance(self.layers, bool) or self.layers < 1:
+        is_integer = isinstance(self.layers, int) and not isinstance(self.layers, bool)
+        if not is_integer or not 1 <= self.layers <= MOST_LAYERS:
             raise UserError(
-                f"TrellisGraph.layers: received {self.layers!r}; expected an integer >= 1"
+                f"TrellisGraph.layers: received {reprlib.repr(self.layers)}; expected an integer "
+                f"from 1 to {MOST_LAYERS}"
             )
         try:
             object.__setattr__(self, "strides", tuple(self.strides))
         except TypeError:
             raise UserError(
-                f"TrellisGraph.strides: received {self.strides!r}; expected a list such as "
-                "[4, 8, 16, 32]"
+                f"TrellisGraph.strides: received {reprlib.repr(self.strides)}; expected a list "
+                "such as [4, 8, 16, 32]"
             ) from None
         contiguous = all(is_stride(stride) for stride in self.strides) and all(
             larger == 2 * smaller
@@ -78,8 +85,9 @@ class TrellisGraph:
         )
         if not self.strides or not contiguous:
             raise UserError(
-                f"TrellisGraph.strides: received {list(self.strides)}; expected contiguous powers "
-                "of two, ascending, such as [4, 8, 16, 32]"
+                f"TrellisGraph.strides: received {reprlib.repr(list(self.strides))}; expected "
+                "contiguous powers of two, ascending, such as [4, 8, 16, 32], at most "
+                f"{LARGEST_STRIDE}"
             )
         if not any(is_step(STEM.stride, stride) for stride in self.strides):
             raise UserError(

@@ -1,12 +1,15 @@
 """The files that an exported network carries: what it is, and how it came about."""
 
 import dataclasses
-import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel, PositiveInt
 
 from auto_deeplab.data.description import DatasetDescription
+from auto_deeplab.evaluation.report import read_document
+from auto_deeplab.foundations import json_files
 from auto_deeplab.search_space import Genotype, package_versions
 from auto_deeplab.serving.options import ExportOptions
 from auto_deeplab.training.model_dir import ModelDir
@@ -15,6 +18,18 @@ GENOTYPE = "genotype.json"
 METRICS = "metrics.json"
 EXPORT = "export.json"
 FORMAT = 1
+
+
+class _Options(BaseModel):
+    """What serving has to know of `ExportOptions`."""
+
+    input_size: tuple[PositiveInt, PositiveInt] | None
+
+
+class _Export(BaseModel):
+    format: Literal[1]
+    options: _Options
+    packages: dict[str, str]
 
 
 def write_assets(
@@ -36,13 +51,13 @@ def write_assets(
     if genotype is not None:
         genotype.save(folder / GENOTYPE)
     if metrics is not None:
-        _write_json(folder / METRICS, {"format": FORMAT, **metrics})
+        json_files.write(folder / METRICS, {"format": FORMAT, **metrics})
     export = {
         "format": FORMAT,
         "options": dataclasses.asdict(options),
         "packages": package_versions(),
     }
-    _write_json(folder / EXPORT, export)
+    json_files.write(folder / EXPORT, export)
     return tuple(sorted(folder.iterdir()))
 
 
@@ -57,13 +72,16 @@ def collect_metrics(model_dir: str | os.PathLike, step: int) -> dict[str, Any]:
       `step`; `training`, the last line of metrics.jsonl up to it, or None; `evaluations`, what
       `evaluate` wrote of this step, by file name, without confusion matrices; `trained_with`, the
       versions of packages in the training's last session.
+
+    Raises:
+      UserError: a file is wrong; the message names it.
     """
     folder = ModelDir(Path(model_dir))
     lines = [line for line in folder.read_metrics() if line["step"] <= step]
     sessions = folder.read_sessions()
     evaluations = {}
     for path in sorted(folder.path.glob("evaluation_*.json")):
-        evaluation = json.loads(path.read_text(encoding="utf-8"))
+        evaluation = read_document(path)
         if evaluation["step"] == step:
             del evaluation["confusion_matrix"]
             evaluations[path.stem] = evaluation
@@ -75,10 +93,18 @@ def collect_metrics(model_dir: str | os.PathLike, step: int) -> dict[str, Any]:
     }
 
 
+def read_options(version_dir: Path) -> dict[str, Any]:
+    """Returns the `ExportOptions` that an exported network was made with.
+
+    Raises:
+      UserError: there is no export.json, or it is not what `write_assets` writes.
+    """
+    path = version_dir / "assets" / EXPORT
+    document = json_files.read(path)
+    json_files.check(document, _Export, str(path))
+    return document["options"]
+
+
 def load_description(version_dir: Path) -> DatasetDescription:
     """Reads the classes and colors that an exported network carries."""
     return DatasetDescription.load(version_dir / "assets")
-
-
-def _write_json(path: Path, document: dict[str, Any]) -> None:
-    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

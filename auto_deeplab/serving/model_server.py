@@ -4,7 +4,6 @@ The formats are TensorFlow Serving's own: `ModelServerConfig` and `BatchingParam
 buffers as text (https://www.tensorflow.org/tfx/serving/serving_config).
 """
 
-import json
 import re
 import shlex
 from collections.abc import Iterator, Sequence
@@ -21,6 +20,8 @@ from tensorflow_serving.config import model_server_config_pb2
 from auto_deeplab.atomic_file import replacing
 from auto_deeplab.data import description
 from auto_deeplab.errors import UserError
+from auto_deeplab.foundations import json_files
+from auto_deeplab.search_space import Genotype
 from auto_deeplab.serving import assets, warm_up
 from auto_deeplab.serving.versions import SAVED_MODEL_FILE, list_versions
 
@@ -101,8 +102,8 @@ def check_model(folder: Path) -> ServedModel:
     problems = list(_problems(version))
     if problems:
         raise UserError(f"{version}: cannot be served:\n  " + "\n  ".join(problems))
-    export = json.loads((version / "assets" / assets.EXPORT).read_text(encoding="utf-8"))
-    return ServedModel(name, folder.resolve(), versions, bool(export["options"]["input_size"]))
+    fixed_size = assets.read_options(version)["input_size"] is not None
+    return ServedModel(name, folder.resolve(), versions, fixed_size)
 
 
 def write_configuration(
@@ -209,11 +210,22 @@ def _problems(version: Path) -> Iterator[str]:
         if "class_map" not in outputs:
             yield f"{file.name}: signature {signature}: expected an output class_map"
     named = {asset.filename for asset in graphs[0].asset_file_def}
+    readers = {
+        description.FILE_NAME: lambda path: assets.load_description(version),
+        assets.EXPORT: lambda path: assets.read_options(version),
+        assets.GENOTYPE: Genotype.load,
+        # Earlier versions wrote NaN for figures that do not exist.
+        assets.METRICS: lambda path: json_files.read(path, nan_as_null=True),
+    }
     for name in sorted(named | {description.FILE_NAME, assets.EXPORT}):
+        path = version / "assets" / name
+        if not path.exists():
+            yield f"assets/{name}: missing"
+            continue
         try:
-            json.loads((version / "assets" / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            yield f"assets/{name}: {_reason(error)}"
+            readers.get(name, json_files.read)(path)
+        except UserError as error:
+            yield str(error).replace(f"{path}", f"assets/{name}")
     yield from _problems_of_weights(version)
     requests = version / warm_up.FOLDER / warm_up.FILE
     if requests.is_file():

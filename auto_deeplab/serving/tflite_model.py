@@ -17,6 +17,7 @@ from PIL import Image
 from auto_deeplab.atomic_file import replacing
 from auto_deeplab.data.description import FILE_NAME, DatasetDescription
 from auto_deeplab.errors import UserError
+from auto_deeplab.foundations import json_files
 from auto_deeplab.search_space import Genotype
 from auto_deeplab.serving.class_maps import ClassMaps, ExportedNetwork
 from auto_deeplab.serving.fitted_images import class_maps_of_any_size
@@ -94,8 +95,8 @@ def load_tflite(path: str | os.PathLike) -> ExportedNetwork:
     """
     path = Path(path)
     try:
-        with zipfile.ZipFile(path) as archive:
-            text = archive.read(FILE_NAME).decode()
+        with zipfile.ZipFile(path) as archive, archive.open(FILE_NAME) as stream:
+            text = json_files.read_stream(stream, f"{path}: {FILE_NAME}")
         class_maps = class_maps_of_tflite(path)
     except (OSError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile) as error:
         raise UserError(

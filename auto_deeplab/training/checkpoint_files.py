@@ -1,30 +1,77 @@
 """Checkpoints as files: whole, with checksums, the last few and the best kept.
 
 A checkpoint of step n is files called `step-n.*` and a manifest, `step-n.json`, with the size and
-the SHA-256 of each. The manifest is renamed into place when everything else is on the disk: what
-has none is the rest of an interruption, not a checkpoint.
+the SHA-256 of each, and its own. The manifest is renamed into place when everything else is on the
+disk: what has none is the rest of an interruption, not a checkpoint.
 """
 
 import dataclasses
 import errno
 import hashlib
-import json
-import math
 import os
 import re
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
+
+from absl import logging
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from auto_deeplab.atomic_file import replacing
 from auto_deeplab.errors import UserError
+from auto_deeplab.foundations import json_files
 
-FORMAT = 1
+FORMAT = 2
 # The note by which checkpoints are compared; the larger the better.
 SCORE = "val_mean_iou"
 
-_NAME = re.compile(r"\.?step-(\d+)\.")
+_NAME = re.compile(r"\.?step-(0|[1-9][0-9]*)\.")
+
+
+Count = Annotated[int, Field(ge=0, le=json_files.LARGEST_INTEGER)]
+
+
+class _File(BaseModel):
+    """What a manifest says of a file."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    bytes: Count
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class _EpochPart(BaseModel):
+    """What is kept of an epoch that had not ended: its steps, the sums of its losses, its time."""
+
+    steps: Annotated[Count, Field(ge=1)]
+    sums: dict[str, FiniteFloat]
+    seconds: Annotated[FiniteFloat, Field(ge=0)]
+
+
+class _Notes(BaseModel):
+    """The notes that are given a meaning here and in `training.epochs`; there may be others."""
+
+    epoch: _EpochPart | None = None
+    val_mean_iou: FiniteFloat | None = None
+
+
+class _FirstDocument(BaseModel):
+    """A manifest of the first format, which has no checksum of its own."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: Literal[1]
+    step: Count
+    files: Annotated[dict[str, _File], Field(min_length=1)]
+    notes: _Notes
+
+
+class _Document(_FirstDocument):
+    """A manifest."""
+
+    format: Literal[2]
+    sha256: str
 
 
 class Content(NamedTuple):
@@ -49,33 +96,43 @@ class Manifest:
     notes: Mapping[str, Any]
 
     def to_json(self) -> str:
-        """Returns the manifest's text."""
+        """Returns the manifest's text, with its checksum."""
+        # What cannot be written as it is, such as NaN, is what the checksum is of, too.
         document = {"format": FORMAT} | dataclasses.asdict(self)
-        return json.dumps(document, indent=1, sort_keys=True) + "\n"
+        document = json_files.parse(json_files.to_json(document, name=f"step-{self.step}.json"))
+        document["sha256"] = _checksum(document)
+        return json_files.to_json(document, indent=1, sort_keys=True) + "\n"
 
     @classmethod
-    def from_json(cls, text: str, step: int) -> "Manifest":
-        """Reads the manifest of a step.
+    def from_json(cls, text: str, step: int, source: str = "<string>") -> "Manifest":
+        """Reads the manifest of a step; `source` is its file's name, for messages.
 
         Raises:
-            ValueError: it is none; the message says what is wrong.
+            ContentError: it is none, or has changed since it was written.
         """
-        document = json.loads(text)
-        if not isinstance(document, dict) or document.get("format") != FORMAT:
-            raise ValueError(f"expected an object with format {FORMAT}")
-        if document.get("step") != step:
-            raise ValueError(f"step: received {document.get('step')!r}; expected {step}")
-        files, notes = document.get("files"), document.get("notes")
-        if not isinstance(notes, dict):
-            raise ValueError(f"notes: received {notes!r}; expected an object")
-        if not isinstance(files, dict) or not files:
-            raise ValueError(f"files: received {files!r}; expected an object that names files")
-        for name, properties in files.items():
+        # Manifests of the first format may hold NaN, the score where nothing could be scored.
+        document = json_files.parse(text, source, nan_as_null=True)
+        is_first = isinstance(document, dict) and document.get("format") == 1
+        json_files.check(document, _FirstDocument if is_first else _Document, source)
+        if document["step"] != step:
+            raise json_files.ContentError(source, "step", document["step"], f"expected {step}")
+        files, notes = document["files"], document["notes"]
+        for name in files:
             # A name with a folder in it could be any file.
-            if not name.startswith(f"step-{step}.") or "/" in name:
-                raise ValueError(f"files: received {name!r}; expected step-{step}.*")
-            if not isinstance(properties, dict) or {"bytes", "sha256"} - properties.keys():
-                raise ValueError(f"files: {name}: expected bytes and sha256")
+            if not name.startswith(f"step-{step}.") or "/" in name or "\0" in name:
+                raise json_files.ContentError(source, "files", name, f"expected step-{step}.*")
+        if (notes.get("epoch") or {}).get("steps", 0) > step:
+            raise json_files.ContentError(
+                source, "notes.epoch.steps", notes["epoch"]["steps"], f"expected at most {step}"
+            )
+        received = document.pop("sha256", None)
+        if not is_first and received != (expected := _checksum(document)):
+            raise json_files.ContentError(
+                source,
+                "sha256",
+                received,
+                f"the manifest has changed since it was written: what it says has {expected}",
+            )
         return cls(step, files, notes)
 
 
@@ -97,8 +154,8 @@ class CheckpointFiles:
 
     def steps(self) -> list[int]:
         """Returns the steps that have a manifest, oldest first."""
-        names = (re.fullmatch(r"step-(\d+)\.json", path.name) for path in _listed(self.folder))
-        return sorted(int(name[1]) for name in names if name)
+        names = ((_NAME.match(path.name), path.name) for path in _listed(self.folder))
+        return sorted(int(n[1]) for n, name in names if n and name == f"step-{n[1]}.json")
 
     def read(self, step: int) -> Manifest:
         """Returns a manifest; whether the files are as it says is left to `verify`.
@@ -107,10 +164,7 @@ class CheckpointFiles:
             UserError: it is unreadable, or no manifest.
         """
         path = self._manifest(step)
-        try:
-            return Manifest.from_json(path.read_text(encoding="utf-8"), step)
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path}: is no manifest: {error}") from None
+        return Manifest.from_json(json_files.read_text(path), step, f"{path}: is no manifest")
 
     def verify(self, step: int) -> Manifest:
         """Returns a manifest whose files are as it says: all are read.
@@ -148,16 +202,18 @@ class CheckpointFiles:
     def best(self) -> Manifest | None:
         """Returns the checkpoint with the best score, of several the first; None if none has one.
 
-        Its files are not read, see `verify`.
+        Its files are not read, see `verify`. A manifest that cannot be read is reported: its score
+        is not known.
         """
         best = None
         for step in self.steps():
             try:
                 manifest = self.read(step)
-            except UserError:
+            except UserError as error:
+                logging.warning("%s; whether it is the best checkpoint is not known", error)
                 continue
             score = manifest.notes.get(SCORE)
-            if not isinstance(score, float) or not math.isfinite(score):
+            if score is None:
                 continue
             if best is None or score > best.notes[SCORE]:
                 best = manifest
@@ -243,8 +299,16 @@ class CheckpointFiles:
         )
 
 
+def _checksum(document: Mapping[str, Any]) -> str:
+    """Returns the SHA-256 of what a manifest says, however it is laid out."""
+    return hashlib.sha256(json_files.to_json(document, sort_keys=True).encode()).hexdigest()
+
+
 def _listed(folder: Path) -> list[Path]:
-    return list(folder.iterdir()) if folder.is_dir() else []
+    """Returns the files in a folder; none where there is no folder."""
+    if not folder.is_dir():
+        return []
+    return [path for path in folder.iterdir() if path.is_symlink() or not path.is_dir()]
 
 
 def _write(path: Path, pieces: Iterable[bytes]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 import tf_keras
+from absl import logging
 
 from auto_deeplab.data.pipeline import evaluation_batches
 from auto_deeplab.data.segmentation_records import SegmentationRecords
@@ -41,10 +42,11 @@ class Validation:
     limit: int | None
     every: int
 
-    def measure(self, predict: Predict, workers: Workers) -> dict[str, float]:
+    def measure(self, predict: Predict, workers: Workers) -> dict[str, float | None]:
         """Returns "val_mean_iou" and "val_pixel_accuracy" of class maps made by `predict`.
 
-        Each of the workers predicts its share of the images.
+        They are None, with a warning, where no label of the images counts. Each of the workers
+        predicts its share of the images.
         """
         description = self.records.description
         matrix = evaluate(
@@ -56,8 +58,17 @@ class Validation:
             at_a_time=workers.replicas,
         )
         matrix.counts = workers.sum(matrix.counts)
+        if not matrix.counts.any():
+            if workers.is_chief:
+                logging.warning(
+                    "%s: no pixel of the validation images has a label that counts (%d is "
+                    "ignored): val_mean_iou and val_pixel_accuracy are null",
+                    description.name,
+                    description.ignore_label,
+                )
+            return {SCORE: None, "val_pixel_accuracy": None}
         return {
-            "val_mean_iou": matrix.mean_iou,
+            SCORE: matrix.mean_iou,
             "val_pixel_accuracy": matrix.pixel_accuracy,
         }
 
@@ -185,7 +196,10 @@ def run_epochs(
                 checkpoints.save({SCORE: measures[SCORE]} if measures else {})
                 progress.write(
                     f"epoch {epoch + 1}/{epochs}: "
-                    + ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+                    + ", ".join(
+                        f"{name} " + ("does not exist" if value is None else f"{value:.4g}")
+                        for name, value in values.items()
+                    )
                 )
             checkpoints.wait()
     except NotFiniteError as error:
@@ -336,4 +350,5 @@ def _explain_divergence(
 def _write_scalars(writer, values, step):
     with writer.as_default(step=step):
         for name, value in values.items():
-            tf.summary.scalar(name, value)
+            if value is not None:
+                tf.summary.scalar(name, value)

@@ -4,23 +4,58 @@ import dataclasses
 import datetime
 import difflib
 import fcntl
-import json
 import os
 import shutil
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Annotated, Any, TextIO
 
-from auto_deeplab.atomic_file import replacing
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat
+
+from auto_deeplab.data.description import FILE_NAME as DESCRIPTION_NAME
 from auto_deeplab.errors import UserError
+from auto_deeplab.foundations import json_files
+from auto_deeplab.search_space import HistoryEntry, read_history
 from auto_deeplab.search_space.model_dir import (
     CONFIG_NAME,
     GENOTYPE_NAME,
     HISTORY_NAME,
     package_versions,
 )
+
+Count = Annotated[int, Field(ge=0, le=json_files.LARGEST_INTEGER)]
+# Float32 has no larger ones, and the figures of a report no room for them.
+Figure = Annotated[FiniteFloat, Field(ge=-3.5e38, le=3.5e38)]
+
+
+class EpochMetrics(BaseModel):
+    """A line of metrics.jsonl: what an epoch ended with. A figure that does not exist is null."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Figure | None]
+
+    epoch: Annotated[Count, Field(ge=1)]
+    step: Count
+
+
+def _check_time(text: str) -> str:
+    try:
+        datetime.datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("a time such as 2026-01-31T12:00:00+00:00") from None
+    return text
+
+
+class Session(BaseModel):
+    """A line of sessions.jsonl: when a training was started or continued, and with what."""
+
+    started: Annotated[str, AfterValidator(_check_time)]
+    step: Count
+    packages: dict[str, str]
+    devices: list[str]
+    replicas: Annotated[Count, Field(ge=1)] = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +82,11 @@ class ModelDir:
     def genotype(self) -> Path:
         """The architecture: what a search found, or what is retrained."""
         return self.path / GENOTYPE_NAME
+
+    @property
+    def description(self) -> Path:
+        """The description of the dataset that is trained on."""
+        return self.path / DESCRIPTION_NAME
 
     @property
     def history(self) -> Path:
@@ -82,7 +122,8 @@ class ModelDir:
         begun: what was made for it goes again.
 
         Raises:
-            UserError: another process trains into the folder.
+            UserError: another process trains into the folder, or a file in it is not what a
+                training can go on with.
         """
         made = [path for path in (self.path, *self.path.parents) if not path.exists()]
         with self._open_lock() as file:
@@ -90,11 +131,28 @@ class ModelDir:
             file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
             file.flush()
             try:
+                self._check()
                 yield
             finally:
                 # Before the lock is let go: nobody else has begun here.
                 if not self.config.exists():
                     self._remove(made)
+
+    def _check(self) -> None:
+        """Reads what an epoch's end reads, and more, before the first epoch is trained.
+
+        Raises:
+            UserError: a file is wrong, or a folder is in the place of a file or the reverse.
+        """
+        for folder in (self.checkpoints, self.tensorboard):
+            if os.path.lexists(folder) and not folder.is_dir():
+                raise UserError(f"{folder}: received a file; expected a folder, or nothing")
+        for file in (self.config, self.genotype, self.description):
+            if file.is_dir():
+                raise UserError(f"{file}: received a folder; expected a file, or nothing")
+        self.read_metrics()
+        self.read_sessions()
+        self.read_history()
 
     def _remove(self, made: Sequence[Path]) -> None:
         """Removes what `locked` has made: the lock, or the whole folder and empty ones above it."""
@@ -140,7 +198,7 @@ class ModelDir:
             UserError: the folder holds a run of another configuration.
         """
         if self.config.is_file():
-            kept = self.config.read_text(encoding="utf-8")
+            kept = json_files.read_text(self.config)
             if kept != config:
                 difference = "\n".join(
                     line
@@ -154,8 +212,7 @@ class ModelDir:
                     "give another --model_dir, or the configuration that it was started with"
                 )
             return
-        with replacing(self.config) as temporary:
-            temporary.write_text(config, encoding="utf-8")
+        json_files.write_text(self.config, config)
 
     def append_metrics(self, values: dict[str, Any]) -> None:
         """Adds an epoch's line to the metrics.
@@ -164,14 +221,28 @@ class ModelDir:
         writes them again.
         """
         lines = [line for line in self.read_metrics() if line["epoch"] < values["epoch"]]
-        with replacing(self.metrics) as temporary:
-            temporary.write_text(
-                "".join(json.dumps(line) + "\n" for line in [*lines, values]), encoding="utf-8"
-            )
+        json_files.write_lines(self.metrics, [*lines, values])
 
-    def read_metrics(self) -> list[dict[str, Any]]:
-        """Returns the epochs' lines, oldest first; none where there is no file."""
-        return _read_lines(self.metrics)
+    def read_metrics(self, schema: type[EpochMetrics] = EpochMetrics) -> list[dict[str, Any]]:
+        """Returns the epochs' lines, oldest first; none where there is no file.
+
+        Args:
+            schema: what each line has to have.
+
+        Raises:
+            UserError: a line is not as the schema says, or epochs are not in order.
+        """
+        lines = _read_lines(self.metrics, schema)
+        for number, (line, before) in enumerate(zip(lines[1:], lines, strict=False), start=2):
+            for name in ("epoch", "step"):
+                if line[name] <= before[name]:
+                    raise json_files.ContentError(
+                        f"{self.metrics}, line {number}",
+                        name,
+                        line[name],
+                        f"expected more than {before[name]}, which the line before has",
+                    )
+        return lines
 
     def append_session(self, step: int, devices: Sequence[str], replicas: int = 1) -> None:
         """Notes when the training goes on after `step`, with which packages, on which devices.
@@ -188,29 +259,36 @@ class ModelDir:
             "devices": list(devices),
             "replicas": replicas,
         }
-        with replacing(self.sessions) as temporary:
-            temporary.write_text(
-                "".join(json.dumps(line) + "\n" for line in [*self.read_sessions(), session]),
-                encoding="utf-8",
-            )
+        json_files.write_lines(self.sessions, [*self.read_sessions(), session])
 
     def read_sessions(self) -> list[dict[str, Any]]:
-        """Returns the sessions' lines, oldest first; none where there is no file."""
-        return _read_lines(self.sessions)
+        """Returns the sessions' lines, oldest first; none where there is no file.
+
+        Raises:
+            UserError: a line is not one of a session.
+        """
+        return _read_lines(self.sessions, Session)
+
+    def read_history(self) -> list[HistoryEntry]:
+        """Returns alpha and beta after each epoch of a search; none where there is no file.
+
+        Raises:
+            UserError: a line is wrong.
+        """
+        return read_history(self.history) if os.path.lexists(self.history) else []
 
 
-def _read_lines(path: Path) -> list[dict[str, Any]]:
-    """Returns the JSON value of each line of a file; none where there is no file.
+def _read_lines(path: Path, schema: type[BaseModel]) -> list[dict[str, Any]]:
+    """Returns the JSON object of each line of a file; none where there is no file.
 
     Raises:
-        UserError: a line is not JSON.
+        UserError: it cannot be read, or a line is not as the schema says.
     """
-    if not path.is_file():
+    if not os.path.lexists(path):
         return []
-    values = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            values.append(json.loads(line))
-        except ValueError as error:
-            raise UserError(f"{path}, line {number}: expected JSON ({error})") from None
-    return values
+    lines = []
+    # Earlier versions wrote NaN for a figure that does not exist.
+    for source, line in json_files.read_lines(path, nan_as_null=True):
+        json_files.check(line, schema, source)
+        lines.append(line)
+    return lines

@@ -81,7 +81,11 @@ def draw_trials(groups: Sequence[Sequence[Run]], labels: Sequence[str]) -> Figur
     for index, (group, label) in enumerate(zip(groups, labels, strict=True)):
         color = series_color(index)
         curves = [
-            {m["epoch"]: m["val_mean_iou"] for m in run.metrics if "val_mean_iou" in m}
+            {
+                m["epoch"]: m["val_mean_iou"]
+                for m in run.metrics
+                if m.get("val_mean_iou") is not None
+            }
             for run in group
         ]
         if not any(curves):
@@ -113,7 +117,7 @@ def draw_trials(groups: Sequence[Sequence[Run]], labels: Sequence[str]) -> Figur
         return None
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.xaxis.get_major_locator().set_params(integer=True)
-    warm_ups = {int(run.config["Search.warm_up_epochs"]) for group in groups for run in group}
+    warm_ups = {run.warm_up_epochs for group in groups for run in group}
     if len(warm_ups) == 1 and (warm_up := warm_ups.pop()):
         label = "\u03b1 and \u03b2 are searched from here on"
         axes.axvline(warm_up, color=MUTED, lw=1, ls=(0, (4, 3)), label=label)

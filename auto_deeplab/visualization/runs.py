@@ -1,22 +1,37 @@
 """What runs left in their folders, for the report to show."""
 
-import json
 import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import BaseModel, Field
 
 from auto_deeplab.errors import UserError
 from auto_deeplab.evaluation.metrics import ConfusionMatrix
-from auto_deeplab.search_space import Genotype, HistoryEntry, Relaxation, read_history
+from auto_deeplab.evaluation.report import read_document
+from auto_deeplab.foundations import json_files
+from auto_deeplab.search_space import Genotype, HistoryEntry, Relaxation
 from auto_deeplab.search_space.model_dir import searched_relaxation
-from auto_deeplab.training.model_dir import ModelDir
+from auto_deeplab.training.model_dir import EpochMetrics, Figure, ModelDir
 
 _TRIAL_SEED = "Search.seed"
+
+
+class _TimedEpoch(EpochMetrics):
+    """A line of metrics.jsonl with what it took."""
+
+    seconds_per_step: Annotated[Figure, Field(ge=0)]
+    validation_seconds: Annotated[Figure, Field(ge=0)]
+
+
+class _Provenance(BaseModel):
+    """What the report shows of a genotype's provenance."""
+
+    packages: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -90,9 +105,17 @@ class Run:
         return self.config.get(_TRIAL_SEED if self.is_search else "Retrain.seed")
 
     @property
+    def warm_up_epochs(self) -> int | None:
+        """After how many epochs a search began with alpha and beta, if its configuration tells."""
+        text = self.config.get("Search.warm_up_epochs", "")
+        return int(text) if re.fullmatch("[0-9]{1,9}", text) else None
+
+    @property
     def relaxation(self) -> Relaxation | None:
         """The alpha and beta that the genotype was decoded from, if it tells."""
-        return searched_relaxation(self.genotype) if self.genotype else None
+        if self.genotype is None:
+            return None
+        return searched_relaxation(self.genotype, ModelDir(self.path).genotype)
 
     @property
     def packages(self) -> dict[str, str]:
@@ -154,15 +177,19 @@ def read_run(path: Path, name: str) -> Run:
       UserError: a file is wrong; the message names it.
     """
     folder = ModelDir(path)
-    config_text = folder.config.read_text(encoding="utf-8")
+    config_text = json_files.read_text(folder.config)
+    genotype = Genotype.load(folder.genotype) if folder.genotype.exists() else None
+    if genotype is not None and genotype.provenance is not None:
+        json_files.check(genotype.provenance, _Provenance, f"{folder.genotype}: provenance")
+        searched_relaxation(genotype, folder.genotype)
     return Run(
         name=name,
         path=path,
         config_text=config_text,
         config=parse_config(config_text),
-        metrics=folder.read_metrics(),
-        history=read_history(folder.history) if folder.history.exists() else [],
-        genotype=Genotype.load(folder.genotype) if folder.genotype.exists() else None,
+        metrics=folder.read_metrics(_TimedEpoch),
+        history=folder.read_history(),
+        genotype=genotype,
         evaluations=[read_evaluation(file) for file in sorted(path.glob("evaluation_*.json"))],
         sessions=folder.read_sessions(),
     )
@@ -174,32 +201,25 @@ def read_evaluation(path: Path) -> Evaluation:
     Raises:
       UserError: the file is no such JSON.
     """
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        class_names = tuple(entry["name"] for entry in document["classes"])
-        matrix = ConfusionMatrix(len(class_names))
-        matrix.counts += np.asarray(document["confusion_matrix"], np.int64)
-        return Evaluation(
-            name=path.stem.removeprefix("evaluation_"),
-            split=document["split"],
-            dataset=document["dataset"],
-            images=document["images"],
-            step=document["step"],
-            checkpoint=document.get("checkpoint", "latest"),
-            class_names=class_names,
-            matrix=matrix,
-            figures={
-                key: value
-                for key, value in document.items()
-                if isinstance(value, float) and 0 <= value <= 1
-            },
-            views=_views(**{key: document.get(key) for key in ("scales", "flip", "window")}),
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{path}: cannot be read as an evaluation ({type(error).__name__}: {error}); expected "
-            "the JSON that evaluate writes"
-        ) from error
+    document = read_document(path)
+    matrix = ConfusionMatrix(len(document["classes"]))
+    matrix.counts += np.array(document["confusion_matrix"], np.int64)
+    return Evaluation(
+        name=path.stem.removeprefix("evaluation_"),
+        split=document["split"],
+        dataset=document["dataset"],
+        images=document["images"],
+        step=document["step"],
+        checkpoint=document.get("checkpoint", "latest"),
+        class_names=tuple(entry["name"] for entry in document["classes"]),
+        matrix=matrix,
+        figures={
+            key: value
+            for key, value in document.items()
+            if isinstance(value, float) and 0 <= value <= 1
+        },
+        views=_views(**{key: document.get(key) for key in ("scales", "flip", "window")}),
+    )
 
 
 def _views(scales: list[float] | None, flip: bool | None, window: list[int] | None) -> str:

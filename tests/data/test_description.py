@@ -56,11 +56,13 @@ def test_save_and_load(tmp_path):
     ("field", "value", "message"),
     [
         ("format", 2, "format: expected 1, received 2"),
+        ("format", True, "format: expected 1, received True"),
         ("name", " ", "name"),
         ("splits", {}, "splits: expected at least one"),
         ("splits", {"train": 0}, "'train' holds 0"),
         ("splits", {"train": 1.5}, "'train' holds 1.5"),
         ("splits", {"train": True}, "'train' holds True"),
+        ("splits", {"train": 10**20}, "'train' holds 1000000000"),
         ("splits", ["train"], "splits: expected a JSON object"),
         ("classes", [], "classes: expected 1 to 255 names, received 0"),
         ("classes", "road", "classes: expected a JSON list"),
@@ -75,6 +77,7 @@ def test_save_and_load(tmp_path):
         ("ignore_label", None, "received None"),
         ("panoptic_label_divisor", 0, "panoptic_label_divisor: expected a whole number >= 1"),
         ("source", 4, "source: expected text"),
+        ("source", "a\udc80", "source: received 'a\\udc80'; expected Unicode text"),
         ("colour", 1, "unknown field 'colour'"),
     ],
 )
@@ -95,7 +98,7 @@ def test_missing_field_and_bad_json():
     del fields["palette"]
     with pytest.raises(UserError, match="missing field palette"):
         DatasetDescription.from_json(json.dumps(fields))
-    with pytest.raises(UserError, match="not valid JSON"):
+    with pytest.raises(UserError, match=r"received '\{'; expected JSON"):
         DatasetDescription.from_json("{")
     with pytest.raises(UserError, match="received list"):
         DatasetDescription.from_json("[]")

@@ -31,7 +31,8 @@ def genotypes(draw):
     network = []
     for _ in range(draw(st.integers(1, 12))):
         before = network[-1] if network else 4
-        network.append(draw(st.sampled_from([s for s in (before // 2, before, 2 * before) if s])))
+        steps = [s for s in (before // 2, before, 2 * before) if 1 <= s <= 256]
+        network.append(draw(st.sampled_from(steps)))
     cell = [
         [
             Branch(
@@ -138,6 +139,7 @@ WRONG = [
     (["format"], True, "format", "received True"),
     (["name"], "", "name", "received ''"),
     (["name"], 7, "name", "received 7"),
+    (["name"], "a\ud800", "name", "without lone surrogates"),
     (["network"], [], "network", "at least one"),
     (["network"], "4, 4", "network", "expected a list of strides"),
     (["network", 0], 16, "network[0]", r"received 16; expected one of \[2, 4, 8\], as the stem"),
@@ -149,7 +151,10 @@ WRONG = [
     (["network", 3], 0, "network[3]", "received 0"),
     (["network", 3], -8, "network[3]", "received -8"),
     (["network", 3], True, "network[3]", "received True"),
+    (["network"], [4] * 101, "network", "expected at most 100 strides, not 101"),
+    (["network"], [8 << i for i in range(60)], "network[6]", "received 512; .*at most 256"),
     (["cell"], [], "cell", "at least one"),
+    (["cell"], [[]] * 21, "cell", "expected at most 20 blocks, not 21"),
     (["cell"], {}, "cell", "expected a list of blocks"),
     (["cell", 2], None, "cell[2]", "expected a list of branches"),
     (["cell", 2], [{"input": "prev", "op": "skip"}] * 3, "cell[2]", "2 branches, not 3"),
@@ -163,6 +168,7 @@ WRONG = [
     (["cell", 2, 1, "input"], "block0", "cell[2][1].input", "received 'block0'"),
     (["cell", 2, 1, "weight"], 3, "cell[2][1].weight", "unknown key"),
     (["netwrk"], [4], "netwrk", "unknown key; did you mean network"),
+    (["a\nb"], 1, r"'a\nb'", "unknown key"),
     (["provenance"], [], "provenance", "expected an object"),
     (["provenance"], "x", "provenance", "expected an object"),
 ]  # fmt: skip
@@ -197,7 +203,8 @@ def test_missing_keys(key):
         ("[]", "expected an object"),
         ('{"format": 1, "format": 1}', "format: received 1; the key appears twice"),
         ('{"provenance": {"loss": NaN}}', "received 'NaN'; expected finite"),
-        ('{"format": ' + "9" * 5000 + "}", "expected JSON"),
+        ('{"format": ' + "9" * 5000 + "}", "format: received '99.*; expected JSON"),
+        ('{"provenance": {"loss": 1e999}}', r"provenance\.loss: received '1e999'; expected finite"),
     ],
 )
 def test_text_that_is_no_genotype(text, message):
@@ -262,7 +269,17 @@ def test_wrong_python_values():
         Genotype("x", [4], cell, {"loss": float("nan")})
     with pytest.raises(GenotypeError, match=r"cell\[0\]\[1\]: .*an input and an operation"):
         Genotype("x", [4], [[("prev", "skip"), ("prev",)]])
+    with pytest.raises(GenotypeError, match=r"provenance\.seed: .*expected JSON values"):
+        Genotype("x", [4], cell, {"seed": 10**40})
     assert Genotype("x", [4], cell, {"a": (1, 2)}).provenance == {"a": [1, 2]}
+
+
+def test_a_long_list_is_refused_before_anything_is_made_of_it():
+    branches = [("prev", "skip"), ("prev", "skip")]
+    with pytest.raises(GenotypeError, match=r"network: received .*, not 1,000,000$"):
+        Genotype("x", [4] * 1_000_000, [branches])
+    with pytest.raises(GenotypeError, match=r"cell: received .*, not 1,000,000$"):
+        Genotype("x", [4], [branches] * 1_000_000)
 
 
 def test_search_space_imports_no_tensorflow():

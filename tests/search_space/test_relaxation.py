@@ -90,6 +90,13 @@ def test_decode_joins_path_and_cell():
         ("alpha", [[0.0]], r"here: alpha: received the shape \[1, 1\]; expected \[5, 3\]"),
         ("beta", "x", "here: beta: expected numbers"),
         ("layers", 0, r"here: TrellisGraph.layers: received 0"),
+        ("beta", ["0.5"], r"here: beta\[0\]: received '0.5'; expected a number"),
+        ("alpha", [[True]], r"here: alpha\[0\]\[0\]: received True"),
+        ("alpha", [[1.0], []], "here: alpha: expected numbers"),
+        ("layers", 10**6, "here: TrellisGraph.layers: received 1000000"),
+        ("blocks", 10**6, "here: CellGraph.blocks: received 1000000"),
+        ("strides", [4 << i for i in range(61)], "here: TrellisGraph.strides: .*at most 256"),
+        ("operations", 5, r"here: CellGraph.operations: received 5"),
         ("operations", ["x"], r"here: CellGraph.operations: received 'x'"),
         ("gamma", 1, "here: gamma: unknown key"),
     ],
@@ -98,6 +105,15 @@ def test_wrong_documents(key, value, message):
     document = random_relaxation().to_json_dict() | {key: value}
     with pytest.raises(UserError, match=message):
         Relaxation.from_json_dict(document, source="here")
+
+
+def test_what_no_float32_can_have_been_is_refused():
+    document = random_relaxation().to_json_dict()
+    document["beta"][1] = 1e300
+    with pytest.raises(UserError, match=r"here: beta\[1\]: received 1e\+300; expected finite"):
+        Relaxation.from_json_dict(document, source="here")
+    document["beta"][1] = -3.4e38
+    assert Relaxation.from_json_dict(document).decode("x").network
 
 
 def test_missing_key():
@@ -157,7 +173,7 @@ def test_lines_of_a_repeated_epoch_count_once_as_last_written(tmp_path):
     [
         ("{}", r"line 2: epoch: received None"),
         ("[]", r"line 2: received \[\]; expected an object"),
-        ("{", r"line 2: expected JSON"),
+        ("{", r"line 2: received .*; expected JSON"),
         ('{"epoch": 2, "step": "x"}', r"line 2: step: received 'x'"),
         ('{"epoch": 2, "step": 1}', r"line 2: blocks: the key is missing"),
     ],

@@ -5,6 +5,8 @@ import json
 import pytest
 
 from auto_deeplab.errors import UserError
+from auto_deeplab.evaluation.metrics import ConfusionMatrix
+from auto_deeplab.evaluation.report import EvaluationReport
 from auto_deeplab.search_space import Genotype
 from auto_deeplab.serving.assets import collect_metrics, load_description, write_assets
 from auto_deeplab.serving.options import ExportOptions
@@ -40,15 +42,21 @@ def test_metrics_are_those_of_the_exported_step(tmp_path):
     (tmp_path / "metrics.jsonl").write_text(
         "".join(json.dumps({"epoch": n, "step": 10 * n, "loss": 1 / n}) + "\n" for n in (1, 2, 3))
     )
-    (tmp_path / "sessions.jsonl").write_text(json.dumps({"packages": {"tensorflow": "2"}}) + "\n")
+    session = {"started": "2026-01-31T12:00:00+00:00", "step": 0, "devices": ["a GPU"]}
+    session["packages"] = {"tensorflow": "2"}
+    (tmp_path / "sessions.jsonl").write_text(json.dumps(session) + "\n")
+    matrix = ConfusionMatrix(1)
+    matrix.counts += 1
     for split, step in (("train", 10), ("val", 20)):
-        (tmp_path / f"evaluation_{split}.json").write_text(
-            json.dumps({"step": step, "mean_iou": 0.5, "confusion_matrix": [[1]]})
-        )
+        path = tmp_path / f"evaluation_{split}.json"
+        EvaluationReport("model", step, "shapes", split, 4, ["road"], matrix).save(path)
+    evaluation = json.loads((tmp_path / "evaluation_val.json").read_text())
+    assert evaluation.pop("confusion_matrix") == [[1]]
+    assert evaluation["mean_iou"] == 1
     assert collect_metrics(tmp_path, 20) == {
         "step": 20,
         "training": {"epoch": 2, "step": 20, "loss": 0.5},
-        "evaluations": {"evaluation_val": {"step": 20, "mean_iou": 0.5}},
+        "evaluations": {"evaluation_val": evaluation},
         "trained_with": {"tensorflow": "2"},
     }
     assert collect_metrics(tmp_path / "empty", 5) == {
@@ -57,6 +65,13 @@ def test_metrics_are_those_of_the_exported_step(tmp_path):
         "evaluations": {},
         "trained_with": None,
     }
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "[" * 100_000, '{"step": "x"}'])
+def test_an_evaluation_that_is_none_is_named(tmp_path, text):
+    (tmp_path / "evaluation_val.json").write_text(text)
+    with pytest.raises(UserError, match=r"evaluation_val\.json: .*received"):
+        collect_metrics(tmp_path, 20)
 
 
 @pytest.mark.parametrize(

@@ -192,6 +192,23 @@ def test_a_whole_model(copy):
         (lambda v: (v / "saved_model.pb").write_bytes(b""), "no graph with the tag serve"),
         (lambda v: (v / "assets" / "genotype.json").unlink(), "assets/genotype.json: missing"),
         (lambda v: cut(v / "assets" / "export.json"), "assets/export.json: "),
+        (
+            lambda v: (v / "assets" / "export.json").write_text("[]"),
+            "assets/export.json: received []",
+        ),
+        (
+            lambda v: (v / "assets" / "export.json").write_text('{"format": 1, "options": {}}'),
+            "assets/export.json: options.input_size: received None; the field is missing",
+        ),
+        (
+            lambda v: (v / "assets" / "dataset.json").write_text("{}"),
+            "assets/dataset.json: format: expected 1",
+        ),
+        (
+            lambda v: (v / "assets" / "genotype.json").write_text("[" * 100_000),
+            "assets/genotype.json: file: received",
+        ),
+        (lambda v: (v / "assets" / "metrics.json").write_bytes(b"\xff"), "expected UTF-8"),
         (lambda v: (v / "variables/variables.index").unlink(), "variables.index: missing"),
         (lambda v: shutil.rmtree(v / "variables"), "variables.index: missing"),
         (lambda v: next(v.glob("variables/*data*")).unlink(), "variables/: "),

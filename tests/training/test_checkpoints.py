@@ -53,11 +53,12 @@ def test_restores_weights_optimizer_step_and_notes(tmp_path):
     assert checkpoints.finished_steps == 0
     model.set_weights(weights)
     train(model, 4)
-    save(checkpoints, {"epoch": {"loss": 0.1}})
+    notes = {"epoch": {"steps": 4, "sums": {"loss": 0.1}, "seconds": 2.5}}
+    save(checkpoints, notes)
     assert steps(tmp_path) == [4]
 
     model, checkpoints = make_training(tmp_path)
-    assert checkpoints.restore() == {"epoch": {"loss": 0.1}}
+    assert checkpoints.restore() == notes
     assert checkpoints.finished_steps == 4
     train(model, 3)
     # The same weights prove that the momentum came back too.
@@ -121,12 +122,15 @@ def test_the_newest_and_the_best_are_kept(tmp_path):
         load_weights(model, ModelDir(tmp_path), "first")
 
 
-@pytest.mark.parametrize("damage", ["torn", "changed", "removed", "no manifest", "bad manifest"])
+@pytest.mark.parametrize(
+    "damage",
+    ["torn", "changed", "removed", "no manifest", "bad manifest", "other digit", "deep"],
+)
 def test_a_damaged_checkpoint_is_passed_over(tmp_path, damage, caplog):
     model, checkpoints = make_training(tmp_path)
     for _ in range(2):
         train(model, 1)
-        save(checkpoints)
+        save(checkpoints, {"epoch": {"steps": 1, "sums": {"loss": 0.5}, "seconds": 2.5}})
     folder = tmp_path / "checkpoints"
     data, manifest = folder / "step-2.data-00000-of-00001", folder / "step-2.json"
     content = data.read_bytes()
@@ -138,6 +142,10 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path, damage, caplog):
         data.unlink()
     elif damage == "no manifest":
         manifest.unlink()
+    elif damage == "other digit":
+        manifest.write_text(manifest.read_text().replace('"seconds": 2.5', '"seconds": 2.6'))
+    elif damage == "deep":
+        manifest.write_text("[" * 100_000)
     else:
         manifest.write_text(manifest.read_text()[:40])
     model, checkpoints = make_training(tmp_path)

@@ -1,6 +1,8 @@
 """Whole searches, interrupted and not."""
 
+import json
 import os
+import shutil
 import signal
 
 import numpy as np
@@ -8,6 +10,8 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.summary.summary_iterator import summary_iterator
 
+from auto_deeplab import configuration
+from auto_deeplab.data.image_files import encode_png
 from auto_deeplab.distribution.workers import Workers
 from auto_deeplab.errors import UserError
 from auto_deeplab.evaluation.inference import ReplicatedPrediction
@@ -18,6 +22,8 @@ from auto_deeplab.training.job import configured_job
 from auto_deeplab.training.model_dir import ModelDir
 from auto_deeplab.training.search_model import SearchModel
 from auto_deeplab.training.trained import load_trained
+from auto_deeplab.visualization.runs import read_run
+from tests.conftest import TINY_SEARCH
 
 EPOCH_STEPS, EPOCHS = 5, 3
 WITHIN_EPOCHS = "Search.checkpoint_minutes = 0"
@@ -266,6 +272,34 @@ def test_the_supernet_is_loaded_as_it_was_trained(uninterrupted, colored_dataset
         )
         for name, value in measured.items():
             assert value == line[name]
+
+
+def test_a_validation_without_labels_that_count_has_null_for_a_score(
+    colored_dataset, tmp_path, caplog
+):
+    dataset = tmp_path / "unlabeled"
+    shutil.copytree(colored_dataset, dataset)
+    (shard,) = dataset.glob("val*")
+    records = list(tf.data.TFRecordDataset(str(shard)))
+    with tf.io.TFRecordWriter(str(shard)) as writer:
+        for record in records:
+            example = tf.train.Example.FromString(record.numpy())
+            label = encode_png(np.full((36, 44), 255, np.uint8))
+            example.features.feature["image/segmentation/class/encoded"].bytes_list.value[:] = [
+                label
+            ]
+            writer.write(example.SerializeToString())
+    (tmp_path / "tiny.gin").write_text(TINY_SEARCH.format(dataset=dataset))
+    configuration.load(str(tmp_path / "tiny.gin"))
+    search(tmp_path / "run")
+    assert caplog.text.count("no pixel of the validation images has a label that counts") == 1
+    text = (tmp_path / "run" / "metrics.jsonl").read_text()
+    line = json.loads(text, parse_constant=pytest.fail)
+    assert (line["val_mean_iou"], line["val_pixel_accuracy"]) == (None, None)
+    files = CheckpointFiles(tmp_path / "run" / "checkpoints")
+    assert files.verify(line["step"]).notes == {"val_mean_iou": None}
+    assert files.best() is None
+    assert read_run(tmp_path / "run", "run").series("val_mean_iou") == ([], [])
 
 
 def test_warm_up_may_not_be_longer_than_the_search(configure_search):
