@@ -18,6 +18,8 @@ from auto_deeplab import command_line
 
 model_garden_flags.define_flags()
 flags.mark_flags_as_required(["experiment", "mode", "model_dir"])
+for _name in ("model_dir", "config_file", "gin_file"):
+    flags.FLAGS[_name].parser = command_line.PathParser()
 
 
 def main(argv: list[str]) -> None:
