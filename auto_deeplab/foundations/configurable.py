@@ -248,15 +248,15 @@ def check_bindings(config: Mapping[tuple[str, str], Mapping[str, Any]]) -> None:
     Raises:
         UserError: some are wrong; the message has a line for each.
     """
-    problems = []
+    problems, macros = [], {}
     for (scope, selector), bindings in config.items():
         name = f"{scope}{'/' if scope else ''}{selector.rpartition('.')[2]}"
         for parameter, value in bindings.items():
             try:
-                _refuse_endless_calls(value, scope, config, ((scope, selector),))
+                _refuse_endless_calls(value, scope, config, (scope, selector), set())
                 declaration = _declarations.get(selector)
                 if declaration and parameter in declaration.annotations:
-                    resolved, shown = _resolved(value, config), _shown(value)
+                    resolved, shown = _resolved(value, config, macros), _shown(value)
                     if shown.startswith("%"):
                         shown += f", which is {_shown(resolved)}"
                     declaration.checked(parameter, resolved, shown, scope)
@@ -280,8 +280,13 @@ class _OnlyACallTells(Exception):
 _MACRO, _CONSTANT = "gin.macro", "gin.constant"
 
 
-def _resolved(value: Any, config: Mapping) -> Any:
+def _resolved(value: Any, config: Mapping, macros: dict[tuple[str, str], Any]) -> Any:
     """Returns a value with its macros and references replaced by what they stand for.
+
+    Args:
+        value: of a binding.
+        config: all bindings.
+        macros: receives what each macro stands for: a few lines can name one a billion times.
 
     Raises:
         _OnlyACallTells: one has to be called.
@@ -293,31 +298,41 @@ def _resolved(value: Any, config: Mapping) -> Any:
         if value.configurable.selector == _CONSTANT:
             return copy.deepcopy(value)
         if value.configurable.selector == _MACRO:
-            return _resolved(config[value.config_key]["value"], config)
+            key = value.config_key
+            if key not in macros:
+                macros[key] = _resolved(config[key]["value"], config, macros)
+            return macros[key]
         raise _OnlyACallTells
     if isinstance(value, dict):
-        return {_resolved(k, config): _resolved(v, config) for k, v in value.items()}
+        return {
+            _resolved(key, config, macros): _resolved(item, config, macros)
+            for key, item in value.items()
+        }
     if isinstance(value, list | tuple | set):
-        return type(value)(_resolved(item, config) for item in value)
+        return type(value)(_resolved(item, config, macros) for item in value)
     return value
 
 
 def _refuse_endless_calls(
-    value: Any, scope: str, config: Mapping, callers: tuple[tuple[str, str], ...]
+    value: Any,
+    scope: str,
+    config: Mapping,
+    caller: tuple[str, str],
+    seen: set[tuple[str, str]],
 ) -> None:
-    """Raises a RecursionError where evaluating a value would call the first of the callers."""
+    """Raises a RecursionError where evaluating a value would call its caller; notes other calls."""
     for reference in gin.config.iterate_references({"": value}):
         if not reference.evaluate or reference.configurable.selector == _CONSTANT:
             continue
         # Without scopes of its own it is called in the one that is present.
         inner = "/".join(reference.scopes) or scope
         call = (inner, reference.configurable.selector)
-        if call == callers[0]:
+        if call == caller:
             raise RecursionError
-        if call in callers:  # Somebody else's, who is told.
-            continue
-        for bound in _bindings(*call, config).values():
-            _refuse_endless_calls(bound, inner, config, (*callers, call))
+        if call not in seen:
+            seen.add(call)
+            for bound in _bindings(*call, config).values():
+                _refuse_endless_calls(bound, inner, config, caller, seen)
 
 
 def _bindings(scope: str, selector: str, config: Mapping) -> dict[str, Any]:
@@ -407,6 +422,7 @@ def _literals(annotation: Any) -> Iterator[Any]:
 
 
 _repr = reprlib.Repr()
+_repr.maxlevel = 3
 _repr.maxstring = _repr.maxother = _repr.maxlong = 80
 _repr.maxtuple = _repr.maxlist = 12
 

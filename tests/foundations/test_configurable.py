@@ -169,6 +169,12 @@ def test_macros_are_followed_and_those_that_need_themselves_reported(load):
     load("take.number = @inner/take()", "inner/take.number = 3")
 
 
+def test_macros_that_stand_for_billions_of_values_are_refused_at_once(load):
+    lines = [f"M{level} = (%M{level - 1}, %M{level - 1})" for level in range(1, 40)]
+    with pytest.raises(UserError, match=r"^take\.number: received %M39, which is \(\(.*a whole number"):
+        load("M0 = 1", *lines, "take.number = %M39")
+
+
 def test_what_gin_keeps_of_a_run_is_what_was_written(load):
     """The text is compared when the run is continued: 0 must not become 0.0."""
     load("take.limit = 0", "take.size = [5, 6]")
