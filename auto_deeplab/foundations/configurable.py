@@ -52,8 +52,20 @@ KerasMomentum = Annotated[float, Ge(0), Le(1)]
 Decay = Annotated[float, Ge(0), Lt(1)]
 """How much of a moving average a step keeps: with 1 it would never move."""
 Text = Annotated[str, MinLen(1), doc("a text in quotes that is not empty")]
+
+
+def _can_be_path(text: str) -> bool:
+    """Whether Linux can have a file of that path; else to look for it is an error by itself."""
+    names = os.fsencode(text).split(b"/")
+    return "\0" not in text and len(text) < 4096 and all(len(name) < 256 for name in names)
+
+
 PathText = Annotated[
-    str, MinLen(1), pydantic.AfterValidator(os.path.expanduser), doc("a path in quotes")
+    str,
+    MinLen(1),
+    Predicate(_can_be_path),
+    pydantic.AfterValidator(os.path.expanduser),
+    doc("a path in quotes"),
 ]
 """A path, in which ~ is the home folder."""
 GraphName = Annotated[

@@ -16,6 +16,7 @@ from auto_deeplab.data import pipeline, street_scenes
 from auto_deeplab.errors import UserError
 from auto_deeplab.foundations.configurable import (
     Count,
+    PathText,
     Size,
     configurable,
     describe,
@@ -40,6 +41,7 @@ def take(
     word: Literal["cell", "layer"] = "cell",
     factors: Sequence[float] = (),
     function: Callable[[], str] | None = None,
+    path: PathText = "here",
     anything=None,
 ):
     return {name: value for name, value in locals().items() if name != "given"}
@@ -90,10 +92,13 @@ def load_and_take(load, *parameters):
         ("word = 'layer'", "layer"),
         ("factors = (1, 2.5)", (1.0, 2.5)),
         ("number = @make_number()", 7),
+        ("path = '~/x'", "/home/somebody/x"),
+        ("path = 'x~'", "x~"),
         ("anything = {'a': [1]}", {"a": [1]}),
     ],
 )
-def test_what_is_declared_is_taken_as_that_type(load, value, taken):
+def test_what_is_declared_is_taken_as_that_type(load, value, taken, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/somebody")
     load(f"take.{value}")
     received = take()[value.split()[0]]
     assert received == taken
@@ -117,6 +122,12 @@ def test_what_is_declared_is_taken_as_that_type(load, value, taken):
         ("rate = True", "received True; expected a number above 0, to 1"),
         ("rate = 1e999", "received inf; expected a number above 0, to 1"),
         ("limit = 1.0", "received 1.0; expected a number from 0 to below 1, or None"),
+        ("path = ''", "received ''; expected a path in quotes"),
+        (r"path = 'a\0'", r"received 'a\x00'; expected a path in quotes"),
+        (
+            f"path = '{'a' * 256}'",
+            f"received 'aaa{'a' * 34}...{'a' * 38}'; expected a path in quotes",
+        ),
         ("flag = 1", "received 1; expected True or False"),
         ("word = 'cells'", "received 'cells'; did you mean cell?"),
         ("word = 3", "received 3; expected 'cell' or 'layer'"),
@@ -171,7 +182,9 @@ def test_macros_are_followed_and_those_that_need_themselves_reported(load):
 
 def test_macros_that_stand_for_billions_of_values_are_refused_at_once(load):
     lines = [f"M{level} = (%M{level - 1}, %M{level - 1})" for level in range(1, 40)]
-    with pytest.raises(UserError, match=r"^take\.number: received %M39, which is \(\(.*a whole number"):
+    with pytest.raises(
+        UserError, match=r"^take\.number: received %M39, which is \(\(.*a whole number"
+    ):
         load("M0 = 1", *lines, "take.number = %M39")
 
 

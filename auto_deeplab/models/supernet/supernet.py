@@ -88,9 +88,9 @@ class Supernet(tf_keras.Model):
     def __init__(
         self,
         classes: Annotated[int, Ge(1)],
-        layers: Annotated[int, Ge(1), Le(100)] = 12,
+        layers: Annotated[int, Ge(1), Le(200)] = 12,
         strides: Strides = (4, 8, 16, 32),
-        blocks: Annotated[int, Ge(1), Le(50)] = 5,
+        blocks: Annotated[int, Ge(1), Le(20)] = 5,
         filters: Annotated[int, Ge(1), Le(1024)] = 8,
         operations: Operations = OPERATIONS,
         batch_norm_momentum: Decay = 0.9,
