@@ -15,9 +15,11 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     Folders on the way are made. The temporary name keeps the suffix, which some writers read.
 
     Raises:
-      UserError: the file system refuses (the message names `path`).
+      UserError: `path` is no name of a file, or the file system refuses (the message names it).
     """
     path = Path(path)
+    if path.name in ("", ".."):
+        raise UserError(f"{path}: received a folder; expected the name of a file")
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,7 @@ from auto_deeplab import command_line, prediction_flags
 flags.adopt_module_key_flags(prediction_flags)
 _SERVER = flags.DEFINE_string("server", None, "http://HOST:PORT or grpc://HOST:PORT", required=True)
 _MODEL = flags.DEFINE_string("model", None, "The model's name on the server.", required=True)
-_LABELS = flags.DEFINE_string(
+_LABELS = command_line.define_path(
     "labels",
     None,
     "What knows the classes' names and colors: the model's folder as export wrote it, or a folder "

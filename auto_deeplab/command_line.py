@@ -1,17 +1,26 @@
 """What every command shares: start-up, clean error messages, near matches for mistyped names."""
 
+import contextlib
 import difflib
+import io
 import os
 import re
 import sys
+import traceback
 from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import NoReturn
 
 from absl import app, flags, logging
 
-from auto_deeplab.errors import UserError
+from auto_deeplab.errors import UNEXPECTED_STATUS, UserError
+
+_LONGEST_REPORT = 500
 
 # What is defined here belongs to the help of the command that asks for it.
 flags.disclaim_key_flags()
+
+
+_TRACEBACK = flags.DEFINE_bool("traceback", False, "Show where in the program an error arose.")
 
 
 def run(main: Callable[[list[str]], None], arguments: Sequence[str] = ()) -> None:
@@ -19,10 +28,12 @@ def run(main: Callable[[list[str]], None], arguments: Sequence[str] = ()) -> Non
 
     Args:
       main: the command.
-      arguments: names of what the command line has beside flags; all of them are needed. One that
-        ends with "..." is the last and stands for one or more.
+      arguments: names of what the command line has beside flags; all of them are needed, and are
+        paths. One that ends with "..." is the last and stands for one or more.
 
-    A `UserError` is printed as one line and ends the process with status 1; `--help` ends with 0.
+    A `UserError` is printed as one line and ends the process with status 1; any other exception as
+    one line that asks for a report, with `UNEXPECTED_STATUS`. `--traceback` shows where they arose.
+    `--help` ends with 0.
     """
 
     def guarded_main(argv: list[str]) -> None:
@@ -37,14 +48,16 @@ def run(main: Callable[[list[str]], None], arguments: Sequence[str] = ()) -> Non
             # Libraries report on themselves at lower levels.
             logging.set_verbosity(logging.WARNING)
         try:
-            main(argv)
-        except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
-            sys.exit(1)
+            main([argv[0], *map(os.path.expanduser, argv[1:])])
         except KeyboardInterrupt:
-            print("interrupted; run the same command again to continue", file=sys.stderr)
-            sys.exit(130)
+            _end("interrupted; run the same command again to continue", status=130)
+        except (UserError, BrokenPipeError):
+            raise
+        except Exception as error:
+            _end(_report_of(error), status=UNEXPECTED_STATUS)
 
+    _prepare_standard_streams()
+    flags.declare_key_flag(_TRACEBACK.name)
     try:
         try:
             app.run(guarded_main)
@@ -55,10 +68,113 @@ def run(main: Callable[[list[str]], None], arguments: Sequence[str] = ()) -> Non
                 sys.exit(0)
             raise
     except BrokenPipeError:
-        # The reader of our output, such as head, has seen enough. Python would complain once more
-        # when it closes the pipe.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of our output, such as head, has seen enough.
+        _discard_output()
         sys.exit(141)
+    except UserError as error:
+        _end(f"error: {error}", status=1)
+
+
+def _prepare_standard_streams() -> None:
+    """Makes the standard streams take whatever is printed, if there is any place for it.
+
+    A stream that was closed (`>&-`) writes to nowhere: otherwise the next file that is opened would
+    have its number, and receive what libraries print. An error names standard output if it cannot
+    be written. Characters that a stream's encoding does not have, such as those of a file name that
+    is no UTF-8, are printed as escapes.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            try:
+                os.fstat(number)
+                number = os.open(os.devnull, os.O_RDWR)  # It has been opened as something else.
+            except OSError:
+                nowhere = os.open(os.devnull, os.O_RDWR)
+                if nowhere != number:
+                    os.dup2(nowhere, number)
+                    os.close(nowhere)
+            stream = open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
+    sys.stderr.reconfigure(errors="backslashreplace")
+    output = _StandardOutput(sys.stdout.fileno(), "w", closefd=False)
+    sys.stdout = io.TextIOWrapper(
+        output if sys.stdout.write_through else io.BufferedWriter(output),
+        encoding=sys.stdout.encoding,
+        errors="backslashreplace",
+        line_buffering=sys.stdout.line_buffering,
+        write_through=sys.stdout.write_through,
+    )
+
+
+class _StandardOutput(io.FileIO):
+    """Tells its own errors from those of other files."""
+
+    def write(self, content: bytes) -> int:
+        try:
+            return super().write(content)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            _discard_output()
+            raise UserError(f"standard output: cannot be written: {error.strerror}") from error
+
+
+def _discard_output() -> None:
+    """Lets standard output go nowhere: Python would complain again when it closes it."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def _end(message: str, status: int) -> NoReturn:
+    """Prints a message, with the traceback of the present exception if asked for, and ends."""
+    # What is no longer to be told to anybody changes nothing of the status.
+    with contextlib.suppress(OSError):
+        if flags.FLAGS.is_parsed() and _TRACEBACK.value:
+            traceback.print_exc()
+        print(message, file=sys.stderr, flush=True)
+    sys.exit(status)
+
+
+def _report_of(error: Exception) -> str:
+    """Returns the one line on an exception that nobody expected."""
+    text = " ".join(str(error).split())
+    shown = text if len(text) <= _LONGEST_REPORT else f"{text[:_LONGEST_REPORT]} ..."
+    return (
+        f"error: unexpected {type(error).__name__}{': ' if shown else ''}{shown}; please report "
+        "this, with what the same command prints with --traceback"
+    )
+
+
+class PathParser(flags.ArgumentParser):
+    """Reads a path, in which ~ is the home folder as in a shell.
+
+    Shells themselves leave --flag=~/folder as it is.
+    """
+
+    def parse(self, argument: str) -> str:
+        """Returns the path."""
+        return os.path.expanduser(super().parse(argument))
+
+
+class PathListParser(flags.ListParser):
+    """Reads paths with commas between them, each as `PathParser` does."""
+
+    def parse(self, argument: str | list[str]) -> list[str]:
+        """Returns the paths."""
+        return [os.path.expanduser(path) for path in super().parse(argument)]
+
+
+def define_path(name: str, default: str | None, help: str, **options) -> flags.FlagHolder:
+    """Defines a flag that takes a path; `options` are those of absl's DEFINE functions."""
+    return flags.DEFINE(PathParser(), name, default, help, **options)
+
+
+def define_paths(name: str, default: str | None, help: str, **options) -> flags.FlagHolder:
+    """Defines a flag that takes several paths, with commas between them."""
+    return flags.DEFINE(
+        PathListParser(), name, default, help, serializer=flags.CsvListSerializer(","), **options
+    )
 
 
 def define_checkpoint_flag() -> flags.FlagHolder[str]:

@@ -7,9 +7,11 @@ import logging
 import os
 import pkgutil
 import re
+import tokenize
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 import gin
 
@@ -20,6 +22,33 @@ from auto_deeplab.errors import UserError
 GIN_FOLDER = Path(__file__).resolve().parents[1] / "gin_configs"
 gin.add_config_file_search_path(str(GIN_FOLDER))
 
+# gin repeats lines and values of any length.
+_LONGEST_MESSAGE = 500
+
+# The gin files that are being read, each included by the one before.
+_open_files: list[str] = []
+
+
+@contextmanager
+def _open_gin_file(path: str) -> Iterator[TextIO]:
+    """Opens a gin file: UTF-8 on every machine, with a byte-order mark or without.
+
+    Raises:
+        UserError: it is being read already.
+    """
+    if os.path.realpath(path) in _open_files:
+        raise UserError(f"{path}: includes itself; expected files that do not include each other")
+    _open_files.append(os.path.realpath(path))
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            yield file
+    finally:
+        _open_files.pop()
+
+
+# gin can be given further readers, which it asks after its own.
+gin.config._FILE_READERS[:] = [(_open_gin_file, os.path.isfile)]
+
 
 def find(gin_file: str) -> str:
     """Returns the path of a gin file: as given, or of that name in `gin_configs`.
@@ -28,11 +57,14 @@ def find(gin_file: str) -> str:
         UserError: there is none; the message lists names that resemble it.
     """
     for candidate in (Path(gin_file), GIN_FOLDER / gin_file):
-        if candidate.is_file():
+        # Unlike Path's method it is False, too, for what is no path at all.
+        if os.path.isfile(candidate):
             return str(candidate)
+    if os.path.isdir(gin_file) or not gin_file:
+        raise UserError(f"--gin_file: received the folder {gin_file or '.'!r}; expected a file")
     folder = Path(gin_file).parent
     known = {path.name for path in GIN_FOLDER.glob("*.gin")}
-    if folder.is_dir():
+    if os.path.isdir(folder):
         known |= {os.path.normpath(path) for path in folder.glob("*.gin")}
     raise UserError(
         f"--gin_file: {gin_file!r} is neither a file nor one of those in "
@@ -49,7 +81,8 @@ def load(gin_file: str, parameters: Sequence[str] = ()) -> None:
         parameters: "name = value" each, as in the file; strings need quotes.
 
     Raises:
-        UserError: a file, a name or a value is wrong.
+        UserError: a file, a name or a value is wrong. The message has a line for each value that
+            is not what its parameter takes.
     """
     path = find(gin_file)
     gin.clear_config()
@@ -59,7 +92,8 @@ def load(gin_file: str, parameters: Sequence[str] = ()) -> None:
         gin.parse_config_files_and_bindings([path], list(parameters))
     except UserError:
         raise
-    except (ValueError, SyntaxError, ImportError, TypeError, AttributeError, OSError) as error:
+    except Exception as error:
+        # Whatever a gin file makes gin, Python's tokenizer or a module that it imports raise.
         raise UserError(_explain(error, path)) from error
     finally:
         logging.disable(logging.NOTSET)
@@ -74,23 +108,37 @@ def explaining_calls() -> Iterator[None]:
     """
     try:
         yield
-    except UserError as error:
-        # gin adds lines that name the callee.
-        raise UserError(re.sub(r"\n  In call to configurable .*", "", str(error))) from error
-    except RuntimeError as error:
-        match = re.search(r"Required bindings for `(.+?)` not provided in config: (.*)", str(error))
+    except (RuntimeError, TypeError) as error:
+        match = re.search(
+            r"Required bindings for `(?P<name>.+?)` not provided in config: (?P<parameters>.*)",
+            str(error),
+        ) or re.search(
+            r"No values supplied by Gin or caller for arguments: (?P<parameters>.*)"
+            r"(?s:.*)In call to configurable '(?P<name>.+?)'",
+            str(error),
+        )
         if not match:
             raise
-        parameter = re.findall(r"'(\w+)'", match[2])[0]
+        parameter = re.findall(r"'(\w+)'", match["parameters"])[0]
         raise UserError(
-            f"{match[1]}.{parameter}: received nothing; expected a value in the gin file or "
-            f'--gin_param="{match[1]}.{parameter} = ..."'
+            f"{match['name']}.{parameter}: received nothing; expected a value in the gin file or "
+            f'--gin_param="{match["name"]}.{parameter} = ..."'
         ) from error
 
 
 def _explain(error: Exception, path: str) -> str:
     """Returns gin's message with the names that were probably meant."""
-    message = " ".join(str(error).split())
+    if isinstance(error, RecursionError):
+        return f"{path}: a value or what it includes is nested too deeply"
+    message = " ".join(str(error).split()) or type(error).__name__
+    message = re.sub(r" In call to configurable '.*?' \(<.*?>\)", "", message)
+    if len(message) > _LONGEST_MESSAGE:
+        message = f"{message[:_LONGEST_MESSAGE]} ..."
+    if isinstance(error, UnicodeDecodeError):
+        return f"{path}: received what is no text in UTF-8 ({message}); expected a gin file"
+    if isinstance(error, tokenize.TokenError):
+        text, (line, _) = error.args
+        return f"{path}: line {line}: {text}; expected complete values, with all brackets closed"
     if match := re.search(r"No configurable matching (?:reference )?'@?([^']+)'", message):
         return f"{path}: {message}{near_matches(match[1], _configurables())}"
     if match := re.search(

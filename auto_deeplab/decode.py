@@ -16,14 +16,14 @@ from absl import flags
 from auto_deeplab import command_line
 from auto_deeplab.errors import UserError
 
-_MODEL_DIR = flags.DEFINE_string("model_dir", None, "The folder of the search to decode.")
+_MODEL_DIR = command_line.define_path("model_dir", None, "The folder of the search to decode.")
 _EPOCH = flags.DEFINE_integer("epoch", None, "Which epoch to decode; the last by default.")
-_OUTPUT = flags.DEFINE_string(
+_OUTPUT = command_line.define_path(
     "output", None, "The file to write, instead of MODEL_DIR/genotype.json."
 )
 _NAME = flags.DEFINE_string("name", None, "The architecture's name; the folder's by default.")
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a file that holds something else.")
-_GENOTYPE = flags.DEFINE_string(
+_GENOTYPE = command_line.define_path(
     "genotype", None, "A file or a known name (such as published) to print; nothing is written."
 )
 

@@ -16,12 +16,14 @@ from absl import flags
 from auto_deeplab import command_line
 from auto_deeplab.errors import UserError
 
-_GENOTYPE = flags.DEFINE_string("genotype", None, "A file or a known name (such as published).")
-_MODEL_DIR = flags.DEFINE_string(
+_GENOTYPE = command_line.define_path(
+    "genotype", None, "A file or a known name (such as published)."
+)
+_MODEL_DIR = command_line.define_path(
     "model_dir", None, "The folder of a search: draws, without --genotype, what it decodes to."
 )
 _EPOCH = flags.DEFINE_integer("epoch", None, "Which epoch of the search; the last by default.")
-_OUTPUT = flags.DEFINE_string("output", None, "The file to write: .png, .svg or .pdf.")
+_OUTPUT = command_line.define_path("output", None, "The file to write: .png, .svg or .pdf.")
 _CELL = flags.DEFINE_bool("cell", True, "Draw the cell, too; --nocell draws the path alone.")
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a file that exists.")
 

@@ -1,10 +1,13 @@
-"""How commands end: the one exception that they report without a traceback, and a status."""
+"""How commands end: the one exception that they report without a traceback, and statuses."""
 
 # Of a process that should be started again: SIGTERM came and all is saved, or a worker is lost.
 # EX_TEMPFAIL of sysexits.h: "the user is invited to retry". It is not 1, which an error ends with
 # and which would come again, and not 143, with which a shell reports a process that SIGTERM killed
 # before it could save.
 TRY_AGAIN_STATUS = 75
+
+# Of a process that met an exception that nobody expected: EX_SOFTWARE of sysexits.h.
+UNEXPECTED_STATUS = 70
 
 
 class UserError(ValueError):

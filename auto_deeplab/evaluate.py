@@ -39,9 +39,9 @@ from auto_deeplab.distribution import settings
 from auto_deeplab.errors import UserError
 
 flags.adopt_module_key_flags(exported_flags)
-_MODEL_DIR = flags.DEFINE_string("model_dir", None, "The folder that training wrote.")
+_MODEL_DIR = command_line.define_path("model_dir", None, "The folder that training wrote.")
 _CHECKPOINT = command_line.define_checkpoint_flag()
-_DATASET_DIR = flags.DEFINE_string(
+_DATASET_DIR = command_line.define_path(
     "dataset_dir", None, "TFRecords and dataset.json; by default what the model was trained on."
 )
 _SPLIT = flags.DEFINE_string("split", "val", "The split to evaluate on.")
@@ -69,10 +69,10 @@ _SUBMISSION = flags.DEFINE_enum(
     ["cityscapes", "voc", "ade20k"],
     "Write the predictions as this test server wants them.",
 )
-_SUBMISSION_DIR = flags.DEFINE_string(
+_SUBMISSION_DIR = command_line.define_path(
     "submission_dir", None, "Where to; submission_NAME_SPLIT beside the JSON file by default."
 )
-_OUTPUT = flags.DEFINE_string(
+_OUTPUT = command_line.define_path(
     "output",
     None,
     "The JSON file; MODEL_DIR/evaluation_SPLIT.json by default, and NAME_evaluation_SPLIT.json "
@@ -251,7 +251,8 @@ def _default_output(export: tuple[str, str] | None) -> Path:
         # TensorFlow Serving looks at the folders beside it whose names are numbers, and no others.
         path = find_version(path)
         name = f"{kind}_{name}"
-    return Path(path).with_name(f"{Path(path).name}_{name}")
+    beside = Path(path) if Path(path).name not in ("", "..") else Path(path).resolve()
+    return beside.with_name(f"{beside.name}_{name}")
 
 
 def _predict_normalized(class_maps):

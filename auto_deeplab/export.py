@@ -47,11 +47,11 @@ from auto_deeplab.serving.options import (
 if TYPE_CHECKING:
     import numpy as np
 
-_MODEL_DIR = flags.DEFINE_string(
+_MODEL_DIR = command_line.define_path(
     "model_dir", None, "The folder that training wrote.", required=True
 )
 _CHECKPOINT = command_line.define_checkpoint_flag()
-_OUTPUT = flags.DEFINE_string(
+_OUTPUT = command_line.define_path(
     "output", None, "The folder that receives the new version, or the new file.", required=True
 )
 _FORMAT = flags.DEFINE_enum(
@@ -60,7 +60,7 @@ _FORMAT = flags.DEFINE_enum(
 _PRECISION = flags.DEFINE_enum(
     "precision", "float32", PRECISIONS, "What a TFLite file stores, and with int8 computes with."
 )
-_DATASET_DIR = flags.DEFINE_string(
+_DATASET_DIR = command_line.define_path(
     "dataset_dir", None, "For int8: TFRecords and dataset.json of images like those to come."
 )
 _SPLIT = flags.DEFINE_string("split", "train", "The split of --dataset_dir.")

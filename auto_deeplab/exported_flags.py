@@ -1,16 +1,15 @@
 """The flags by which commands take an exported network."""
 
-from absl import flags
-
+from auto_deeplab import command_line
 from auto_deeplab.errors import UserError
 
 _FLAGS = {
-    "saved_model": flags.DEFINE_string(
+    "saved_model": command_line.define_path(
         "saved_model", None, "An exported SavedModel: NAME/VERSION, or NAME for its newest version."
     ),
-    "tflite": flags.DEFINE_string("tflite", None, "An exported TFLite file."),
-    "onnx": flags.DEFINE_string("onnx", None, "An exported ONNX file; ONNX Runtime runs it."),
-    "openvino": flags.DEFINE_string(
+    "tflite": command_line.define_path("tflite", None, "An exported TFLite file."),
+    "onnx": command_line.define_path("onnx", None, "An exported ONNX file; ONNX Runtime runs it."),
+    "openvino": command_line.define_path(
         "openvino", None, "An exported SavedModel, as for --saved_model, that OpenVINO runs."
     ),
 }

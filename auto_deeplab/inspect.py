@@ -23,7 +23,7 @@ _JSON = flags.DEFINE_bool("json", False, "Print JSON instead of tables.")
 _IGNORE_CORRUPT = flags.DEFINE_bool(
     "ignore_corrupt", False, "Report corrupt records without ending in an error."
 )
-_CONTACT_SHEET = flags.DEFINE_string(
+_CONTACT_SHEET = command_line.define_path(
     "contact_sheet",
     None,
     "The PNG file; DATASET_DIR/contact_sheet.png by default, which is kept if it exists. Empty: "

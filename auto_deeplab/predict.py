@@ -25,7 +25,7 @@ from auto_deeplab.errors import UserError
 
 flags.adopt_module_key_flags(exported_flags)
 flags.adopt_module_key_flags(prediction_flags)
-_MODEL_DIR = flags.DEFINE_string("model_dir", None, "The folder that training wrote.")
+_MODEL_DIR = command_line.define_path("model_dir", None, "The folder that training wrote.")
 _CHECKPOINT = command_line.define_checkpoint_flag()
 _BATCH_SIZE = flags.DEFINE_integer(
     "batch_size",

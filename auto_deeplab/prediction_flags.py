@@ -4,18 +4,20 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
+from auto_deeplab import command_line
+
 if TYPE_CHECKING:
     from auto_deeplab.data.description import DatasetDescription
     from auto_deeplab.serving.class_maps import ClassMaps
     from auto_deeplab.serving.image_files import ImageFile
 
-_IMAGES = flags.DEFINE_string(
+_IMAGES = command_line.define_path(
     "images",
     None,
     "An image or video file, a folder of such files, or a glob in quotes.",
     required=True,
 )
-_OUTPUT = flags.DEFINE_string("output", None, "The folder for the results.", required=True)
+_OUTPUT = command_line.define_path("output", None, "The folder for the results.", required=True)
 _RESULTS = flags.DEFINE_enum(
     "results", "overlays", ["overlays", "class_maps", "both"], "What to write."
 )

@@ -30,12 +30,12 @@ from auto_deeplab.foundations import json_files
 if TYPE_CHECKING:
     from auto_deeplab.search_space import Genotype
 
-_OUTPUT_DIR = flags.DEFINE_string(
+_OUTPUT_DIR = command_line.define_path(
     "output_dir", None, "The folder for random_1.json, random_2.json, ...", required=True
 )
 _COUNT = flags.DEFINE_integer("count", 5, "How many architectures.", lower_bound=1)
 _SEED = flags.DEFINE_integer("seed", 0, "Of the draws.", lower_bound=0)
-_LIKE = flags.DEFINE_string(
+_LIKE = command_line.define_path(
     "like", None, "An architecture, file or known name, whose search space to draw from."
 )
 _PARAMETERS = flags.DEFINE_string(

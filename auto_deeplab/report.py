@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from auto_deeplab.visualization.report import Examples
     from auto_deeplab.visualization.runs import Run
 
-_OUTPUT = flags.DEFINE_string(
+_OUTPUT = command_line.define_path(
     "output", None, "The HTML file; needed where there are several MODEL_DIRs."
 )
 _TITLE = flags.DEFINE_string("title", None, "The page's title; the folders' names by default.")
 _IMAGES = flags.DEFINE_integer(
     "images", 3, "How many of the best and of the worst images to show.", lower_bound=0
 )
-_DATASET_DIR = flags.DEFINE_string(
+_DATASET_DIR = command_line.define_path(
     "dataset_dir", None, "The dataset of the evaluations; by default what a run was trained on."
 )
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a report that exists.")

@@ -21,10 +21,12 @@ from absl import flags
 from auto_deeplab import command_line
 from auto_deeplab.errors import UserError
 
-_SAVED_MODEL = flags.DEFINE_list(
+_SAVED_MODEL = command_line.define_paths(
     "saved_model", None, "Folders that export wrote, with their versions.", required=True
 )
-_OUTPUT = flags.DEFINE_string("output", None, "The folder for the configuration.", required=True)
+_OUTPUT = command_line.define_path(
+    "output", None, "The folder for the configuration.", required=True
+)
 _HOST = flags.DEFINE_string(
     "host", "127.0.0.1", "The address to be reached at; 0.0.0.0 lets other machines in."
 )

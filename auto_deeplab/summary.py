@@ -14,7 +14,9 @@ from absl import flags
 from auto_deeplab import command_line
 from auto_deeplab.errors import UserError
 
-_GENOTYPE = flags.DEFINE_string("genotype", None, "A file or a known name (such as published).")
+_GENOTYPE = command_line.define_path(
+    "genotype", None, "A file or a known name (such as published)."
+)
 _FILTERS = flags.DEFINE_integer(
     "filters", 20, "The network's width F; the paper's networks have 20, 32 and 48."
 )

@@ -25,13 +25,13 @@ from absl import flags
 from auto_deeplab import command_line
 from auto_deeplab.distribution import settings
 
-_GIN_FILE = flags.DEFINE_string(
+_GIN_FILE = command_line.define_path(
     "gin_file", None, "The configuration, such as search.gin.", required=True
 )
 _GIN_PARAM = flags.DEFINE_multi_string(
     "gin_param", [], "Replaces a value of the file, such as Search.epochs=10."
 )
-_MODEL_DIR = flags.DEFINE_string(
+_MODEL_DIR = command_line.define_path(
     "model_dir", None, "Where results go; runs/NAME for NAME.gin by default."
 )
 _distribution = settings.define_flags()
@@ -61,12 +61,13 @@ def main(argv: list[str]) -> None:
     from auto_deeplab.distribution.workers import Workers, ending_with_lost_workers
     from auto_deeplab.training.job import configured_job
     from auto_deeplab.training.model_dir import ModelDir
-    from auto_deeplab.training.runtime import configure_runtime
+    from auto_deeplab.training.runtime import PRECISIONS, configure_runtime
 
     parameters = list(_GIN_PARAM.value)
     if _IGNORE_CORRUPT.value:
         parameters.append("open_records.ignore_corrupt = True")
     if _MIXED_PRECISION.value is not None:
+        command_line.require_known("mixed_precision", [_MIXED_PRECISION.value], PRECISIONS)
         parameters.append(f"configure_runtime.mixed_precision = {_MIXED_PRECISION.value!r}")
     configuration.load(gin_file, parameters)
     configure_runtime()

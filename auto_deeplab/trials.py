@@ -21,14 +21,14 @@ from auto_deeplab import command_line
 from auto_deeplab.distribution import settings
 from auto_deeplab.errors import TRY_AGAIN_STATUS, UserError
 
-_GIN_FILE = flags.DEFINE_string(
+_GIN_FILE = command_line.define_path(
     "gin_file", None, "The configuration of the searches, such as search.gin.", required=True
 )
 _SEEDS = flags.DEFINE_list("seeds", ["0", "1", "2"], "The seed of each trial.")
 _GIN_PARAM = flags.DEFINE_multi_string(
     "gin_param", [], "Replaces a value of the file in every trial, such as Search.epochs=10."
 )
-_MODEL_DIR = flags.DEFINE_string(
+_MODEL_DIR = command_line.define_path(
     "model_dir", None, "The folder of the trials' folders; runs/NAME_trials for NAME.gin."
 )
 _distribution = settings.define_flags()

@@ -41,7 +41,7 @@ _ENGINES = flags.DEFINE_list(
 )
 _SIZES = flags.DEFINE_list("sizes", ["513x513", "1025x2049"], "Image sizes, HEIGHTxWIDTH.")
 _BATCHES = flags.DEFINE_list("batches", ["1", "4", "16"], "Images at once.")
-_GENOTYPE = flags.DEFINE_string("genotype", "published", "The architecture: a name or a file.")
+_GENOTYPE = command_line.define_path("genotype", "published", "The architecture: a name or a file.")
 _FILTERS = flags.DEFINE_integer("filters", 20, "F of the network: 20 is S.", lower_bound=4)
 _REPEATS = flags.DEFINE_integer("repeats", 5, "Turns, each one batch an engine.", lower_bound=1)
 _MEMORY = flags.DEFINE_integer(
@@ -50,7 +50,7 @@ _MEMORY = flags.DEFINE_integer(
     "Megabytes that the processes may take together; by default what is free but for 1000.",
     lower_bound=1,
 )
-_OUTPUT = flags.DEFINE_string(
+_OUTPUT = command_line.define_path(
     "output", None, "A JSON file that keeps what was measured, for going on later."
 )
 _JSON = flags.DEFINE_bool("json", False, "Print JSON with each time instead of a table.")

@@ -36,7 +36,7 @@ _GIN_PARAM = flags.DEFINE_multi_string("gin_param", [], 'A gin binding: "name = 
 _JSON = flags.DEFINE_bool("json", False, "Print one JSON line for each process.")
 _SWEEP = flags.DEFINE_bool("sweep", False, "Show how cost grows with L, crop, batch and F.")
 _PROFILE = flags.DEFINE_enum("profile", None, UPDATES, "Account for the time of this update.")
-_EXPORT = flags.DEFINE_string("export_stablehlo", None, "Write an update as StableHLO here.")
+_EXPORT = command_line.define_path("export_stablehlo", None, "Write an update as StableHLO here.")
 _UPDATE = flags.DEFINE_enum("update", "weights", UPDATES, "What --export_stablehlo writes.")
 _REPLACE = flags.DEFINE_bool("replace", False, "Let --export_stablehlo replace a file.")
 

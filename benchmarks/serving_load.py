@@ -21,7 +21,7 @@ from absl import flags
 from auto_deeplab import command_line
 from benchmarks.peak_memory import memory_over_time, peak_megabytes
 
-_SAVED_MODEL = flags.DEFINE_string(
+_SAVED_MODEL = command_line.define_path(
     "saved_model", None, "NAME/VERSION, or NAME for its newest version.", required=True
 )
 _CLIENTS = flags.DEFINE_integer("clients", 4, "Threads that send requests.", lower_bound=1)

@@ -28,7 +28,7 @@ from auto_deeplab import command_line
 from auto_deeplab.data import conversion_command
 from auto_deeplab.data.ade20k import LONGER_SIDE, ade20k_conversion
 
-_ROOT = flags.DEFINE_string(
+_ROOT = command_line.define_path(
     "ade20k_root", None, "Folder ADEChallengeData2016, or the one above.", required=True
 )
 _SPLITS = flags.DEFINE_list("splits", ["train", "val"], "Splits to convert, of train and val.")

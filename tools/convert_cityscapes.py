@@ -35,7 +35,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from auto_deeplab import command_line
 from auto_deeplab.data import conversion_command
 
-_ROOT = flags.DEFINE_string(
+_ROOT = command_line.define_path(
     "cityscapes_root", None, "Folder with leftImg8bit and gtFine or gtCoarse.", required=True
 )
 _ANNOTATION = flags.DEFINE_enum(

@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from auto_deeplab import command_line
 from auto_deeplab.data import conversion_command
 
-_ROOT = flags.DEFINE_string(
+_ROOT = command_line.define_path(
     "coco_root", None, "Folder with annotations and the image folders.", required=True
 )
 _SPLITS = flags.DEFINE_list("splits", ["train", "val"], "Splits to convert, of train and val.")

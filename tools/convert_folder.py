@@ -28,19 +28,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from auto_deeplab import command_line
 from auto_deeplab.data import conversion_command
 
-_TRAIN_IMAGES = flags.DEFINE_string("train_images", None, "Folder of training images.")
-_TRAIN_LABELS = flags.DEFINE_string("train_labels", None, "Folder of their labels.")
-_VAL_IMAGES = flags.DEFINE_string("val_images", None, "Folder of validation images.")
-_VAL_LABELS = flags.DEFINE_string("val_labels", None, "Folder of their labels.")
-_TEST_IMAGES = flags.DEFINE_string("test_images", None, "Folder of test images.")
-_TEST_LABELS = flags.DEFINE_string("test_labels", None, "Folder of their labels.")
-_CLASSES = flags.DEFINE_string(
+_TRAIN_IMAGES = command_line.define_path("train_images", None, "Folder of training images.")
+_TRAIN_LABELS = command_line.define_path("train_labels", None, "Folder of their labels.")
+_VAL_IMAGES = command_line.define_path("val_images", None, "Folder of validation images.")
+_VAL_LABELS = command_line.define_path("val_labels", None, "Folder of their labels.")
+_TEST_IMAGES = command_line.define_path("test_images", None, "Folder of test images.")
+_TEST_LABELS = command_line.define_path("test_labels", None, "Folder of their labels.")
+_CLASSES = command_line.define_path(
     "classes", None, "Class names: a comma list, or a file with one a line.", required=True
 )
 _IGNORE_LABEL = flags.DEFINE_integer(
     "ignore_label", 255, "Value of pixels that do not count.", lower_bound=0, upper_bound=255
 )
-_PALETTE = flags.DEFINE_string(
+_PALETTE = command_line.define_path(
     "palette",
     None,
     "File with a color a class, one a line: red green blue, each 0..255. "

@@ -29,7 +29,7 @@ _DATASET = flags.DEFINE_string(
     "Name in tensorflow_datasets: NAME, NAME/CONFIG or NAME:VERSION.",
     required=True,
 )
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Where tensorflow_datasets keeps its data.")
+_DATA_DIR = command_line.define_path("data_dir", None, "Where tensorflow_datasets keeps its data.")
 _IMPORTS = flags.DEFINE_list(
     "imports", [], "Modules to import first, which register data sets of your own."
 )
@@ -40,14 +40,14 @@ _IMAGE_KEY = flags.DEFINE_string(
 _LABEL_KEY = flags.DEFINE_string(
     "label_key", None, "Feature with the labels; by default the only image of 1 channel."
 )
-_CLASSES = flags.DEFINE_string(
+_CLASSES = command_line.define_path(
     "classes",
     None,
     "Class names: a comma list, or a file with one a line. By default as the data set names them.",
 )
 _FIRST_LABEL = flags.DEFINE_integer("first_label", 0, "Value of the first class.", lower_bound=0)
 _IGNORE_LABELS = flags.DEFINE_list("ignore_labels", ["255"], "Values of pixels that do not count.")
-_PALETTE = flags.DEFINE_string(
+_PALETTE = command_line.define_path(
     "palette", None, "File with a color a class, one a line. By default colors are generated."
 )
 

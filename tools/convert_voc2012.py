@@ -31,10 +31,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from auto_deeplab import command_line
 from auto_deeplab.data import conversion_command
 
-_ROOT = flags.DEFINE_string(
+_ROOT = command_line.define_path(
     "voc_root", None, "Folder VOC2012, or VOCdevkit, or the one above.", required=True
 )
-_SBD = flags.DEFINE_string("sbd", None, "Folder of SBD with cls and img, or one above.")
+_SBD = command_line.define_path("sbd", None, "Folder of SBD with cls and img, or one above.")
 _SPLITS = flags.DEFINE_list(
     "splits",
     None,

@@ -48,13 +48,13 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # In the order in which one run can meet them all.
 MOMENTS = ("warm_up", "validation", "switch", "checkpoint", "sigterm", "random")
 
-_GIN_FILE = flags.DEFINE_string("gin_file", "kill_and_resume.gin", "What to train.")
+_GIN_FILE = command_line.define_path("gin_file", "kill_and_resume.gin", "What to train.")
 _GIN_PARAM = flags.DEFINE_multi_string("gin_param", [], "Replaces a value of the file.")
 _RUNS = flags.DEFINE_integer("runs", 100, "How many trainings to kill.", lower_bound=1)
 _KILLS = flags.DEFINE_integer("kills", 1, "How often to kill each of them.", lower_bound=1)
 _MOMENTS = flags.DEFINE_list("moments", list(MOMENTS), "When to kill.")
 _SEED = flags.DEFINE_integer("seed", 0, "Of the random steps and times.")
-_OUTPUT_DIR = flags.DEFINE_string(
+_OUTPUT_DIR = command_line.define_path(
     "output_dir", "runs/kill_and_resume", "Where the trainings and results.jsonl go."
 )
 

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
+from auto_deeplab import command_line
 from auto_deeplab.errors import UserError
 
 if TYPE_CHECKING:
     from auto_deeplab.data.conversion import Conversion
 
-OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Folder to make.", required=True)
+OUTPUT_DIR = command_line.define_path("output_dir", None, "Folder to make.", required=True)
 SCALE = flags.DEFINE_float("scale", 1.0, "Factor of height and width, at most 1.")
 LONGER_SIDE = flags.DEFINE_integer(
     "longer_side", None, "The most pixels of the longer side; larger images shrink. 0: no limit."

@@ -32,7 +32,7 @@ from auto_deeplab.data.conversion_shards import (
     write_shard,
 )
 from auto_deeplab.data.conversion_survey import survey
-from auto_deeplab.data.description import DatasetDescription
+from auto_deeplab.data.description import FILE_NAME, DatasetDescription
 from auto_deeplab.data.ordered_map import map_with_progress
 from auto_deeplab.errors import UserError
 
@@ -69,7 +69,9 @@ def convert(
     """
     conversion.check()
     output = Path(output_dir)
-    partial = output.with_name(output.name + ".partial")
+    # "." and ".." are no names to add to.
+    named = output if output.name not in ("", "..") else output.resolve()
+    partial = Path(f"{named}.partial")
     refuse_non_empty(output, overwrite)
     if conversion.problems and not skip_bad:
         # It cannot end well. Nothing is written, but the other problems are told as well.
@@ -222,11 +224,27 @@ def refuse_non_empty(output: Path, overwrite: bool) -> None:
         raise UserError(
             f"{output} exists and is not empty: name another folder or give --overwrite"
         )
+    if output.is_dir() and any(output.iterdir()) and _is_worked_in(output):
+        raise UserError(
+            f"{output}: received the folder that this command runs in, which cannot be replaced; "
+            "expected an empty one, or another"
+        )
+
+
+def _is_worked_in(folder: Path) -> bool:
+    """Whether this process, and so the shell that started it, is in the folder or below it."""
+    return Path.cwd().is_relative_to(folder.resolve())
 
 
 def _replace_folder(new: Path, target: Path) -> None:
     if not target.exists():
         os.replace(new, target)
+        return
+    if _is_worked_in(target):
+        # It is empty. Another folder of its name would not be the one that a shell is in. What says
+        # that the records are complete comes last.
+        for path in sorted(new.iterdir(), key=lambda path: path.name == FILE_NAME):
+            os.replace(path, target / path.name)
         return
     old = target.with_name(f".{target.name}.{uuid.uuid4().hex}.old")
     os.replace(target, old)

@@ -6,24 +6,47 @@ step continues with the very batches that it would have seen, on any number of w
 
 import os
 from collections.abc import Sequence
+from typing import Annotated
 
 import gin
 import numpy as np
+import pydantic
 import tensorflow as tf
 from absl import logging
+from annotated_types import Gt, Le, MinLen, doc
 
 from auto_deeplab.data import augmentation
 from auto_deeplab.data.segmentation_records import Part, SegmentationRecords
 from auto_deeplab.data.survey import corruption_report, survey
 from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.configurable import (
+    Count,
+    CountOrZero,
+    PathText,
+    Pixels,
+    Size,
+    Text,
+    configurable,
+)
 
 # The paper's scales: 0.5 to 2.0 in steps of 0.25.
 SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
 # More than any dataset has records.
 _PASS = 2**40
 
+Weight = Annotated[float, Gt(0), Le(1e9)]
+Mixture = Annotated[
+    Sequence[Annotated[tuple[PathText | os.PathLike, Text, Weight], pydantic.Strict(False)]],
+    doc("a list of (folder, split, weight), of weights above 0"),
+]
+Scales = Annotated[
+    Sequence[Annotated[float, Gt(0), Le(16)]],
+    MinLen(1),
+    doc("a list of factors above 0, to 16, such as (0.5, 1.0)"),
+]
 
-@gin.configurable(denylist=["dataset_dir", "split"])
+
+@configurable(denylist=["dataset_dir", "split"])
 def open_records(
     dataset_dir: str | os.PathLike, split: str, ignore_corrupt: bool = False
 ) -> SegmentationRecords:
@@ -51,12 +74,12 @@ def open_records(
     return records
 
 
-@gin.configurable(denylist=["dataset_dir", "split"])
+@configurable(denylist=["dataset_dir", "split"])
 def training_records(
     dataset_dir: str | os.PathLike,
     split: str,
-    mixed_with: Sequence[tuple[str, str, float]] = (),
-    weight: float = 1.0,
+    mixed_with: Mixture = (),
+    weight: Weight = 1.0,
 ) -> SegmentationRecords:
     """Returns the records to train on: a split, or a mixture of several.
 
@@ -75,14 +98,7 @@ def training_records(
     records = open_records(dataset_dir, split)
     if not mixed_with:
         return records
-    others = []
-    for entry in mixed_with:
-        if not isinstance(entry, Sequence) or isinstance(entry, str) or len(entry) != 3:
-            raise UserError(
-                "training_records.mixed_with: expected a list of (folder, split, weight), "
-                f"received {entry!r}"
-            )
-        others.append((open_records(*entry[:2]), entry[2]))
+    others = [(open_records(folder, name), share) for folder, name, share in mixed_with]
     return records.mixed(others, weight)
 
 
@@ -102,15 +118,15 @@ def steps_per_epoch(view: SegmentationRecords, batch_size: int) -> int:
     return view.examples // batch_size
 
 
-@gin.configurable(denylist=["records", "input_context"])
+@configurable(denylist=["records", "input_context"])
 def training_batches(
     records: SegmentationRecords,
-    batch_size: int = gin.REQUIRED,
-    crop_size: int | tuple[int, int] = gin.REQUIRED,
+    batch_size: Count = gin.REQUIRED,
+    crop_size: Pixels | Size = gin.REQUIRED,
     seed: int = 0,
-    first_step: int = 0,
-    steps: int | None = None,
-    scales: Sequence[float] = SCALES,
+    first_step: CountOrZero = 0,
+    steps: CountOrZero | None = None,
+    scales: Scales = SCALES,
     flip: bool = True,
     input_context: tf.distribute.InputContext | None = None,
 ) -> tf.data.Dataset:
@@ -138,11 +154,7 @@ def training_batches(
       A dataset of (images, float32 [batch, height, width, 3], normalized;
       labels, int32 [batch, height, width]); batch is `batch_size`, or the replica's part of it.
     """
-    crop_size = _crop_size(crop_size)
-    if not scales or not all(scale > 0 for scale in scales):
-        raise UserError(f"scales: expected positive factors, received {scales!r}")
-    if first_step < 0:
-        raise UserError(f"first_step: expected at least 0, received {first_step}")
+    crop_size = (crop_size, crop_size) if isinstance(crop_size, int) else crop_size
     epoch_steps = steps_per_epoch(records, batch_size)
     context = input_context or tf.distribute.InputContext()
     replica_batch_size = _replica_batch_size(batch_size, context)
@@ -272,15 +284,6 @@ def _replica_batch_size(batch_size: int, context: tf.distribute.InputContext) ->
             f"batch_size: received {batch_size}; expected a multiple of the "
             f"{context.num_replicas_in_sync} replicas"
         ) from None
-
-
-def _crop_size(crop_size: int | Sequence[int]) -> tuple[int, int]:
-    sizes = (crop_size, crop_size) if isinstance(crop_size, int) else tuple(crop_size)
-    if len(sizes) != 2 or not all(isinstance(size, int) and size > 0 for size in sizes):
-        raise UserError(
-            f"crop_size: expected a positive number or (height, width), received {crop_size!r}"
-        )
-    return sizes
 
 
 def _options() -> tf.data.Options:

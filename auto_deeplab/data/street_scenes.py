@@ -9,8 +9,9 @@ import dataclasses
 import multiprocessing
 import os
 from pathlib import Path
+from typing import Annotated
 
-import gin
+from annotated_types import Ge, Le
 from tqdm import tqdm
 
 from auto_deeplab.data.cityscapes import cityscapes_conversion
@@ -18,23 +19,24 @@ from auto_deeplab.data.conversion_engine import convert, locked_folder
 from auto_deeplab.data.ordered_map import ordered_map
 from auto_deeplab.data.scenes.files import SceneFiles, write_scenes
 from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.configurable import Count, PathText, Share, configurable
 
 # Raise it when the same parameters draw other scenes: folders carry it in their names.
 DRAWING_VERSION = 1
 _SCENES_PER_TASK = 8
-_SMALLEST_SIDE = 32
+Side = Annotated[int, Ge(32), Le(2**14)]
 
 
-@gin.configurable
+@configurable
 def street_scenes(
-    directory: str | os.PathLike = "datasets/street_scenes",
-    train_images: int = 400,
-    val_images: int = 60,
-    height: int = 256,
-    width: int = 512,
-    scale: float = 1.0,
-    seed: int = 0,
-    workers: int | None = None,
+    directory: PathText | os.PathLike = "datasets/street_scenes",
+    train_images: Count = 400,
+    val_images: Count = 60,
+    height: Side = 256,
+    width: Side = 512,
+    scale: Share = 1.0,
+    seed: Annotated[int, Ge(0), Le(2**63 - 1)] = 0,
+    workers: Annotated[int, Ge(1), Le(1024)] | None = None,
 ) -> str:
     """Prepares the embedded dataset, unless it is there already.
 
@@ -56,15 +58,6 @@ def street_scenes(
       UserError: a parameter is not usable.
     """
     counts = {"train": train_images, "val": val_images}
-    for name, value, least in (
-        ("train_images", train_images, 1),
-        ("val_images", val_images, 1),
-        ("height", height, _SMALLEST_SIDE),
-        ("width", width, _SMALLEST_SIDE),
-        ("seed", seed, 0),
-    ):
-        if value < least:
-            raise UserError(f"street_scenes.{name}: expected at least {least}, received {value}")
     parameters = f"{train_images}_{val_images}_{height}x{width}_seed{seed}_v{DRAWING_VERSION}"
     images = Path(directory) / f"images_{parameters}"
     records = Path(directory) / f"records_{parameters}_scale{scale:g}"

@@ -1,26 +1,48 @@
 """The baseline: DeepLabv3+ on a ResNet, from Model Garden's parts (Chen et al. 2018)."""
 
-import gin
+from typing import Annotated
+
 import tf_keras
+from annotated_types import Predicate, doc
 from official.vision.modeling.backbones.resnet_deeplab import RESNET_SPECS, DilatedResNet
 
 from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.configurable import Decay, Positive, Size, configurable
 from auto_deeplab.models.decoder import decode, level_of_stride
 from auto_deeplab.models.encoder import EncoderFeatures
 
 OUTPUT_STRIDES = (8, 16)
+Depth = Annotated[
+    int, Predicate(RESNET_SPECS.__contains__), doc(f"one of {', '.join(map(str, RESNET_SPECS))}")
+]
+OutputStride = Annotated[
+    int, Predicate(OUTPUT_STRIDES.__contains__), doc(" or ".join(map(str, OUTPUT_STRIDES)))
+]
 
 
-@gin.configurable(denylist=["classes"])
+def _is_activation(name: str) -> bool:
+    try:
+        tf_keras.activations.get(name)
+    except ValueError:
+        return False
+    return bool(name)
+
+
+Activation = Annotated[
+    str, Predicate(_is_activation), doc("the name of an activation of Keras, such as 'relu'")
+]
+
+
+@configurable(denylist=["classes"])
 def build_deeplabv3plus(
     classes: int,
-    depth: int = 101,
-    output_stride: int = 16,
-    activation: str = "relu",
-    batch_norm_momentum: float = 0.9997,
-    batch_norm_epsilon: float = 1e-3,
+    depth: Depth = 101,
+    output_stride: OutputStride = 16,
+    activation: Activation = "relu",
+    batch_norm_momentum: Decay = 0.9997,
+    batch_norm_epsilon: Positive = 1e-3,
     synchronized_batch_norm: bool = False,
-    input_size: tuple[int, int] | None = None,
+    input_size: Size | None = None,
 ) -> tf_keras.Model:
     """Builds DeepLabv3+ as Model Garden's `seg_deeplabv3plus_*` experiments configure it.
 
@@ -48,15 +70,6 @@ def build_deeplabv3plus(
     """
     if classes < 1:
         raise UserError(f"classes: received {classes}; expected at least 1")
-    if depth not in RESNET_SPECS:
-        raise UserError(
-            f"build_deeplabv3plus.depth: received {depth}; expected one of "
-            f"{', '.join(map(str, RESNET_SPECS))}"
-        )
-    if output_stride not in OUTPUT_STRIDES:
-        raise UserError(
-            f"build_deeplabv3plus.output_stride: received {output_stride}; expected 8 or 16"
-        )
     images = tf_keras.Input((*(input_size or (None, None)), 3), name="images")
     resnet = DilatedResNet(
         model_id=depth,

@@ -1,24 +1,27 @@
 """The final network: encoder, atrous spatial pyramid pooling, decoder (DESIGN section 4)."""
 
-import gin
+from typing import Annotated
+
 import tf_keras
+from annotated_types import Ge, Le
 
 from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.configurable import Decay, Positive, Share, Size, configurable
 from auto_deeplab.models.decoder import decode
 from auto_deeplab.models.encoder import encode
 from auto_deeplab.search_space import Genotype
 
 
-@gin.configurable(denylist=["genotype", "classes"])
+@configurable(denylist=["genotype", "classes"])
 def build_network(
     genotype: Genotype,
     classes: int,
-    filters: int = 20,
-    final_keep_prob: float = 1.0,
-    batch_norm_momentum: float = 0.9997,
-    batch_norm_epsilon: float = 1e-3,
+    filters: Annotated[int, Ge(1), Le(1024)] = 20,
+    final_keep_prob: Share = 1.0,
+    batch_norm_momentum: Decay = 0.9997,
+    batch_norm_epsilon: Positive = 1e-3,
     synchronized_batch_norm: bool = False,
-    input_size: tuple[int, int] | None = None,
+    input_size: Size | None = None,
 ) -> tf_keras.Model:
     """Builds the network of a genotype.
 
@@ -43,12 +46,6 @@ def build_network(
     """
     if classes < 1:
         raise UserError(f"classes: received {classes}; expected at least 1")
-    if filters < 1:
-        raise UserError(f"build_network.filters: received {filters}; expected at least 1")
-    if not 0 < final_keep_prob <= 1:
-        raise UserError(
-            f"build_network.final_keep_prob: received {final_keep_prob}; expected (0, 1]"
-        )
     images = tf_keras.Input((*(input_size or (None, None)), 3), name="images")
     batch_norm = {
         "momentum": batch_norm_momentum,

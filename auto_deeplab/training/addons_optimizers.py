@@ -10,10 +10,11 @@ project needs it. In a gin file:
 
 import sys
 
-import gin
 import tf_keras.src.engine.keras_tensor
 
 from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.configurable import external_configurable
+from auto_deeplab.training.optimizers import COMMON, GIVEN
 
 NAMES = (
     "AdaBelief",
@@ -44,4 +45,4 @@ def _import_addons():
 
 
 for _name in NAMES:
-    gin.external_configurable(getattr(_import_addons().optimizers, _name), module="addons")
+    external_configurable(getattr(_import_addons().optimizers, _name), "addons", COMMON, GIVEN)

@@ -2,21 +2,27 @@
 
 import os
 from collections.abc import Callable
-from typing import Protocol
+from typing import Annotated, Protocol, runtime_checkable
 
 import gin
 import tensorflow as tf
 import tf_keras
+from annotated_types import Predicate, doc
 
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.distribution.workers import Workers
 from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.configurable import PathText, configurable
 from auto_deeplab.training.model_dir import ModelDir
 
 # A folder with TFRecords, or a function that makes one and returns its path.
-DatasetSource = str | Callable[[], str]
+DatasetSource = Annotated[
+    PathText | Callable[[], str],
+    doc("a path in quotes, or a function that returns one, such as @street_scenes"),
+]
 
 
+@runtime_checkable
 class Job(Protocol):
     """A training with all its settings."""
 
@@ -33,8 +39,15 @@ class Job(Protocol):
         ...
 
 
-@gin.configurable
-def configured_job(job: Job = gin.REQUIRED) -> Job:
+@configurable
+def configured_job(
+    job: Annotated[
+        Job,
+        # A class has the attributes, too.
+        Predicate(lambda job: not isinstance(job, type)),
+        doc("@Search() or @Retrain()"),
+    ] = gin.REQUIRED,
+) -> Job:
     """Returns the job of the gin configuration: `configured_job.job = @Search()`."""
     return job
 

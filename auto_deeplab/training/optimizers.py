@@ -3,22 +3,41 @@
 TensorFlow Addons' join them with `import auto_deeplab.training.addons_optimizers`.
 """
 
-import gin
 import tf_keras
 from tf_keras.mixed_precision import LossScaleOptimizer
 from tf_keras.optimizers import legacy
 
 from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.configurable import (
+    Decay,
+    GraphName,
+    KerasMomentum,
+    NotNegative,
+    Positive,
+    configurable,
+    external_configurable,
+)
+
+# What every optimizer of Keras takes beside its own values.
+COMMON = {"name": GraphName, "clipnorm": Positive | None, "clipvalue": Positive | None}
+# What the training gives.
+GIVEN = ("learning_rate",)
 
 # The fused updates of the legacy classes are one operation a variable.
-for _optimizer in (legacy.Adagrad, legacy.Adam, legacy.Nadam, legacy.RMSprop):
-    gin.external_configurable(_optimizer, module="optimizers")
+_MOMENTS = {"beta_1": Decay, "beta_2": Decay, "epsilon": Positive}
+for _optimizer, _own in (
+    (legacy.Adagrad, {"initial_accumulator_value": NotNegative, "epsilon": Positive}),
+    (legacy.Adam, _MOMENTS),
+    (legacy.Nadam, _MOMENTS),
+    (legacy.RMSprop, {"rho": Decay, "momentum": KerasMomentum, "epsilon": Positive}),
+):
+    external_configurable(_optimizer, "optimizers", COMMON | _own, GIVEN)
 
 
-@gin.configurable(denylist=["learning_rate"])
+@configurable(denylist=GIVEN)
 def sgd(
     learning_rate: tf_keras.optimizers.schedules.LearningRateSchedule,
-    momentum: float = 0.9,
+    momentum: KerasMomentum = 0.9,
     nesterov: bool = False,
 ) -> legacy.SGD:
     """Stochastic gradient descent with the paper's momentum.

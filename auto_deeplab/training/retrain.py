@@ -4,10 +4,12 @@ import dataclasses
 import inspect
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
 
 import gin
 import tensorflow as tf
 import tf_keras
+from annotated_types import Ge, Gt, Lt, doc
 
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.data.pipeline import (
@@ -19,6 +21,18 @@ from auto_deeplab.data.pipeline import (
 from auto_deeplab.data.survey import naming_corrupt_records
 from auto_deeplab.distribution.workers import Workers
 from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.configurable import (
+    Count,
+    CountOrZero,
+    NotNegative,
+    PathText,
+    Positive,
+    Seed,
+    Share,
+    Text,
+    configurable,
+    takes,
+)
 from auto_deeplab.models.network import build_network
 from auto_deeplab.search_space import Genotype
 from auto_deeplab.training import job, schedules
@@ -34,8 +48,19 @@ from auto_deeplab.training.retrain_model import RetrainModel
 from auto_deeplab.training.update import create_slots
 from auto_deeplab.training.weight_average import WeightAverage
 
+Network = Annotated[
+    Callable[..., tf_keras.Model],
+    takes("classes"),
+    doc("a function that takes the number of classes, such as @build_network"),
+]
+OptimizerFactory = Annotated[
+    Callable[..., tf_keras.optimizers.legacy.Optimizer],
+    takes("learning_rate"),
+    doc("a function that takes a learning rate, such as @sgd"),
+]
 
-@gin.configurable
+
+@configurable
 @dataclasses.dataclass
 class Retrain:
     """A retraining; the defaults are the paper's for Cityscapes.
@@ -79,30 +104,30 @@ class Retrain:
     """
 
     dataset: job.DatasetSource = gin.REQUIRED
-    genotype: str | None = None
-    network: Callable[..., tf_keras.Model] = build_network
-    train_split: str = "train"
-    validation_split: str = "val"
-    initial_model_dir: str | None = None
-    steps: int = 1_500_000
-    batch_size: int = 16
-    seed: int = 0
-    optimizer: Callable[..., tf_keras.optimizers.legacy.Optimizer] = sgd
-    learning_rate: float = 0.05
-    learning_rate_power: float = 0.9
-    warm_up_steps: int = 0
-    last_layer_multiplier: float = 1.0
-    weight_decay: float = 4e-5
-    gradient_clip_norm: float | None = None
-    label_smoothing: float = 0.0
-    hard_pixel_share: float = 1.0
-    weight_average_decay: float | None = None
-    validation_batch_size: int = 1
-    validation_images: int | None = None
-    validation_every: int = 1
-    checkpoint_minutes: float = 10.0
-    kept_checkpoints: int = 3
-    gradient_accumulation_steps: int = 1
+    genotype: PathText | None = None
+    network: Network = build_network
+    train_split: Text = "train"
+    validation_split: Text = "val"
+    initial_model_dir: PathText | None = None
+    steps: Count = 1_500_000
+    batch_size: Count = 16
+    seed: Seed = 0
+    optimizer: OptimizerFactory = sgd
+    learning_rate: NotNegative = 0.05
+    learning_rate_power: NotNegative = 0.9
+    warm_up_steps: CountOrZero = 0
+    last_layer_multiplier: Positive = 1.0
+    weight_decay: NotNegative = 4e-5
+    gradient_clip_norm: Positive | None = None
+    label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
+    hard_pixel_share: Share = 1.0
+    weight_average_decay: Annotated[float, Gt(0), Lt(1)] | None = None
+    validation_batch_size: Count = 1
+    validation_images: Count | None = None
+    validation_every: Count = 1
+    checkpoint_minutes: NotNegative = 10.0
+    kept_checkpoints: Count = 3
+    gradient_accumulation_steps: Count = 1
     jit_compile: bool = False
 
     def __post_init__(self) -> None:
@@ -116,22 +141,11 @@ class Retrain:
                 f"Retrain.genotype: received {self.genotype!r}; expected None, as Retrain.network "
                 f"is {self.network.__name__}, which takes none"
             )
-        for name, is_valid, expected in (
-            ("steps", lambda value: value >= 1, "at least 1"),
-            ("warm_up_steps", lambda value: 0 <= value < self.steps, "0 to below Retrain.steps"),
-            ("last_layer_multiplier", lambda value: value > 0, "above 0"),
-            ("gradient_clip_norm", lambda value: value is None or value > 0, "above 0, or None"),
-            ("label_smoothing", lambda value: 0 <= value < 1, "0 to below 1"),
-            ("hard_pixel_share", lambda value: 0 < value <= 1, "above 0, to 1"),
-            (
-                "weight_average_decay",
-                lambda value: value is None or 0 < value < 1,
-                "above 0 and below 1, or None",
-            ),
-        ):
-            value = getattr(self, name)
-            if not is_valid(value):
-                raise UserError(f"Retrain.{name}: received {value!r}; expected {expected}")
+        if self.warm_up_steps >= self.steps:
+            raise UserError(
+                f"Retrain.warm_up_steps: received {self.warm_up_steps}; expected 0 to below "
+                f"Retrain.steps, which is {self.steps}"
+            )
 
     @property
     def has_genotype(self) -> bool:

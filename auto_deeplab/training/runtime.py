@@ -1,13 +1,13 @@
 """How TensorFlow runs, and on which devices."""
 
 import os
+from typing import Annotated, Literal
 
-import gin
 import tensorflow as tf
 import tf_keras
+from annotated_types import Ge, Le
 
-from auto_deeplab.command_line import near_matches
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.configurable import configurable
 
 PRECISIONS = {
     "none": "float32",
@@ -16,13 +16,16 @@ PRECISIONS = {
 }
 
 
-@gin.configurable
+Threads = Annotated[int, Ge(0), Le(4096)]
+
+
+@configurable
 def configure_runtime(
-    inter_op_threads: int = 0,
-    intra_op_threads: int = 0,
+    inter_op_threads: Threads = 0,
+    intra_op_threads: Threads = 0,
     graph_optimizer: bool = True,
     deterministic: bool = False,
-    mixed_precision: str = "none",
+    mixed_precision: Literal[*PRECISIONS] = "none",
 ) -> None:
     """Sets what must be set before TensorFlow's first operation.
 
@@ -40,13 +43,8 @@ def configure_runtime(
             whatever they compute in.
 
     Raises:
-        UserError: there is no such precision.
+        UserError: an argument is out of range.
     """
-    if mixed_precision not in PRECISIONS:
-        raise UserError(
-            f"--mixed_precision: received {mixed_precision!r}"
-            f"{near_matches(str(mixed_precision), PRECISIONS)}"
-        )
     tf_keras.mixed_precision.set_global_policy(PRECISIONS[mixed_precision])
     if deterministic:
         tf.config.experimental.enable_op_determinism()

@@ -18,6 +18,16 @@ from auto_deeplab.data.segmentation_records import SegmentationRecords
 from auto_deeplab.data.survey import naming_corrupt_records
 from auto_deeplab.distribution.workers import Workers
 from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.configurable import (
+    Count,
+    CountOrZero,
+    KerasMomentum,
+    NotNegative,
+    Positive,
+    Seed,
+    Text,
+    configurable,
+)
 from auto_deeplab.models.supernet.supernet import Supernet
 from auto_deeplab.search_space import append_history, decode_model_dir
 from auto_deeplab.training import job, schedules
@@ -29,7 +39,7 @@ from auto_deeplab.training.model_dir import ModelDir
 from auto_deeplab.training.search_model import SearchModel
 
 
-@gin.configurable
+@configurable
 @dataclasses.dataclass
 class Search:
     """A search; the defaults are the paper's.
@@ -60,28 +70,28 @@ class Search:
     """
 
     dataset: job.DatasetSource = gin.REQUIRED
-    train_split: str = "train"
-    validation_split: str = "val"
-    epochs: int = 40
-    warm_up_epochs: int = 20
-    batch_size: int = 2
-    seed: int = 0
-    network_learning_rate: float = 0.025
-    network_final_learning_rate: float = 0.001
-    network_momentum: float = 0.9
-    network_weight_decay: float = 3e-4
-    architecture_learning_rate: float = 3e-3
-    architecture_weight_decay: float = 1e-3
-    validation_batch_size: int = 1
-    validation_images: int | None = None
-    validation_every: int = 1
-    checkpoint_minutes: float = 10.0
-    kept_checkpoints: int = 3
-    gradient_accumulation_steps: int = 1
+    train_split: Text = "train"
+    validation_split: Text = "val"
+    epochs: Count = 40
+    warm_up_epochs: CountOrZero = 20
+    batch_size: Count = 2
+    seed: Seed = 0
+    network_learning_rate: Positive = 0.025
+    network_final_learning_rate: NotNegative = 0.001
+    network_momentum: KerasMomentum = 0.9
+    network_weight_decay: NotNegative = 3e-4
+    architecture_learning_rate: NotNegative = 3e-3
+    architecture_weight_decay: NotNegative = 1e-3
+    validation_batch_size: Count = 1
+    validation_images: Count | None = None
+    validation_every: Count = 1
+    checkpoint_minutes: NotNegative = 10.0
+    kept_checkpoints: Count = 3
+    gradient_accumulation_steps: Count = 1
     jit_compile: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 <= self.warm_up_epochs <= self.epochs:
+        if self.warm_up_epochs > self.epochs:
             raise UserError(
                 f"Search.warm_up_epochs: received {self.warm_up_epochs}; expected 0 to "
                 f"Search.epochs, which is {self.epochs}"

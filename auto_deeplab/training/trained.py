@@ -61,7 +61,8 @@ def load_trained(model_dir: str | os.PathLike, checkpoint: str = "latest") -> Tr
             "python -m auto_deeplab.train wrote"
         )
     configuration.load(str(folder.config))
-    configured = job.configured_job()
+    with configuration.explaining_calls():
+        configured = job.configured_job()
     description = DatasetDescription.load(folder.path)
     model = configured.build_model(description, folder)
     step = load_weights(model, folder, checkpoint)

@@ -88,6 +88,30 @@ def test_non_empty_output_is_kept_unless_told(conversion, tmp_path):
     assert not list(tmp_path.glob(".output*"))
 
 
+def test_an_empty_folder_that_the_command_runs_in_is_filled(conversion, tmp_path, monkeypatch):
+    """A shell that is in the folder stays in it: it must not be another of the same name."""
+    output = tmp_path / "output"
+    output.mkdir()
+    before = os.stat(output).st_ino
+    monkeypatch.chdir(output)
+    _convert(conversion, ".")
+    assert os.stat(output).st_ino == before
+    assert SegmentationRecords(output, "val").examples == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["output", "train", "val"]
+
+
+@pytest.mark.parametrize("name", [".", "..", "../../above"])
+def test_a_full_folder_that_the_command_runs_in_is_not_replaced(
+    conversion, tmp_path, monkeypatch, name
+):
+    (tmp_path / "above" / "inner").mkdir(parents=True)
+    (tmp_path / "above" / "inner" / "precious.txt").touch()
+    monkeypatch.chdir(tmp_path / "above" / "inner")
+    with pytest.raises(UserError, match="the folder that this command runs in, which cannot be"):
+        _convert(conversion, name, overwrite=True)
+    assert (tmp_path / "above" / "inner" / "precious.txt").exists()
+
+
 def test_files_of_others_where_unfinished_work_is_kept_are_not_removed(conversion, tmp_path):
     partial = tmp_path / "output.partial"
     partial.mkdir()

@@ -303,7 +303,8 @@ def test_the_loss_scale_is_restored(compute_in, tmp_path):
 
 def test_an_unknown_precision_is_a_user_error():
     with pytest.raises(
-        UserError, match=r"--mixed_precision: received 'float61'; did you mean float16"
+        UserError,
+        match=r"configure_runtime\.mixed_precision: received 'float61'; did you mean float16",
     ):
         configure_runtime(mixed_precision="float61")
 

@@ -76,13 +76,16 @@ def test_without_tensorflow_addons_the_message_is_clear(configure, monkeypatch):
 @pytest.mark.parametrize(
     ("parameter", "expected"),
     [
-        ("steps = 0", "received 0; expected at least 1"),
-        ("warm_up_steps = 9", "received 9; expected 0 to below Retrain.steps"),
-        ("last_layer_multiplier = 0", "received 0; expected above 0"),
-        ("gradient_clip_norm = 0.0", "received 0.0; expected above 0, or None"),
-        ("label_smoothing = 1.0", "received 1.0; expected 0 to below 1"),
-        ("hard_pixel_share = 0.0", "received 0.0; expected above 0, to 1"),
-        ("weight_average_decay = 1.0", "received 1.0; expected above 0 and below 1, or None"),
+        ("steps = 0", "received 0; expected a whole number of at least 1"),
+        ("warm_up_steps = 9", "received 9; expected 0 to below Retrain.steps, which is 9"),
+        ("last_layer_multiplier = 0", "received 0; expected a number above 0"),
+        ("gradient_clip_norm = 0.0", "received 0.0; expected a number above 0, or None"),
+        ("label_smoothing = 1.0", "received 1.0; expected a number from 0 to below 1"),
+        ("hard_pixel_share = 0.0", "received 0.0; expected a number above 0, to 1"),
+        (
+            "weight_average_decay = 1.0",
+            "received 1.0; expected a number above 0 and below 1, or None",
+        ),
     ],
 )
 def test_values_out_of_range_are_reported(configure, parameter, expected):

@@ -1,14 +1,16 @@
 """The supernet: stem, trellis and heads, with the architecture weights alpha and beta."""
 
 import itertools
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Literal
 
-import gin
 import numpy as np
 import tensorflow as tf
 import tf_keras
+from annotated_types import Ge, Le, Predicate, doc
 
-from auto_deeplab.command_line import near_matches
 from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.configurable import Decay, GraphName, configurable
 from auto_deeplab.models.resize import resize_bilinear
 from auto_deeplab.models.supernet.convolution_block import ConvolutionBlock
 from auto_deeplab.models.supernet.heads import AtrousSpatialPyramid
@@ -31,7 +33,30 @@ ARCHITECTURE_WEIGHTS = {
 }
 
 
-@gin.configurable
+def _is_accepted(graph: Callable[..., Any], **arguments: Any) -> bool:
+    try:
+        graph(**arguments)
+    except UserError:
+        return False
+    return True
+
+
+Strides = Annotated[
+    Sequence[int],
+    Predicate(lambda strides: _is_accepted(TrellisGraph, strides=strides)),
+    doc(
+        "contiguous powers of two, ascending, of which the stem reaches at least one (2, 4 or 8), "
+        "such as (4, 8, 16, 32)"
+    ),
+]
+Operations = Annotated[
+    Sequence[Literal[*OPERATIONS]],
+    Predicate(lambda operations: _is_accepted(CellGraph, operations=operations)),
+    doc(f"some of {OPERATIONS}, each once, in this order, and not 'none' alone"),
+]
+
+
+@configurable
 class Supernet(tf_keras.Model):
     """Every network of the search space at once (paper, section 4).
 
@@ -62,24 +87,19 @@ class Supernet(tf_keras.Model):
 
     def __init__(
         self,
-        classes: int,
-        layers: int = 12,
-        strides: tuple[int, ...] = (4, 8, 16, 32),
-        blocks: int = 5,
-        filters: int = 8,
-        operations: tuple[str, ...] = OPERATIONS,
-        batch_norm_momentum: float = 0.9,
-        recompute: str = "cell",
+        classes: Annotated[int, Ge(1)],
+        layers: Annotated[int, Ge(1), Le(200)] = 12,
+        strides: Strides = (4, 8, 16, 32),
+        blocks: Annotated[int, Ge(1), Le(20)] = 5,
+        filters: Annotated[int, Ge(1), Le(1024)] = 8,
+        operations: Operations = OPERATIONS,
+        batch_norm_momentum: Decay = 0.9,
+        recompute: Literal[*RECOMPUTE_LEVELS] = "cell",
         unroll: bool = False,
         synchronized_batch_norm: bool = False,
-        name: str = "supernet",
+        name: GraphName = "supernet",
     ):
         super().__init__(name=name)
-        if recompute not in RECOMPUTE_LEVELS:
-            raise UserError(
-                f"Supernet.recompute: received {recompute!r}"
-                f"{near_matches(str(recompute), RECOMPUTE_LEVELS)}"
-            )
         if synchronized_batch_norm and not unroll:
             raise UserError(
                 "Supernet.synchronized_batch_norm: received True with Supernet.unroll = False; "
