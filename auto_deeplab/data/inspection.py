@@ -10,7 +10,7 @@ from rich.table import Table
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.data.record_index import CorruptRecord
 from auto_deeplab.data.segmentation_records import SegmentationRecords
-from auto_deeplab.data.survey import Survey, survey
+from auto_deeplab.data.survey import Survey, survey, unknown_labels
 from auto_deeplab.errors import UserError
 
 FORMAT = 1
@@ -131,8 +131,7 @@ class Inspection:
         return f"[rgb({red},{green},{blue})]\u2588\u2588[/] {name}"
 
     def _unknown(self, found: Survey) -> list[int]:
-        known = {*range(len(self.description.classes)), self.description.ignore_label}
-        return [label for label, pixels in enumerate(found.pixels) if pixels and label not in known]
+        return unknown_labels(found.pixels, self.description)
 
 
 def inspect_dataset(dataset_dir: str | os.PathLike, splits: Sequence[str]) -> Inspection:

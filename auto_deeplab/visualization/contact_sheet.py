@@ -12,6 +12,7 @@ from auto_deeplab.data.augmentation import MEAN_PIXEL
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.data.pipeline import SCALES, augmented_example
 from auto_deeplab.data.segmentation_records import SegmentationRecords
+from auto_deeplab.data.survey import read_example
 from auto_deeplab.visualization.overlays import legend, overlay
 
 _ROW_HEIGHT = 220
@@ -62,7 +63,7 @@ def contact_sheet(
     chosen = np.linspace(0, records.examples - 1, min(examples, records.examples)).round()
     rows = []
     for number in records.numbers[chosen.astype(int)].tolist():
-        image, label = (part.numpy() for part in records.load(tf.constant(number, tf.int64)))
+        image, label = read_example(records, number)
         if crop_size is None:
             crop_size = max((min(label.shape) - 1) // 32 * 32 + 1, 1)
         tiles = _pair(image, label, description)

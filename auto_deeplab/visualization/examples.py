@@ -13,6 +13,7 @@ from tqdm import tqdm
 from auto_deeplab.data.augmentation import normalize_image
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.data.segmentation_records import SegmentationRecords
+from auto_deeplab.data.survey import read_example
 from auto_deeplab.evaluation.metrics import ConfusionMatrix
 from auto_deeplab.visualization.figures import INK
 from auto_deeplab.visualization.overlays import overlay
@@ -62,7 +63,7 @@ def best_and_worst(
     best: list[Example] = []
     worst: list[Example] = []
     for number in tqdm(records.numbers[:images].tolist(), desc="best and worst", unit="image"):
-        image, labels = (part.numpy() for part in records.load(tf.constant(number, tf.int64)))
+        image, labels = read_example(records, number)
         predictions = np.asarray(predict(normalize_image(image)[None]))[0]
         matrix = ConfusionMatrix(len(records.description.classes), records.description.ignore_label)
         matrix.update(labels, predictions)
