@@ -7,11 +7,11 @@ import os
 from collections.abc import Sequence
 
 import numpy as np
-from rich.table import Table
 
 from auto_deeplab.atomic_file import replacing
 from auto_deeplab.evaluation.comparison import Comparison
 from auto_deeplab.evaluation.metrics import ConfusionMatrix
+from auto_deeplab.foundations.text_table import TextTable
 
 FORMAT = 1
 # The figures of a whole evaluation, which the confusion matrix has by these names.
@@ -94,9 +94,9 @@ class EvaluationReport:
         with replacing(path) as temporary:
             temporary.write_text(self.to_json(), encoding="utf-8")
 
-    def table(self) -> Table:
+    def table(self) -> TextTable:
         """Returns the table that the evaluate command prints."""
-        table = Table(
+        table = TextTable(
             title=f"{self.dataset} {self.split}: {self.images} images, "
             + (self.model if self.step is None else f"step {self.step}"),
             title_justify="left",

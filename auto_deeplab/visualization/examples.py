@@ -15,7 +15,7 @@ from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.data.segmentation_records import SegmentationRecords
 from auto_deeplab.data.survey import read_example
 from auto_deeplab.evaluation.metrics import ConfusionMatrix
-from auto_deeplab.visualization.figures import INK
+from auto_deeplab.visualization.figures import INK, TextFigure, add_legend
 from auto_deeplab.visualization.overlays import overlay
 
 _PANEL_INCHES = 3.2
@@ -97,7 +97,7 @@ def draw_examples(examples: Sequence[Example], description: DatasetDescription) 
     )
     legend_columns = 6
     legend_inches = 0.2 * -(-len(seen) // legend_columns) + 0.2
-    figure = Figure(
+    figure = TextFigure(
         figsize=(3 * _PANEL_INCHES + 0.2, sum(row_inches) + legend_inches), layout="constrained"
     )
     panels = figure.subplots(len(examples), 3, squeeze=False, height_ratios=row_inches)
@@ -115,14 +115,10 @@ def draw_examples(examples: Sequence[Example], description: DatasetDescription) 
             axes.imshow(shown, interpolation="none")
             axes.set_title(title, fontsize=9, color=INK, pad=3)
             axes.axis("off")
-    figure.legend(
-        handles=[
-            Patch(
-                color=[channel / 255 for channel in description.palette[index]],
-                label=description.classes[index],
-            )
-            for index in seen
-        ],
+    add_legend(
+        figure,
+        [Patch(color=[channel / 255 for channel in description.palette[index]]) for index in seen],
+        [description.classes[index] for index in seen],
         loc="outside lower center",
         ncols=legend_columns,
         frameon=False,
