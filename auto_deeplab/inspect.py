@@ -40,6 +40,9 @@ _CROP_SIZE = flags.DEFINE_integer(
 _SCALES = flags.DEFINE_list("scales", None, "The augmentation's scales; by default the paper's.")
 _SEED = flags.DEFINE_integer("seed", 0, "Of the examples shown and of their augmentation.")
 
+# Where no record fits the classes the list would be endless; --json has all of it.
+_CORRUPT_LISTED = 20
+
 
 def main(argv: list[str]) -> None:
     directory = argv[1]
@@ -85,9 +88,9 @@ def main(argv: list[str]) -> None:
         print(written)
     if corrupt:
         if not _IGNORE_CORRUPT.value:
-            raise UserError(corruption_report(corrupt))
+            raise UserError(corruption_report(corrupt, _CORRUPT_LISTED))
         if not _JSON.value:
-            print(corruption_report(corrupt))
+            print(corruption_report(corrupt, _CORRUPT_LISTED))
 
 
 def _parse_scales(texts: list[str] | None) -> tuple[float, ...] | None:

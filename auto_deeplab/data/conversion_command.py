@@ -156,9 +156,10 @@ def _verify(conversion: "Conversion") -> None:
 def _print_histogram(conversion: "Conversion", label_pixels: dict[str, dict[int, int]]) -> None:
     """Prints the share of each class among the pixels of each split."""
     from rich.console import Console
-    from rich.table import Table
 
-    table = Table("class", "label")
+    from auto_deeplab.foundations.text_table import TextTable
+
+    table = TextTable("class", "label")
     for split in label_pixels:
         table.add_column(f"{split}: % of pixels", justify="right")
     names = [*enumerate(conversion.classes), (conversion.ignore_label, "(ignored)")]

@@ -4,14 +4,15 @@ import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 
-from rich.table import Table
+from rich.text import Text
 
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.data.record_index import CorruptRecord
 from auto_deeplab.data.segmentation_records import SegmentationRecords
-from auto_deeplab.data.survey import Survey, survey
+from auto_deeplab.data.survey import Survey, survey, unknown_labels
 from auto_deeplab.errors import UserError
 from auto_deeplab.foundations import json_files
+from auto_deeplab.foundations.text_table import TextTable, plain_text
 
 FORMAT = 1
 _SIZES_SHOWN = 3
@@ -84,9 +85,9 @@ class Inspection:
         }
         return json_files.to_json(document, indent=1) + "\n"
 
-    def tables(self) -> list[Table]:
+    def tables(self) -> list[TextTable]:
         """Returns a table of the splits and one of the classes."""
-        splits = Table(title=self.description.name, title_justify="left")
+        splits = TextTable(title=self.description.name, title_justify="left")
         splits.add_column("split")
         for heading in ("examples", "corrupt", "height x width", "formats", "ignored pixels"):
             splits.add_column(heading, justify="right")
@@ -95,12 +96,12 @@ class Inspection:
             splits.add_row(
                 split,
                 f"{found.examples:,}",
-                f"[red]{corrupt}[/red]" if corrupt else "0",
+                Text(str(corrupt), "red") if corrupt else "0",
                 _sizes_text(found),
                 "\n".join(f"{name}: {count:,}" for name, count in sorted(found.formats.items())),
                 _share(found.pixels[self.description.ignore_label], found.pixels.sum()),
             )
-        classes = Table(
+        classes = TextTable(
             title="share of the pixels that count, and of the images", title_justify="left"
         )
         classes.add_column("label", justify="right")
@@ -114,7 +115,7 @@ class Inspection:
             {label for found in self.surveys.values() for label in self._unknown(found)}
         )
         for label in unknown:
-            classes.add_row(str(label), "[red]is no class[/red]", *self._shares(label))
+            classes.add_row(str(label), Text("is no class", "red"), *self._shares(label))
         return [splits, classes]
 
     def _shares(self, label: int) -> list[str]:
@@ -126,13 +127,13 @@ class Inspection:
             cells.append(_share(found.images[label], found.examples))
         return cells
 
-    def _colored(self, label: int, name: str) -> str:
+    def _colored(self, label: int, name: str) -> Text:
         red, green, blue = self.description.palette[label]
-        return f"[rgb({red},{green},{blue})]\u2588\u2588[/] {name}"
+        swatch = Text("\u2588\u2588", f"rgb({red},{green},{blue})")
+        return Text.assemble(swatch, " ", plain_text(name))
 
     def _unknown(self, found: Survey) -> list[int]:
-        known = {*range(len(self.description.classes)), self.description.ignore_label}
-        return [label for label, pixels in enumerate(found.pixels) if pixels and label not in known]
+        return unknown_labels(found.pixels, self.description)
 
 
 def inspect_dataset(dataset_dir: str | os.PathLike, splits: Sequence[str]) -> Inspection:

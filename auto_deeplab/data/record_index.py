@@ -48,6 +48,7 @@ class RecordIndex:
       paths: the files.
       files: int64 [records], the index into `paths` of each record's file.
       offsets: int64 [records], where its frame begins, in bytes.
+      sizes: how many bytes each of the files has.
       damage: the records where a file ends too early or its frames get lost; neither they nor what
         follows them in the file is indexed.
     """
@@ -55,6 +56,7 @@ class RecordIndex:
     paths: tuple[str, ...]
     files: np.ndarray
     offsets: np.ndarray
+    sizes: tuple[int, ...]
     damage: tuple[CorruptRecord, ...] = ()
 
     def __len__(self) -> int:
@@ -89,12 +91,34 @@ class RecordIndex:
         in_file = tf.cast(record, tf.int64) - tf.gather(first, file)
         return tf.gather(tf.constant(self.paths), file), in_file
 
+    def check_files(self) -> None:
+        """Looks whether the files are still what was indexed.
+
+        Raises:
+          UserError: one is gone, cannot be read or has another size; the message names it.
+        """
+        for path, size in zip(self.paths, self.sizes, strict=True):
+            try:
+                with open(path, "rb") as stream:
+                    now = os.fstat(stream.fileno()).st_size
+            except OSError as error:
+                raise UserError(
+                    f"{path}: cannot be read any more: {error.strerror or error}; expected it to "
+                    "stay as it was at the start: put it back and run the same command again"
+                ) from error
+            if now != size:
+                raise UserError(
+                    f"{path}: has {now} bytes; expected the {size} that it had at the start: put "
+                    "it back and run the same command again"
+                )
+
     def followed_by(self, other: "RecordIndex") -> "RecordIndex":
         """Returns an index of the records of both; the other's numbers begin at `len(self)`."""
         return RecordIndex(
             self.paths + other.paths,
             np.concatenate([self.files, other.files + len(self.paths)]),
             np.concatenate([self.offsets, other.offsets]),
+            self.sizes + other.sizes,
             self.damage + other.damage,
         )
 
@@ -109,9 +133,10 @@ def index_records(paths: Sequence[str | os.PathLike], ignore_corrupt: bool = Fal
     Raises:
       UserError: a file is no TFRecord file or is cut short; the message names file and record.
     """
-    files, offsets, damage = [], [], []
+    files, offsets, sizes, damage = [], [], [], []
     for file_index, path in enumerate(paths):
-        found, problem = _frames(path)
+        sizes.append(os.path.getsize(path))
+        found, problem = _frames(path, sizes[-1])
         if problem is not None and not ignore_corrupt:
             raise UserError(str(problem))
         if problem is not None:
@@ -122,13 +147,13 @@ def index_records(paths: Sequence[str | os.PathLike], ignore_corrupt: bool = Fal
         tuple(str(path) for path in paths),
         np.asarray(files, np.int64),
         np.asarray(offsets, np.int64),
+        tuple(sizes),
         tuple(damage),
     )
 
 
-def _frames(path: str | os.PathLike) -> tuple[list[int], CorruptRecord | None]:
-    """Returns where the frames of a file begin, and the first that is damaged."""
-    size = os.path.getsize(path)
+def _frames(path: str | os.PathLike, size: int) -> tuple[list[int], CorruptRecord | None]:
+    """Returns where the frames of a file of `size` bytes begin, and the first that is damaged."""
     offsets: list[int] = []
     position = 0
     with Path(path).open("rb", buffering=0) as stream:

@@ -2,14 +2,17 @@
 
 Records of TF Model Garden, DeepLab2 and TF1 DeepLab are read as they are. Image and labels are
 decoded by what their bytes are; only DeepLab2's panoptic labels, which are bare numbers, need
-their format and size from the record.
+their format and size from the record. Labels of another kind than these, which TensorFlow would
+turn into other values without a word, are an error.
 """
 
 import os
 import re
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from auto_deeplab.data.example import EncodedExample
@@ -26,6 +29,15 @@ LABEL_FORMAT = "image/segmentation/class/format"
 
 # What DeepLab2 calls the format of panoptic labels; all others are PNG.
 PANOPTIC_FORMAT = "raw"
+
+# How a PNG file begins: its signature, the length and the type of the header chunk. Width and
+# height follow, then the bits of a sample and the color type; the chunk's checksum ends it.
+_PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+_PNG_BITS, _PNG_COLOR_TYPE, _PNG_CHECKSUM, _PNG_HEADER_END = 24, 25, 29, 33
+_PNG_GRAY, _PNG_PALETTE = 0, 3
+# By the bits of a sample: what TensorFlow multiplies it by, to stretch the samples to 0..255.
+_STRETCHED = np.array([255 // max(2**bits - 1, 1) for bits in range(9)], np.uint8)
+_PNG_COLOR_TYPES = ("gray", "of no known kind", "RGB", "palette", "gray with alpha", "", "RGBA")
 
 _DCT_METHOD = "INTEGER_ACCURATE"
 _LARGEST_JPEG_BLOCK = 16
@@ -100,9 +112,11 @@ class EncodedImage(NamedTuple):
         )
 
     def _assert_size(self, shape: tf.Tensor) -> tf.Operation:
-        return tf.debugging.Assert(
+        return require(
             tf.reduce_all(shape[:2] == self.size),
-            ["the image's height and width are", shape[:2], "but its labels' are", self.size],
+            "the image's height and width are ",
+            *(shape[0], " and ", shape[1], ", but its labels' are "),
+            *(self.size[0], " and ", self.size[1]),
         )
 
 
@@ -139,22 +153,83 @@ def parse_encoded(
     label = tf.cond(
         features[LABEL_FORMAT] == PANOPTIC_FORMAT,
         lambda: _panoptic_classes(features, panoptic_label_divisor),
-        lambda: tf.squeeze(tf.io.decode_png(features[LABEL], channels=1), axis=-1),
+        lambda: _decode_label(features[LABEL]),
     )
     return EncodedImage(features[IMAGE], tf.shape(label)), label
 
 
+def require(condition: tf.Tensor | bool, *message: str | tf.Tensor) -> tf.Operation:
+    """Returns an assertion.
+
+    Args:
+      condition: bool scalar.
+      message: parts of the message, text and number scalars. They reach the error as one text.
+    """
+    parts = [part if isinstance(part, str) else tf.strings.as_string(part) for part in message]
+    return tf.debugging.Assert(condition, [tf.strings.join(parts)])
+
+
+def _decode_label(contents: tf.Tensor) -> tf.Tensor:
+    """Decodes the PNG file of labels: uint8 [height, width]; of a palette image, the indices."""
+    start = tf.strings.substr(contents, 0, _PNG_COLOR_TYPE + 1)
+    start = tf.cast(tf.io.decode_raw(start, tf.uint8, fixed_length=_PNG_COLOR_TYPE + 1), tf.int32)
+    bits, color_type = start[_PNG_BITS], start[_PNG_COLOR_TYPE]
+    is_palette = color_type == _PNG_PALETTE
+    is_png = tf.reduce_all(start[: len(_PNG_START)] == list(_PNG_START))
+    expected = "; expected a PNG file of 8-bit gray, or with a palette, whose indices count"
+    color = tf.gather(_PNG_COLOR_TYPES, tf.minimum(color_type, len(_PNG_COLOR_TYPES) - 1))
+    checks = [
+        require(is_png, "labels: received no PNG file", expected),
+        require(
+            (is_palette & (bits <= 8)) | ((color_type == _PNG_GRAY) & (bits == 8)) | ~is_png,
+            *("labels: received a PNG file, ", bits, "-bit ", color, expected),
+        ),
+    ]
+    with tf.control_dependencies(checks):
+        gray = tf.cond(is_palette, lambda: _palette_as_gray(contents), lambda: contents)
+        samples = tf.squeeze(tf.io.decode_png(gray, channels=1), axis=-1)
+        return tf.cond(bits == 8, lambda: samples, lambda: samples // tf.gather(_STRETCHED, bits))
+
+
+def _palette_as_gray(contents: tf.Tensor) -> tf.Tensor:
+    """Returns a PNG file with a palette as one without: what was an index is a gray value.
+
+    TensorFlow would give the colors, as gray. Nothing but the header's color type tells the two
+    kinds apart; decoders skip the palette of a gray file.
+    """
+    # CRC-32 is linear: the change of one byte changes it by the same bits whatever the file is.
+    before_type = _PNG_COLOR_TYPE - _PNG_START.index(b"IHDR")
+    after_type = _PNG_CHECKSUM - _PNG_COLOR_TYPE - 1
+    covered = before_type + 1 + after_type
+    change = zlib.crc32(bytes(before_type) + bytes([_PNG_PALETTE ^ _PNG_GRAY]) + bytes(after_type))
+    change ^= zlib.crc32(bytes(covered))
+    checksum = tf.io.decode_raw(
+        tf.strings.substr(contents, _PNG_CHECKSUM, _PNG_HEADER_END - _PNG_CHECKSUM), tf.uint8
+    )
+    checksum = tf.bitwise.bitwise_xor(checksum, tf.constant(list(change.to_bytes(4)), tf.uint8))
+    every_byte = tf.constant([bytes([value]) for value in range(256)])
+    return tf.strings.join(
+        [
+            tf.strings.substr(contents, 0, _PNG_COLOR_TYPE),
+            bytes([_PNG_GRAY]),
+            tf.strings.substr(contents, _PNG_COLOR_TYPE + 1, after_type),
+            tf.strings.reduce_join(tf.gather(every_byte, tf.cast(checksum, tf.int32))),
+            tf.strings.substr(contents, _PNG_HEADER_END, tf.strings.length(contents)),
+        ]
+    )
+
+
 def _panoptic_classes(features: dict[str, tf.Tensor], divisor: int | None) -> tf.Tensor:
     """Returns the classes of DeepLab2's labels: int32, class · divisor + instance."""
-    has_divisor = tf.debugging.Assert(
+    has_divisor = require(
         divisor is not None,
-        ["the labels are panoptic: dataset.json needs their panoptic_label_divisor"],
+        "the labels are panoptic: dataset.json needs their panoptic_label_divisor",
     )
     with tf.control_dependencies([has_divisor]):
         values = tf.io.decode_raw(features[LABEL], tf.int32) // (divisor or 1)
-    in_range = tf.debugging.Assert(
+    in_range = require(
         tf.reduce_all((values >= 0) & (values <= 255)),
-        ["panoptic labels / panoptic_label_divisor are not within 0..255"],
+        "panoptic labels / panoptic_label_divisor are not within 0..255",
     )
     with tf.control_dependencies([in_range]):
         return tf.reshape(tf.cast(values, tf.uint8), tf.stack([features[HEIGHT], features[WIDTH]]))

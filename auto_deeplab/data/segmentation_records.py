@@ -9,7 +9,13 @@ import tensorflow as tf
 
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.data.record_index import CorruptRecord, index_records
-from auto_deeplab.data.records import FILE_NAME, EncodedImage, parse_encoded, shard_paths
+from auto_deeplab.data.records import (
+    FILE_NAME,
+    EncodedImage,
+    parse_encoded,
+    require,
+    shard_paths,
+)
 from auto_deeplab.errors import UserError
 
 
@@ -95,6 +101,10 @@ class SegmentationRecords:
             parts=tuple(part._replace(numbers=chosen(part.numbers)) for part in self.parts)
         )
 
+    def only(self, numbers: Sequence[int]) -> "SegmentationRecords":
+        """Returns a view on some records, given by their numbers."""
+        return self._view(parts=(Part(np.asarray(numbers, np.int64), 1.0),))
+
     def without(self, corrupt: dict[int, CorruptRecord]) -> "SegmentationRecords":
         """Returns a view that leaves out some records, given by their numbers.
 
@@ -162,14 +172,35 @@ class SegmentationRecords:
           The image, uint8 [height, width, 3], and its labels, uint8 [height, width].
 
         Raises:
-          tf.errors.OpError: the record is corrupt; `survey.naming_corrupt_records` tells which.
+          tf.errors.OpError: the record is corrupt, or has labels that are no class;
+            `survey.naming_corrupt_records` tells which.
         """
         image, label = self.load_encoded(number)
         return image.pixels(), label
 
-    def load_encoded(self, number: tf.Tensor) -> tuple[EncodedImage, tf.Tensor]:
-        """Like `load`, but returns the image as it is stored."""
-        return parse_encoded(self._index.read(number), self._panoptic_label_divisor)
+    def load_encoded(
+        self, number: tf.Tensor, any_label: bool = False
+    ) -> tuple[EncodedImage, tf.Tensor]:
+        """Like `load`, but returns the image as it is stored.
+
+        Args:
+          number: see `load`.
+          any_label: whether labels that are no class are returned, too.
+        """
+        image, label = parse_encoded(self._index.read(number), self._panoptic_label_divisor)
+        if any_label:
+            return image, label
+        # Here, where they are decoded: past this point a device may take them for anything.
+        classes, ignored = len(self.description.classes), self.description.ignore_label
+        known = require(
+            tf.reduce_all((label < classes) | (label == ignored)), "labels that are no class"
+        )
+        with tf.control_dependencies([known]):
+            return image, tf.identity(label)
+
+    def check_files(self) -> None:
+        """Raises a `UserError` if a file is not there any more, or not what it was."""
+        self._index.check_files()
 
     def file_names(self) -> Iterator[str]:
         """Yields the name of each example's image file, in order."""

@@ -10,11 +10,22 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.data.record_index import CorruptRecord
 from auto_deeplab.data.segmentation_records import SegmentationRecords
 from auto_deeplab.errors import UserError
 
 _LABEL_VALUES = 256
+# What a pipeline ends with when a record is corrupt, and when its file cannot be read.
+_CORRUPT = (tf.errors.InvalidArgumentError, tf.errors.DataLossError)
+_UNREADABLE = (
+    tf.errors.NotFoundError,
+    tf.errors.PermissionDeniedError,
+    tf.errors.FailedPreconditionError,
+    tf.errors.UnavailableError,
+    tf.errors.UnknownError,
+)
+_VALUES_NAMED = 5
 
 
 @dataclasses.dataclass
@@ -27,7 +38,8 @@ class Survey:
       formats: how many images are "jpeg" and "png".
       pixels: int64 [256], pixels of each label value.
       images: int64 [256], examples in which each label value occurs.
-      corrupt: the records that are not readable, by their numbers.
+      corrupt: the records that cannot be used, by their numbers: those that are not readable, and
+        those with labels that are no class, which count in all of the above.
     """
 
     examples: int = 0
@@ -47,7 +59,7 @@ def survey(records: SegmentationRecords, progress: bool = True) -> Survey:
     """
 
     def measure(number: tf.Tensor) -> dict[str, tf.Tensor]:
-        image, label = records.load_encoded(number)
+        image, label = records.load_encoded(number, any_label=True)
         pixels = tf.math.bincount(
             tf.cast(label, tf.int32), minlength=_LABEL_VALUES, maxlength=_LABEL_VALUES
         )
@@ -73,59 +85,139 @@ def survey(records: SegmentationRecords, progress: bool = True) -> Survey:
         disable=not progress,
     )
     for found in bar:
-        missing.remove(int(found["number"]))
+        number = int(found["number"])
+        missing.remove(number)
+        if unknown := unknown_labels(found["pixels"], records.description):
+            reason = _unknown_labels_text(unknown, found["pixels"], records.description)
+            result.corrupt[number] = CorruptRecord(*records.place(number), reason)
         result.examples += 1
         result.sizes[tuple(found["size"].tolist())] += 1
         result.formats["jpeg" if found["is_jpeg"] else "png"] += 1
         result.pixels += found["pixels"]
         result.images += found["pixels"] > 0
-    result.corrupt = {number: _explain(records, number) for number in sorted(missing)}
+    if missing:
+        again = sorted(missing)
+        reading = iter(tf.data.Dataset.from_tensor_slices(again).map(measure))
+        for number in again:
+            result.corrupt[number] = CorruptRecord(*records.place(number), _reason(reading))
+    result.corrupt = dict(sorted(result.corrupt.items()))
     return result
 
 
-def _explain(records: SegmentationRecords, number: int) -> CorruptRecord:
-    """Reads a record that could not be read once more, and tells what is wrong with it."""
+def unknown_labels(pixels: np.ndarray, description: DatasetDescription) -> list[int]:
+    """Returns the label values that are there and neither a class nor ignored.
+
+    Args:
+      pixels: integers [256], pixels of each label value.
+      description: tells the classes and the ignored value.
+    """
+    known = {*range(len(description.classes)), description.ignore_label}
+    return [value for value in np.flatnonzero(pixels).tolist() if value not in known]
+
+
+def _unknown_labels_text(
+    unknown: Sequence[int], pixels: np.ndarray, description: DatasetDescription
+) -> str:
+    received = ", ".join(map(str, unknown[:_VALUES_NAMED]))
+    if len(unknown) > _VALUES_NAMED:
+        received += f" and {len(unknown) - _VALUES_NAMED} more up to {unknown[-1]}"
+    last, ignored = len(description.classes) - 1, description.ignore_label
+    return (
+        f"labels: received {received} in {pixels[unknown].sum():,} of {pixels.sum():,} pixels; "
+        f"expected 0 to {last}, the classes of dataset.json"
+        + (f", or {ignored}, which is ignored" if ignored > last else "")
+    )
+
+
+def _reason(reading: Iterator) -> str:
+    """Reads the next record, which could not be read, once more; tells what is wrong with it."""
     try:
-        records.load(tf.constant(number, tf.int64))
-        reason = "was unreadable, but is no longer so: does the storage fail at times?"
+        next(reading)
     except tf.errors.DataLossError:
-        reason = "has another checksum than when it was written"
+        return "has another checksum than when it was written"
     except tf.errors.OpError as error:
         # TensorFlow names its nodes and operations around the message.
         text = re.sub(r"\{\{.*?\}\}|\[Op:.*", "", error.message.partition("\n")[0])
-        reason = " ".join(text.split())
-    return CorruptRecord(*records.place(number), reason)
+        text = re.sub(r".* transformation with iterator: \S+: ", "", text)
+        text = re.sub(r"assertion failed: \[(.*)\]", r"\1", text)
+        return " ".join(text.split())
+    return "was unreadable, but is no longer so: does the storage fail at times?"
+
+
+def read_example(records: SegmentationRecords, number: int) -> tuple[np.ndarray, np.ndarray]:
+    """Reads one example outside of a pipeline.
+
+    Args:
+      records: where from.
+      number: the record's number.
+
+    Returns:
+      The image, uint8 [height, width, 3], and its labels, uint8 [height, width].
+
+    Raises:
+      UserError: the record is corrupt; the message names shard, record and reason.
+    """
+    try:
+        image, label = records.load(tf.constant(number, tf.int64))
+    except tf.errors.OpError as error:
+        records.check_files()
+        corrupt = survey(records.only([number]), progress=False).corrupt
+        if not corrupt:
+            raise
+        raise UserError(str(corrupt[number])) from error
+    return image.numpy(), label.numpy()
 
 
 @contextlib.contextmanager
 def naming_corrupt_records(*read: SegmentationRecords) -> Iterator[None]:
     """Explains an error of a pipeline inside of the block: finds the records that are corrupt.
 
-    An error in a pipeline does not tell which record it was reading, so all are read once more.
+    An error in a pipeline does not tell which record it was reading, so all are read once more,
+    if the files are still there.
 
     Args:
       read: what the pipelines read.
 
     Raises:
-      UserError: names shard, record and reason of each corrupt record.
+      UserError: names shard, record and reason of the first corrupt record and counts the others,
+        or names a file that was lost or changed.
     """
     try:
         yield
-    except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
+    except _CORRUPT + _UNREADABLE as error:
         # Errors of a pipeline name the operation IteratorGetNext, or the iterator within it.
         if "Iterator" not in error.message:
             raise
-        corrupt = [c for records in read for c in survey(records).corrupt.values()]
+        for records in read:
+            records.check_files()
+        if not isinstance(error, _CORRUPT):
+            raise
+        corrupt = [(c, records) for records in read for c in survey(records).corrupt.values()]
         if not corrupt:
             raise
+        first, records = corrupt[0]
+        others = ""
+        if len(corrupt) > 1:
+            others = f" (python -m auto_deeplab.inspect {records.dataset_dir} lists all)"
         raise UserError(
-            corruption_report(corrupt)
-            + "\nConvert the data again or fetch these files anew, and run the same command to "
-            "continue; --ignore_corrupt leaves such records out"
+            f"{_count(corrupt)}: {first}{others}. Convert the data again, fetch it anew or correct "
+            "dataset.json, and run the same command to continue; --ignore_corrupt leaves such "
+            "records out"
         ) from error
 
 
-def corruption_report(corrupt: Sequence[CorruptRecord]) -> str:
-    """Returns how many records are corrupt, and which, one a line."""
-    count = "1 corrupt record" if len(corrupt) == 1 else f"{len(corrupt)} corrupt records"
-    return "\n  ".join([f"{count}:", *map(str, corrupt)])
+def corruption_report(corrupt: Sequence[CorruptRecord], most: int | None = None) -> str:
+    """Returns how many records are corrupt, and which, one a line.
+
+    Args:
+      corrupt: the records.
+      most: how many are listed; all by default.
+    """
+    lines = [f"{_count(corrupt)}:", *map(str, corrupt[:most])]
+    if most is not None and len(corrupt) > most:
+        lines.append(f"and {len(corrupt) - most:,} more")
+    return "\n  ".join(lines)
+
+
+def _count(corrupt: Sequence) -> str:
+    return "1 corrupt record" if len(corrupt) == 1 else f"{len(corrupt):,} corrupt records"

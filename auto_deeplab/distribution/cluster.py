@@ -4,6 +4,7 @@ import dataclasses
 import os
 import re
 import reprlib
+import socket
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,6 +30,21 @@ class Cluster:
 
     addresses: tuple[str, ...]
     index: int
+
+    def check_port(self) -> None:
+        """Looks whether this process can listen at its own port.
+
+        Raises:
+            UserError: it cannot, such as where another process does.
+        """
+        address = self.addresses[self.index]
+        try:
+            socket.create_server(("", int(address.rpartition(":")[2]))).close()
+        except OSError as error:
+            raise UserError(
+                f"{VARIABLE}: cluster: received {address!r} for this worker, where it cannot "
+                f"listen: {os.strerror(error.errno)}; expected a port of this host that is free"
+            ) from error
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Cluster":
@@ -91,9 +107,10 @@ def _addresses(cluster: dict, job: str) -> list[str]:
             f"{VARIABLE}: cluster.{job}: received {addresses!r}; expected a list of HOST:PORT"
         )
     for address in addresses:
-        if not isinstance(address, str) or not re.fullmatch(r"[^\s/]+:\d{1,5}", address):
+        match = isinstance(address, str) and re.fullmatch(r"[^\s/]+:(\d{1,5})", address)
+        if not match or not 1 <= int(match[1]) <= 65535:
             raise UserError(
                 f"{VARIABLE}: cluster.{job}: received {address!r}; expected HOST:PORT, such as "
-                "host0:2222"
+                "host0:2222, with a port from 1 to 65535"
             )
     return addresses

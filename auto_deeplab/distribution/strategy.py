@@ -15,7 +15,7 @@ def make_strategy(distribution: Distribution) -> tf.distribute.Strategy:
     Call it before TensorFlow's first operation.
 
     Raises:
-        UserError: there is no such device.
+        UserError: there is no such device, or the port of this worker is taken.
     """
     return _MAKERS[distribution.name](distribution)
 
@@ -42,6 +42,8 @@ def _mirrored(distribution: Distribution) -> tf.distribute.Strategy:
 
 def _multi_worker(distribution: Distribution) -> tf.distribute.Strategy:
     addresses, index = distribution.cluster.addresses, distribution.cluster.index
+    # TensorFlow says no more than that its server did not start.
+    distribution.cluster.check_port()
     print(
         f"worker {index} of {len(addresses)}: waiting for all of {', '.join(addresses)}", flush=True
     )

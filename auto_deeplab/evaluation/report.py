@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import AfterValidator, BaseModel, Field, FiniteFloat, ValidationInfo
-from rich.table import Table
 
 from auto_deeplab.evaluation.comparison import Comparison
 from auto_deeplab.evaluation.metrics import ConfusionMatrix
 from auto_deeplab.foundations import json_files
+from auto_deeplab.foundations.text_table import TextTable
 
 FORMAT = 1
 # The figures of a whole evaluation, which the confusion matrix has by these names.
@@ -139,9 +139,9 @@ class EvaluationReport:
         """Writes the JSON file, whole or not at all."""
         json_files.write_text(path, self.to_json())
 
-    def table(self) -> Table:
+    def table(self) -> TextTable:
         """Returns the table that the evaluate command prints."""
-        table = Table(
+        table = TextTable(
             title=f"{self.dataset} {self.split}: {self.images} images, "
             + (self.model if self.step is None else f"step {self.step}"),
             title_justify="left",

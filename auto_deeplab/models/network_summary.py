@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-from rich.table import Table
-
 from auto_deeplab.foundations import json_files
+from auto_deeplab.foundations.text_table import TextTable
 from auto_deeplab.models.counting import LayerCount, count_layers
 from auto_deeplab.models.network import build_network
 from auto_deeplab.search_space import STEM, Genotype
@@ -55,10 +54,10 @@ class NetworkSummary:
         }
         return json_files.to_json(document, indent=1) + "\n"
 
-    def table(self) -> Table:
+    def table(self) -> TextTable:
         """Returns the table that the summary command prints."""
         height, width = self.image_size
-        table = Table(
+        table = TextTable(
             title=f"{self.genotype.name}, {self.filters} filters, {self.classes} classes, "
             f"one image of {height}x{width}",
             title_justify="left",

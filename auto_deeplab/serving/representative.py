@@ -3,9 +3,9 @@
 import os
 
 import numpy as np
-import tensorflow as tf
 
 from auto_deeplab.data.pipeline import open_records
+from auto_deeplab.data.survey import read_example
 
 
 def representative_images(
@@ -23,6 +23,4 @@ def representative_images(
     """
     records = open_records(dataset_dir, split)
     chosen = np.linspace(0, records.examples - 1, min(count, records.examples)).astype(int)
-    return [
-        records.load(tf.constant(number, tf.int64))[0].numpy() for number in records.numbers[chosen]
-    ]
+    return [read_example(records, number)[0] for number in records.numbers[chosen].tolist()]

@@ -8,11 +8,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, PathPatch
 from matplotlib.path import Path as Curve
+from matplotlib.text import Text
 
 from auto_deeplab.errors import UserError
 from auto_deeplab.search_space import STEM, Arc, Genotype, Relaxation, TrellisGraph
 from auto_deeplab.visualization.architecture_text import branch_weights, path_arcs, shown_trellis
-from auto_deeplab.visualization.figures import FAINT, INK, MUTED, save_figure
+from auto_deeplab.visualization.figures import (
+    FAINT,
+    INK,
+    MUTED,
+    TextFigure,
+    as_formula,
+    save_figure,
+)
 
 SUFFIXES = (".pdf", ".png", ".svg")
 PARTS = ("network", "cell")
@@ -73,7 +81,7 @@ def draw_architecture(
     }
     width = max(sizes[part][0] for part in parts) + 0.2
     height = sum(sizes[part][1] for part in parts)
-    figure = Figure(figsize=(_INCH * width, _INCH * height))
+    figure = TextFigure(figsize=(_INCH * width, _INCH * height))
     top = height
     for part in parts:
         part_height = sizes[part][1]
@@ -228,7 +236,9 @@ def _draw_cell(
     weights = branch_weights(genotype, relaxation) if relaxation is not None else None
     axes.text(0.1, 0.33, "Cell", fontsize=13, weight="bold", color=INK, va="center")
     for name, label in _INPUT_LABELS.items():
-        _box(axes, 0.65, layout.row[name], 1.0, 0.42, label, _NEUTRAL, layout.color[name])
+        as_formula(
+            _box(axes, 0.65, layout.row[name], 1.0, 0.42, label, _NEUTRAL, layout.color[name])
+        )
 
     middle = (layout.top + layout.bottom) / 2
     _box(axes, layout.end + 0.2, middle, 0.4, layout.bottom - layout.top, "", _NEUTRAL, INK)
@@ -244,7 +254,7 @@ def _draw_cell(
         color=INK,
     )
     _arrow(axes, layout.end + 0.8, middle, 0.4, INK)
-    axes.text(layout.end + 1.02, middle, "$H^{\\,l}$", **_centered(12))
+    as_formula(axes.text(layout.end + 1.02, middle, "$H^{\\,l}$", **_centered(12)))
 
     for block, branches in enumerate(genotype.cell, start=1):
         name = f"block{block}"
@@ -322,8 +332,8 @@ def _box(
     fill: str,
     edge: str,
     zorder: float = 5,
-) -> None:
-    """Draws a rounded box around the centre (x, y)."""
+) -> Text:
+    """Draws a rounded box around the centre (x, y); returns its label."""
     axes.add_patch(
         FancyBboxPatch(
             (x - width / 2, y - height / 2),
@@ -336,7 +346,7 @@ def _box(
             zorder=zorder,
         )
     )
-    axes.text(x, y, label, zorder=zorder + 0.5, **_centered(11))
+    return axes.text(x, y, label, zorder=zorder + 0.5, **_centered(11))
 
 
 def _centered(size: float, color: str = INK) -> dict:

@@ -5,13 +5,15 @@ from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from auto_deeplab.atomic_file import replacing
 from auto_deeplab.data.augmentation import MEAN_PIXEL
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.data.pipeline import SCALES, augmented_example
 from auto_deeplab.data.segmentation_records import SegmentationRecords
+from auto_deeplab.data.survey import read_example
+from auto_deeplab.visualization.fonts import legend_font
 from auto_deeplab.visualization.overlays import legend, overlay
 
 _ROW_HEIGHT = 220
@@ -62,7 +64,7 @@ def contact_sheet(
     chosen = np.linspace(0, records.examples - 1, min(examples, records.examples)).round()
     rows = []
     for number in records.numbers[chosen.astype(int)].tolist():
-        image, label = (part.numpy() for part in records.load(tf.constant(number, tf.int64)))
+        image, label = read_example(records, number)
         if crop_size is None:
             crop_size = max((min(label.shape) - 1) // 32 * 32 + 1, 1)
         tiles = _pair(image, label, description)
@@ -122,7 +124,8 @@ def _text_line(text: str, width: int) -> np.ndarray:
     """Draws one line of text, cut where it does not fit."""
     canvas = Image.new("RGB", (width, 2 * _TEXT_SIZE), _BACKGROUND)
     draw = ImageDraw.Draw(canvas)
-    font = ImageFont.load_default(_TEXT_SIZE)
+    text = " ".join(text.splitlines())
+    font = legend_font(text, _TEXT_SIZE)
     while text and draw.textlength(text, font) > width:
         text = text[:-1]
     draw.text((0, _TEXT_SIZE // 2), text, fill=(30, 30, 30), font=font)

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from auto_deeplab.visualization.figures import INK, MUTED, plain_axes, series_color
+from auto_deeplab.visualization.figures import INK, MUTED, add_legend, plain_axes, series_color
 from auto_deeplab.visualization.runs import Run
 
 _SIZE = (5.0, 3.1)
@@ -31,6 +32,7 @@ def draw_curves(
     figure, axes = plain_axes(_SIZE, "step", y_label)
     # Runs with the very same curves, such as a schedule that they share, are drawn as one.
     same: dict[str, list[Run]] = {}
+    lines: list[Artist] = []
     for run in runs:
         curves = [run.series(name) for name in metrics]
         if any(steps for steps, _ in curves):
@@ -43,7 +45,7 @@ def draw_curves(
                 continue
             parts = [names] if len(same) > 1 else []
             parts += [label] if len(metrics) > 1 else []
-            axes.plot(
+            lines += axes.plot(
                 steps,
                 values,
                 line,
@@ -58,8 +60,7 @@ def draw_curves(
         return None
     if percent:
         axes.yaxis.set_major_formatter(PercentFormatter(1))
-    if any(axes.get_legend_handles_labels()[1]):
-        _legend(axes)
+    _legend(axes, lines)
     return figure
 
 
@@ -78,6 +79,7 @@ def draw_trials(groups: Sequence[Sequence[Run]], labels: Sequence[str]) -> Figur
       The figure; None where nothing was validated.
     """
     figure, axes = plain_axes(_SIZE, "epoch", "validation mean IOU")
+    labeled: list[Artist] = []
     for index, (group, label) in enumerate(zip(groups, labels, strict=True)):
         color = series_color(index)
         curves = [
@@ -92,7 +94,7 @@ def draw_trials(groups: Sequence[Sequence[Run]], labels: Sequence[str]) -> Figur
             continue
         alone = len(group) == 1
         for curve in curves:
-            axes.plot(
+            lines = axes.plot(
                 list(curve),
                 list(curve.values()),
                 color=color,
@@ -100,11 +102,14 @@ def draw_trials(groups: Sequence[Sequence[Run]], labels: Sequence[str]) -> Figur
                 alpha=1 if alone else 0.55,
                 label=label if alone else None,
             )
+            labeled += lines if alone else []
         epochs = sorted(set.intersection(*map(set, curves)))
         if not alone and epochs:
             values = np.array([[curve[epoch] for epoch in epochs] for curve in curves])
-            axes.plot(epochs, values.mean(axis=0), color=color, lw=2.2, label=f"mean of {label}")
-            axes.fill_between(
+            labeled += axes.plot(
+                epochs, values.mean(axis=0), color=color, lw=2.2, label=f"mean of {label}"
+            )
+            band = axes.fill_between(
                 epochs,
                 values.min(axis=0),
                 values.max(axis=0),
@@ -113,6 +118,7 @@ def draw_trials(groups: Sequence[Sequence[Run]], labels: Sequence[str]) -> Figur
                 lw=0,
                 label="best to worst",
             )
+            labeled.append(band)
     if not axes.lines:
         return None
     axes.yaxis.set_major_formatter(PercentFormatter(1))
@@ -120,18 +126,20 @@ def draw_trials(groups: Sequence[Sequence[Run]], labels: Sequence[str]) -> Figur
     warm_ups = {run.warm_up_epochs for group in groups for run in group}
     if len(warm_ups) == 1 and (warm_up := warm_ups.pop()):
         label = "\u03b1 and \u03b2 are searched from here on"
-        axes.axvline(warm_up, color=MUTED, lw=1, ls=(0, (4, 3)), label=label)
-    _legend(axes)
+        labeled.append(axes.axvline(warm_up, color=MUTED, lw=1, ls=(0, (4, 3)), label=label))
+    _legend(axes, labeled)
     return figure
 
 
-def _legend(axes: Axes) -> None:
-    handles, _ = axes.get_legend_handles_labels()
+def _legend(axes: Axes, artists: Sequence[Artist]) -> None:
+    """Explains those of the artists that have a label."""
+    handles = [artist for artist in artists if artist.get_label()]
+    labels = [artist.get_label() for artist in handles]
     if len(handles) > 8:
         # Beside the curves: they are many.
         axes.figure.set_figwidth(_SIZE[0] * 1.4)
-        axes.legend(
-            loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8, frameon=False, labelcolor=INK
-        )
+        options = {"loc": "center left", "bbox_to_anchor": (1, 0.5), "fontsize": 8}
     else:
-        axes.legend(fontsize=8.5, frameon=False, labelcolor=INK)
+        options = {"fontsize": 8.5}
+    if handles:
+        add_legend(axes, handles, labels, frameon=False, labelcolor=INK, **options)

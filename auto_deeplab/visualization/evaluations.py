@@ -10,6 +10,8 @@ from auto_deeplab.visualization.figures import (
     ABSENT,
     INK,
     MUTED,
+    TextFigure,
+    add_legend,
     plain_axes,
     series_color,
     soften,
@@ -32,16 +34,13 @@ def draw_class_bars(evaluations: Sequence[Evaluation], labels: Sequence[str]) ->
     inches = 0.16 * len(evaluations) + 0.14
     figure, axes = plain_axes((5.0, 1.1 + inches * len(names)), "intersection over union", "")
     rows = np.arange(len(names))
+    handles, texts = [], []
     for index, (evaluation, label) in enumerate(zip(evaluations, labels, strict=True)):
         iou, mean = evaluation.matrix.class_iou, evaluation.matrix.mean_iou
         places = rows + (index - (len(evaluations) - 1) / 2) * thickness
-        axes.barh(
-            places,
-            np.nan_to_num(iou),
-            thickness * 0.92,
-            color=series_color(index),
-            label=label if np.isnan(mean) else f"{label}: mean {mean:.1%}",
-        )
+        bars = axes.barh(places, np.nan_to_num(iou), thickness * 0.92, color=series_color(index))
+        handles.append(bars)
+        texts.append(label if np.isnan(mean) else f"{label}: mean {mean:.1%}")
         for place, value in zip(places, iou, strict=True):
             text = "absent" if np.isnan(value) else f"{100 * value:.1f}"
             axes.annotate(
@@ -58,7 +57,10 @@ def draw_class_bars(evaluations: Sequence[Evaluation], labels: Sequence[str]) ->
     axes.set_xlim(0, 1.06)
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.grid(visible=False, axis="y")
-    figure.legend(
+    add_legend(
+        figure,
+        handles,
+        texts,
         loc="outside upper left",
         ncols=1 if len(evaluations) > 2 else 2,
         frameon=False,
@@ -84,7 +86,7 @@ def draw_confusion_matrix(evaluation: Evaluation) -> Figure:
     numbered = len(names) <= _MOST_NUMBERED
     inches = max(0.29 * len(names), 2.0) if numbered else 0.13 * len(names)
     size = 8.5 if numbered else 6
-    figure = Figure(figsize=(inches + 1.9, inches + 1.1), layout="constrained")
+    figure = TextFigure(figsize=(inches + 1.9, inches + 1.1), layout="constrained")
     axes = figure.add_subplot()
     axes.set_facecolor(ABSENT)
     image = axes.imshow(shares, "Blues", vmin=0, vmax=1)

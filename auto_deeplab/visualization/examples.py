@@ -13,8 +13,9 @@ from tqdm import tqdm
 from auto_deeplab.data.augmentation import normalize_image
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.data.segmentation_records import SegmentationRecords
+from auto_deeplab.data.survey import read_example
 from auto_deeplab.evaluation.metrics import ConfusionMatrix
-from auto_deeplab.visualization.figures import INK
+from auto_deeplab.visualization.figures import INK, TextFigure, add_legend
 from auto_deeplab.visualization.overlays import overlay
 
 _PANEL_INCHES = 3.2
@@ -62,7 +63,7 @@ def best_and_worst(
     best: list[Example] = []
     worst: list[Example] = []
     for number in tqdm(records.numbers[:images].tolist(), desc="best and worst", unit="image"):
-        image, labels = (part.numpy() for part in records.load(tf.constant(number, tf.int64)))
+        image, labels = read_example(records, number)
         predictions = np.asarray(predict(normalize_image(image)[None]))[0]
         matrix = ConfusionMatrix(len(records.description.classes), records.description.ignore_label)
         matrix.update(labels, predictions)
@@ -96,7 +97,7 @@ def draw_examples(examples: Sequence[Example], description: DatasetDescription) 
     )
     legend_columns = 6
     legend_inches = 0.2 * -(-len(seen) // legend_columns) + 0.2
-    figure = Figure(
+    figure = TextFigure(
         figsize=(3 * _PANEL_INCHES + 0.2, sum(row_inches) + legend_inches), layout="constrained"
     )
     panels = figure.subplots(len(examples), 3, squeeze=False, height_ratios=row_inches)
@@ -114,14 +115,10 @@ def draw_examples(examples: Sequence[Example], description: DatasetDescription) 
             axes.imshow(shown, interpolation="none")
             axes.set_title(title, fontsize=9, color=INK, pad=3)
             axes.axis("off")
-    figure.legend(
-        handles=[
-            Patch(
-                color=[channel / 255 for channel in description.palette[index]],
-                label=description.classes[index],
-            )
-            for index in seen
-        ],
+    add_legend(
+        figure,
+        [Patch(color=[channel / 255 for channel in description.palette[index]]) for index in seen],
+        [description.classes[index] for index in seen],
         loc="outside lower center",
         ncols=legend_columns,
         frameon=False,

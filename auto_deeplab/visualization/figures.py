@@ -1,13 +1,21 @@
-"""What all figures share: colors, plain axes, and files that are the same each time."""
+"""What all figures share: colors, plain axes, text as it is, files that are the same each time."""
 
 import os
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import RendererBase
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont
+from matplotlib.legend import Legend
+from matplotlib.text import Text
 
 from auto_deeplab.atomic_file import replacing
+from auto_deeplab.visualization.fonts import fallback_families
 
 INK = "#22303c"
 MUTED = "#7d8a97"
@@ -24,9 +32,60 @@ def series_color(index: int) -> str:
     return SERIES[index % len(SERIES)]
 
 
+class TextFigure(Figure):
+    """A figure that shows names of classes, runs and files as they are.
+
+    Matplotlib itself takes what is between two dollar signs for mathematics, and for what its font
+    does not have it draws a box and warns each time.
+
+    Attributes:
+      formulas: the texts that are mathematics.
+    """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.formulas: set[Text] = set()
+
+    def draw(self, renderer: RendererBase) -> None:
+        """Draws the figure; every way to show or save it comes through here."""
+        for text in self.findobj(Text):
+            text.set_parse_math(text in self.formulas)
+            if not text.get_text().isascii():
+                families = text.get_fontfamily()
+                first = findfont(text.get_fontproperties())
+                fallback = fallback_families(text.get_text(), first)
+                text.set_fontfamily([*families, *(f for f in fallback if f not in families)])
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from", UserWarning)
+            super().draw(renderer)
+
+
+def as_formula(text: Text) -> Text:
+    """Lets a text of a `TextFigure` be mathematics; returns it."""
+    text.get_figure().formulas.add(text)
+    return text
+
+
+def add_legend(
+    place: Axes | Figure, handles: Sequence[Artist], labels: Sequence[str], **options
+) -> Legend:
+    """Returns a legend with any labels; Matplotlib leaves out those that begin with "_".
+
+    Args:
+      place: where it goes.
+      handles: what it explains.
+      labels: the text of each.
+      options: see `Axes.legend` and `Figure.legend`.
+    """
+    legend = place.legend(handles, ["label"] * len(labels), **options)
+    for text, label in zip(legend.get_texts(), labels, strict=True):
+        text.set_text(label)
+    return legend
+
+
 def plain_axes(size: tuple[float, float], x_label: str, y_label: str) -> tuple[Figure, Axes]:
     """Returns a figure of (width, height) inches that has one axes with a light grid."""
-    figure = Figure(figsize=size, layout="constrained")
+    figure = TextFigure(figsize=size, layout="constrained")
     axes = figure.add_subplot()
     axes.set_xlabel(x_label, color=INK)
     axes.set_ylabel(y_label, color=INK)

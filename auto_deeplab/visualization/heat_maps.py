@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from auto_deeplab.search_space import STEM, HistoryEntry, Node
-from auto_deeplab.visualization.figures import ABSENT, INK, MUTED, soften
+from auto_deeplab.visualization.figures import ABSENT, INK, MUTED, TextFigure, soften
 
 _COLORS = "YlGnBu"
 _CHOSEN = "#c4382a"
@@ -97,7 +97,7 @@ class _Panels:
     """
 
     def __init__(self, rows: int, columns: int, width: float, height: float):
-        self.figure = Figure(
+        self.figure = TextFigure(
             figsize=(columns * width + 2.2, rows * (height + 0.16) + 0.9), layout="constrained"
         )
         self._grid = self.figure.add_gridspec(rows, columns)

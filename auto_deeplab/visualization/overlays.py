@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from auto_deeplab.data.description import Color, DatasetDescription
+from auto_deeplab.visualization.fonts import legend_font
 
 _BACKGROUND = (255, 255, 255)
 _TEXT = (30, 30, 30)
@@ -95,9 +96,12 @@ def legend(texts: Sequence[str], colors: Sequence[Color], width: int) -> np.ndar
       uint8 [height, width, 3]; the height is what the rows need.
     """
     size = int(np.clip(width / 50, 12, 32))
-    font = ImageFont.load_default(size)
+    # A line each.
+    texts = [" ".join(text.splitlines()) for text in texts]
+    fonts = [legend_font(text, size) for text in texts]
     margin, swatch, line = size // 2, size, size + size // 2
-    text_width = max((int(np.ceil(font.getlength(text))) for text in texts), default=0)
+    lengths = [font.getlength(text) for font, text in zip(fonts, texts, strict=True)]
+    text_width = int(np.ceil(max(lengths, default=0)))
     column = swatch + margin + text_width + 2 * margin
     columns = max(1, min(len(texts), (width - margin) // column))
     rows = -(-len(texts) // columns)
@@ -105,7 +109,7 @@ def legend(texts: Sequence[str], colors: Sequence[Color], width: int) -> np.ndar
         "RGB", (max(width, margin + column), 2 * margin + rows * line - size // 2), _BACKGROUND
     )
     draw = ImageDraw.Draw(canvas)
-    for index, (text, color) in enumerate(zip(texts, colors, strict=True)):
+    for index, (text, font, color) in enumerate(zip(texts, fonts, colors, strict=True)):
         # Read down the columns: the largest classes stand in the first.
         across, down = divmod(index, rows)
         x, y = margin + across * column, margin + down * line

@@ -1,6 +1,7 @@
 """TF_CONFIG, right and wrong."""
 
 import json
+import socket
 
 import pytest
 
@@ -37,6 +38,8 @@ FIRST = {"type": "worker", "index": 0}
         ({"worker": HOSTS, "ps": HOSTS}, FIRST, r"received the jobs worker, ps; expected worker"),
         ({"worker": []}, FIRST, r"cluster.worker: received \[\]; expected a list of HOST:PORT"),
         ({"worker": ["host0"]}, FIRST, r"cluster.worker: received 'host0'; expected HOST:PORT"),
+        ({"worker": ["host0:0"]}, FIRST, r"received 'host0:0'; .* with a port from 1 to 65535"),
+        ({"worker": ["host0:65536"]}, FIRST, r"received 'host0:65536'; .* from 1 to 65535"),
         ({"worker": HOSTS[:1] * 2}, FIRST, r"expected different addresses"),
         ({"worker": HOSTS}, None, r"task: received None; expected an object"),
         ({"worker": HOSTS}, {"index": 0}, r"task.type: received None; expected a string"),
@@ -67,3 +70,16 @@ def test_without_it_there_are_no_several_workers():
         Cluster.from_environment({})
     with pytest.raises(UserError, match=r"TF_CONFIG: received .*; expected JSON .*such as"):
         Cluster.from_environment({"TF_CONFIG": "worker"})
+
+
+def test_a_port_that_is_taken_is_named():
+    with socket.create_server(("", 0)) as taken:
+        port = taken.getsockname()[1]
+        cluster = read({"worker": [f"localhost:{port}", "host1:2222"]}, FIRST)
+        with pytest.raises(UserError) as error:
+            cluster.check_port()
+    assert str(error.value) == (
+        f"TF_CONFIG: cluster: received 'localhost:{port}' for this worker, where it cannot listen: "
+        "Address already in use; expected a port of this host that is free"
+    )
+    cluster.check_port()
