@@ -49,6 +49,7 @@ def export_onnx(
     import onnx
     import tf2onnx
 
+    from auto_deeplab.serving.exporting import writing
     from auto_deeplab.serving.single_file import OneFunction, asset_texts, check_free
 
     check_free(path)
@@ -62,7 +63,9 @@ def export_onnx(
     )
     _pad_explicitly(converted)
     _set_axes(converted, options.input_size)
-    onnx.helper.set_model_props(converted, asset_texts(description, genotype, options, metrics))
+    with writing(path):  # Their folder is a temporary one, of a disk that may be full as well.
+        texts = asset_texts(description, genotype, options, metrics)
+    onnx.helper.set_model_props(converted, texts)
     onnx.checker.check_model(converted)
     with replacing(path) as temporary:
         onnx.save(converted, temporary)

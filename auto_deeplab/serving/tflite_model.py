@@ -58,6 +58,7 @@ def export_tflite(
     """
     import tensorflow as tf
 
+    from auto_deeplab.serving.exporting import writing
     from auto_deeplab.serving.single_file import OneFunction, asset_texts, check_free
 
     check_free(path)
@@ -65,7 +66,7 @@ def export_tflite(
     if precision == "int8":
         images = _of_one_size(representative_images, options.input_size)
     module = OneFunction(model, description.palette, options)
-    with tempfile.TemporaryDirectory() as work:
+    with writing(path), tempfile.TemporaryDirectory() as work:
         tf.saved_model.save(module, work, signatures={_SIGNATURE: module.serve})
         converter = tf.lite.TFLiteConverter.from_saved_model(work, signature_keys=[_SIGNATURE])
         if precision != "float32":
