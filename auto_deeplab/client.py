@@ -45,7 +45,9 @@ def main(argv: list[str]) -> None:
         classes = description.DatasetDescription.load(labels)
     else:
         classes = load_description(find_version(labels))
-    class_maps = class_maps_of_server(_SERVER.value, _MODEL.value, _TIMEOUT.value)
+    class_maps = class_maps_of_server(
+        _SERVER.value, _MODEL.value, _TIMEOUT.value, len(classes.classes)
+    )
     prediction_flags.predict(files, class_maps, classes)
 
 

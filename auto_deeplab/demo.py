@@ -77,7 +77,7 @@ def main(argv: list[str]) -> None:
         network.class_maps(np.zeros([1, *_WARM_UP_SIZE, 3], np.uint8))
 
         # Gradio's own folder is everybody's on this machine. It is read when Gradio is imported.
-        os.environ["GRADIO_TEMP_DIR"] = uploads
+        os.environ["GRADIO_TEMP_DIR"] = os.path.realpath(uploads)
         import uvicorn
 
         from auto_deeplab.serving.demo_page import demo_app

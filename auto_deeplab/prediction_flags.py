@@ -34,8 +34,11 @@ def given_files() -> "list[ImageFile]":
       UserError: there are none.
     """
     from auto_deeplab.serving.image_files import SUFFIXES, VIDEO_SUFFIXES, find_images
+    from auto_deeplab.serving.prediction import without_results
 
-    return find_images(_IMAGES.value, outside=_OUTPUT.value, suffixes=SUFFIXES + VIDEO_SUFFIXES)
+    suffixes = SUFFIXES + VIDEO_SUFFIXES
+    files = find_images(_IMAGES.value, outside=_OUTPUT.value, suffixes=suffixes)
+    return without_results(files, _OUTPUT.value)
 
 
 def predict(

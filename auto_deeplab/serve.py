@@ -14,6 +14,7 @@ Example:
   serving/serve.sh
 """
 
+import shlex
 from pathlib import Path
 
 from absl import flags
@@ -73,7 +74,7 @@ def main(argv: list[str]) -> None:
     for model in models:
         print(f"{model.name}: version {model.versions[-1]} of {model.path} is whole")
     print("written:", *files)
-    print(f"start the server with: {files[-1]}")
+    print(f"start the server with: {shlex.quote(str(files[-1]))}")
 
 
 if __name__ == "__main__":

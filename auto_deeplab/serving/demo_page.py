@@ -12,9 +12,11 @@ import fastapi
 import gradio as gr
 import numpy as np
 from absl import logging
+from gradio.utils import get_upload_folder
 
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.serving.class_maps import ExportedNetwork
+from auto_deeplab.serving.demo.gate import Gate
 from auto_deeplab.serving.image_files import FORMATS, SUFFIXES, UnreadableImage
 from auto_deeplab.serving.seen_image import SeenImage, see_image
 from auto_deeplab.visualization.overlays import overlay, percent
@@ -53,12 +55,15 @@ def demo_app(
 ) -> fastapi.FastAPI:
     """Returns the page as a web application.
 
+    Uploads and results are kept in the folder that the environment's GRADIO_TEMP_DIR names. They
+    should be alone there: whoever reaches the page can ask for what it holds, and for nothing else.
+
     Args:
       network: what looks at the images; it is given one at a time.
       max_pixels: images with more are refused before they are decoded.
       max_upload_megabytes: larger files are refused while they arrive.
     """
-    return gr.mount_gradio_app(
+    app = gr.mount_gradio_app(
         fastapi.FastAPI(openapi_url=None),
         _build_page(network, max_pixels, max_upload_megabytes),
         path="/",
@@ -75,6 +80,8 @@ def demo_app(
         ),
         css=_STYLE,
     )
+    app.add_middleware(Gate, uploads=get_upload_folder())
+    return app
 
 
 def _build_page(network: ExportedNetwork, max_pixels: int, max_upload_megabytes: int) -> gr.Blocks:

@@ -1,6 +1,6 @@
 """Loads an exported network, whatever its format is, with the engine that runs it."""
 
-from auto_deeplab.serving.class_maps import ExportedNetwork
+from auto_deeplab.serving.class_maps import ExportedNetwork, checked
 
 # Each engine takes seconds to import: only the one that is asked for is.
 
@@ -28,6 +28,7 @@ def load_exported(kind: str, path: str) -> ExportedNetwork:
     from auto_deeplab.serving.versions import find_version
 
     version = find_version(path)
+    description = load_description(version)
     if kind == "openvino":
         from auto_deeplab.serving.openvino_model import class_maps_of_openvino
 
@@ -36,4 +37,5 @@ def load_exported(kind: str, path: str) -> ExportedNetwork:
         from auto_deeplab.serving.saved_model import class_maps_of_saved_model
 
         class_maps = class_maps_of_saved_model(version)
-    return ExportedNetwork(str(version), class_maps, load_description(version))
+    class_maps = checked(class_maps, len(description.classes), str(version))
+    return ExportedNetwork(str(version), class_maps, description)

@@ -1,7 +1,9 @@
 """Writing a network as a SavedModel for whoever has TensorFlow."""
 
 import os
-import tempfile
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +54,10 @@ def export_saved_model(
     """
     output = Path(output)
     options = options or ExportOptions()
-    try:
+    with writing(output):
         versions.check_free(output, version)
         output.mkdir(parents=True, exist_ok=True)
-        # TensorFlow Serving looks at numbers only, so it never sees an unfinished folder.
-        with tempfile.TemporaryDirectory(dir=output, prefix=".incomplete-") as work:
+        with versions.unfinished(output) as work:
             assets = Path(work, "assets")
             assets.mkdir()
             files = write_assets(assets, description, genotype, options, metrics)
@@ -66,5 +67,28 @@ def export_saved_model(
             size = warm_up_size or options.input_size or DEFAULT_SIZE
             write_warm_up(written, output.resolve().name, size)
             return versions.publish(written, output, version)
+
+
+@contextmanager
+def writing(output: str | os.PathLike) -> Iterator[None]:
+    """Turns what Python and TensorFlow raise where nothing can be written into a `UserError`.
+
+    Args:
+      output: what is written, for the message.
+
+    Raises:
+      UserError: a disk is full, or a file system refuses.
+    """
+    try:
+        yield
     except OSError as error:
-        raise UserError(f"--output={output}: cannot be written: {error.strerror}") from error
+        where = f": {error.filename}" if error.filename else ""
+        raise UserError(
+            f"--output={output}: cannot be written: {error.strerror or error}{where}"
+        ) from error
+    except tf.errors.OpError as error:
+        # Such as ResourceExhaustedError, by which TensorFlow means a full disk too. Around the
+        # reason it names an operation.
+        reason = re.sub(r"\{\{.*?\}\}|\[Op:.*", "", error.message, flags=re.DOTALL)
+        reason = " ".join(reason.split())
+        raise UserError(f"--output={output}: cannot be written: {reason}") from error

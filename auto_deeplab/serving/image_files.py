@@ -62,7 +62,8 @@ def find_images(
     Args:
       images: a file; a folder, whose subfolders count too; or a glob, where ** reaches any depth.
         In folders and globs only files that end as images do are taken, and no hidden ones.
-      outside: a folder of which nothing is taken, such as the one for results.
+      outside: a folder of which nothing is taken, such as the one for results, if it is below the
+        one that is searched. What is searched itself, or lies around it, is not left out.
       suffixes: of the files that are looked for, in lower case.
 
     Raises:
@@ -75,7 +76,7 @@ def find_images(
             root, matches = Path(images), map(str, Path(images).rglob("*"))
         else:
             root, matches = _fixed_part(images), glob.iglob(images, recursive=True)
-        excluded = Path(outside).resolve() if outside is not None else None
+        excluded = _folder_below(root, outside)
         paths = [
             path
             for path in map(Path, matches)
@@ -145,6 +146,14 @@ def read_image(
         # Pillow's message for a file that is no image repeats the file's name.
         reason = "not an image file" if "cannot identify" in str(error) else str(error)
         raise UnreadableImage(reason) from error
+
+
+def _folder_below(root: Path, folder: str | os.PathLike | None) -> Path | None:
+    """Returns where a folder is if it is below another one, and None otherwise."""
+    if folder is None:
+        return None
+    resolved = Path(folder).resolve()
+    return resolved if root.resolve() in resolved.parents else None
 
 
 def _fixed_part(pattern: str) -> Path:

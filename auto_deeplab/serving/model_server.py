@@ -128,15 +128,23 @@ def write_configuration(
       The files.
 
     Raises:
-      UserError: two models have one name, a path has a comma, or a file exists.
+      UserError: two models have one name, a path, the host or the image has characters that docker
+        does not take, or a file exists.
     """
     names = [model.name for model in models]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise UserError(f"--saved_model: more than one folder is called {', '.join(repeated)}")
     for path in (output.resolve(), *(model.path for model in models)):
-        if "," in str(path):
-            raise UserError(f"{path}: docker --mount takes no path with a comma")
+        # They are fields of a line of comma-separated values.
+        if {",", '"'} & set(str(path)) or not str(path).isprintable():
+            raise UserError(
+                f"{str(path)!r}: docker --mount takes no path with a comma, a quotation mark or a "
+                "line break; expected another folder"
+            )
+    for flag, value in (("host", host), ("docker_image", docker_image)):
+        if not value or not value.isprintable():
+            raise UserError(f"--{flag}: received {value!r}; expected it in one line")
     texts = {MODEL_CONFIG: _model_config(models)}
     if batching is not None:
         texts[BATCHING] = batching.to_text()
@@ -169,25 +177,27 @@ def _docker_command(
 ) -> str:
     mounts = {model.path: f"{_MODELS}/{model.name}" for model in models}
     mounts[output] = _CONFIGURATION
-    words = [
-        ["exec docker run --rm"],
-        *([f"--publish={host}:{port}:{port}"] for port in (_GRPC_PORT, _REST_PORT)),
+    # docker, as a URL, takes the colons of an IPv6 address for its own unless they are in brackets.
+    address = f"[{host}]" if ":" in host else host
+    lines = [
+        ["exec", "docker", "run", "--rm"],
+        *([f"--publish={address}:{port}:{port}"] for port in (_GRPC_PORT, _REST_PORT)),
         *(
-            ["--mount", shlex.quote(f"type=bind,source={source},target={target},readonly")]
+            ["--mount", f"type=bind,source={source},target={target},readonly"]
             for source, target in mounts.items()
         ),
-        [shlex.quote(docker_image)],
+        [docker_image],
         [f"--model_config_file={_CONFIGURATION}/{MODEL_CONFIG}"],
     ]
     if batching:
-        words += [
+        lines += [
             ["--enable_batching=true"],
             [f"--batching_parameters_file={_CONFIGURATION}/{BATCHING}"],
         ]
-    command = " \\\n  ".join(" ".join(line) for line in words)
+    command = " \\\n  ".join(map(shlex.join, lines))
     return (
         "#!/bin/sh\n"
-        f"# gRPC at {host}:{_GRPC_PORT}, REST at http://{host}:{_REST_PORT}\n"
+        f"# gRPC at {address}:{_GRPC_PORT}, REST at http://{address}:{_REST_PORT}\n"
         f'{command} "$@"\n'
     )
 

@@ -13,7 +13,7 @@ from auto_deeplab.atomic_file import replacing
 from auto_deeplab.data.description import FILE_NAME, DatasetDescription
 from auto_deeplab.errors import UserError
 from auto_deeplab.search_space import Genotype
-from auto_deeplab.serving.class_maps import ExportedNetwork
+from auto_deeplab.serving.class_maps import ExportedNetwork, checked, loading
 from auto_deeplab.serving.fitted_images import class_maps_of_any_size
 from auto_deeplab.serving.options import ExportOptions
 
@@ -49,6 +49,7 @@ def export_onnx(
     import onnx
     import tf2onnx
 
+    from auto_deeplab.serving.exporting import writing
     from auto_deeplab.serving.single_file import OneFunction, asset_texts, check_free
 
     check_free(path)
@@ -62,7 +63,9 @@ def export_onnx(
     )
     _pad_explicitly(converted)
     _set_axes(converted, options.input_size)
-    onnx.helper.set_model_props(converted, asset_texts(description, genotype, options, metrics))
+    with writing(path):  # Their folder is a temporary one, of a disk that may be full as well.
+        texts = asset_texts(description, genotype, options, metrics)
+    onnx.helper.set_model_props(converted, texts)
     onnx.checker.check_model(converted)
     with replacing(path) as temporary:
         onnx.save(converted, temporary)
@@ -116,20 +119,22 @@ def load_onnx(path: str | os.PathLike) -> ExportedNetwork:
     """
     import onnxruntime
 
-    try:
+    what = "what auto_deeplab.export --format=onnx writes"
+    with loading(path, "cannot be loaded as an ONNX file", what):
         session = onnxruntime.InferenceSession(os.fspath(path), providers=["CPUExecutionProvider"])
-        text = session.get_modelmeta().custom_metadata_map[FILE_NAME]
-    except Exception as error:  # ONNX Runtime's errors have no class in common.
-        raise UserError(
-            f"{path}: cannot be loaded as an ONNX file: {error}; expected what "
-            "auto_deeplab.export --format=onnx writes"
-        ) from error
+        text = session.get_modelmeta().custom_metadata_map.get(FILE_NAME)
+        inputs = [value.name for value in session.get_inputs()]
+        outputs = [value.name for value in session.get_outputs()]
+        if inputs != ["images"] or "class_map" not in outputs or text is None:
+            raise UserError(
+                f"{path}: received an ONNX file with the inputs {inputs} and the outputs {outputs}"
+                f"{'' if text else f' and without {FILE_NAME}'}; expected {what}"
+            )
+        shape = session.get_inputs()[0].shape
+    description = DatasetDescription.from_json(text, str(path))
 
     def class_maps(images: np.ndarray) -> np.ndarray:
         return session.run(["class_map"], {"images": images})[0]
 
-    return ExportedNetwork(
-        str(path),
-        class_maps_of_any_size(class_maps, session.get_inputs()[0].shape),
-        DatasetDescription.from_json(text, str(path)),
-    )
+    class_maps = checked(class_maps, len(description.classes), str(path))
+    return ExportedNetwork(str(path), class_maps_of_any_size(class_maps, shape), description)

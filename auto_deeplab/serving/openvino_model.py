@@ -4,8 +4,7 @@ import os
 
 import numpy as np
 
-from auto_deeplab.errors import UserError
-from auto_deeplab.serving.class_maps import ClassMaps
+from auto_deeplab.serving.class_maps import ClassMaps, loading
 
 
 def class_maps_of_openvino(path: str | os.PathLike, precision: str = "f32") -> ClassMaps:
@@ -21,18 +20,15 @@ def class_maps_of_openvino(path: str | os.PathLike, precision: str = "f32") -> C
     """
     import openvino
 
-    core = openvino.Core()
-    try:
+    # OpenVINO has no resizing with antialiasing, by which images are fitted to a size.
+    expected = "what auto_deeplab.export writes without --input_size, or with --format=onnx"
+    with loading(path, "OpenVINO cannot run it", expected):
+        core = openvino.Core()
         compiled = core.compile_model(
             core.read_model(os.fspath(path)), "CPU", {"INFERENCE_PRECISION_HINT": precision}
         )
+        compiled.input("images")
         compiled.output("class_map")
-    except RuntimeError as error:
-        # OpenVINO has no resizing with antialiasing, by which images are fitted to a size.
-        raise UserError(
-            f"{path}: OpenVINO cannot run it; expected what auto_deeplab.export writes without "
-            f"--input_size, or with --format=onnx. It says:\n{error}"
-        ) from error
 
     def class_maps(images: np.ndarray) -> np.ndarray:
         # A copy: the result is the engine's own memory.

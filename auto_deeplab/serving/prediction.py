@@ -20,6 +20,50 @@ from auto_deeplab.serving.videos import VideoFrames, writing_video
 from auto_deeplab.visualization.overlays import legend, overlay, overlay_with_legend
 
 
+class ResultPaths(NamedTuple):
+    """Where the results of a file are.
+
+    Attributes:
+      overlay: of an image or a video.
+      classes: the class map of an image, or the folder of those of a video.
+      legend: of a video.
+    """
+
+    overlay: Path
+    classes: Path
+    legend: Path
+
+
+def result_paths(file: ImageFile, output: str | os.PathLike) -> ResultPaths:
+    """Returns where the results of a file are in the folder for results."""
+    return ResultPaths(
+        Path(output, f"{file.name}_overlay{'.mp4' if file.is_video else '.png'}"),
+        Path(output, f"{file.name}_classes{'' if file.is_video else '.png'}"),
+        Path(output, f"{file.name}_legend.png"),
+    )
+
+
+def without_results(files: Sequence[ImageFile], output: str | os.PathLike) -> list[ImageFile]:
+    """Leaves out the results of an earlier run, where they lie among the images that they are of.
+
+    Args:
+      files: images and videos.
+      output: the folder for results.
+    """
+    folder = Path(output).resolve()
+    results = set()
+    for file in files:
+        paths = result_paths(file, folder)
+        results |= set(paths if file.is_video else paths[:2])
+
+    def is_result(file: ImageFile) -> bool:
+        # Its own name, which may be a link, in the folder where it really is.
+        path = file.path.parent.resolve() / file.path.name
+        return not results.isdisjoint((path, *path.parents))
+
+    return [file for file in files if not is_result(file)]
+
+
 class PredictionSummary(NamedTuple):
     """What `Prediction.run` did.
 
@@ -130,10 +174,10 @@ class Prediction:
         )
 
     def _overlay(self, file: ImageFile) -> Path:
-        return self.output / f"{file.name}_overlay{'.mp4' if file.is_video else '.png'}"
+        return result_paths(file, self.output).overlay
 
     def _classes(self, file: ImageFile) -> Path:
-        return self.output / f"{file.name}_classes{'' if file.is_video else '.png'}"
+        return result_paths(file, self.output).classes
 
     def _write_image(self, file: ImageFile, pixels: np.ndarray, class_map: np.ndarray) -> None:
         if self.with_class_maps:
@@ -154,7 +198,7 @@ class Prediction:
         folder = finished if finished.exists() else unfinished
         if self.with_overlays:
             names, colors = self.description.classes, self.description.palette
-            _write_png(self.output / f"{file.name}_legend.png", legend(names, colors, 480))
+            _write_png(result_paths(file, self.output).legend, legend(names, colors, 480))
         with (
             replacing(self._overlay(file)) if self.with_overlays else nullcontext() as temporary,
             writing_video(temporary, frames.rate) if temporary else nullcontext() as video,

@@ -8,7 +8,7 @@ import tensorflow as tf
 import tf_keras
 
 from auto_deeplab.errors import UserError
-from auto_deeplab.serving.class_maps import ClassMaps
+from auto_deeplab.serving.class_maps import ClassMaps, loading
 from auto_deeplab.serving.image_files import refusal
 from auto_deeplab.serving.module import inference_function
 from auto_deeplab.serving.options import ExportOptions
@@ -38,17 +38,23 @@ def load_saved_model(version_dir: Path) -> Outputs:
     Raises:
       UserError: the folder holds no SavedModel that an export wrote.
     """
-    try:
+    with loading(
+        version_dir, "cannot be loaded as a SavedModel", "what auto_deeplab.export writes"
+    ):
         loaded = tf.saved_model.load(str(version_dir))
-    except (OSError, ValueError, tf.errors.OpError) as error:
-        raise UserError(f"{version_dir}: cannot be loaded as a SavedModel: {error}") from error
-    signature = getattr(loaded, "signatures", {}).get("serving_default")
-    outputs = signature.structured_outputs if signature is not None else {}
-    if "class_map" not in outputs:
-        raise UserError(
-            f"{version_dir}: signature serving_default: expected an output class_map, "
-            f"received {sorted(outputs)}; expected what auto_deeplab.export writes"
-        )
+        signature = getattr(loaded, "signatures", {}).get("serving_default")
+        outputs = signature.structured_outputs if signature is not None else {}
+        if "class_map" not in outputs:
+            raise UserError(
+                f"{version_dir}: signature serving_default: expected an output class_map, "
+                f"received {sorted(outputs)}; expected what auto_deeplab.export writes"
+            )
+        inputs = signature.structured_input_signature[1]
+        if set(inputs) != {"images"}:
+            raise UserError(
+                f"{version_dir}: signature serving_default: received the inputs "
+                f"{sorted(inputs)}; expected images alone, as auto_deeplab.export writes it"
+            )
     # The variables live as long as the object that load() returned: the function holds on to it.
     return lambda images: loaded.signatures["serving_default"](images=images)
 

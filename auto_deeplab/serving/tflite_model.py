@@ -19,7 +19,7 @@ from auto_deeplab.data.description import FILE_NAME, DatasetDescription
 from auto_deeplab.errors import UserError
 from auto_deeplab.foundations import json_files
 from auto_deeplab.search_space import Genotype
-from auto_deeplab.serving.class_maps import ClassMaps, ExportedNetwork
+from auto_deeplab.serving.class_maps import ClassMaps, ExportedNetwork, checked, loading
 from auto_deeplab.serving.fitted_images import class_maps_of_any_size
 from auto_deeplab.serving.options import ExportOptions
 
@@ -59,6 +59,7 @@ def export_tflite(
     """
     import tensorflow as tf
 
+    from auto_deeplab.serving.exporting import writing
     from auto_deeplab.serving.single_file import OneFunction, asset_texts, check_free
 
     check_free(path)
@@ -66,7 +67,7 @@ def export_tflite(
     if precision == "int8":
         images = _of_one_size(representative_images, options.input_size)
     module = OneFunction(model, description.palette, options)
-    with tempfile.TemporaryDirectory() as work:
+    with writing(path), tempfile.TemporaryDirectory() as work:
         tf.saved_model.save(module, work, signatures={_SIGNATURE: module.serve})
         converter = tf.lite.TFLiteConverter.from_saved_model(work, signature_keys=[_SIGNATURE])
         if precision != "float32":
@@ -94,27 +95,25 @@ def load_tflite(path: str | os.PathLike) -> ExportedNetwork:
       UserError: the file is none.
     """
     path = Path(path)
-    try:
+    what = "what auto_deeplab.export --format=tflite writes"
+    with loading(path, "cannot be loaded as a TFLite file", what):
         with zipfile.ZipFile(path) as archive, archive.open(FILE_NAME) as stream:
             text = json_files.read_stream(stream, f"{path}: {FILE_NAME}")
-        class_maps = class_maps_of_tflite(path)
-    except (OSError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile) as error:
-        raise UserError(
-            f"{path}: cannot be loaded as a TFLite file: {error}; expected what "
-            "auto_deeplab.export --format=tflite writes"
-        ) from error
-    return ExportedNetwork(str(path), class_maps, DatasetDescription.from_json(text, str(path)))
+        class_maps, shape = _run_tflite(path)
+    description = DatasetDescription.from_json(text, str(path))
+    class_maps = checked(class_maps, len(description.classes), str(path))
+    return ExportedNetwork(str(path), class_maps_of_any_size(class_maps, shape), description)
 
 
-def class_maps_of_tflite(path: Path, threads: int | None = None) -> ClassMaps:
-    """Returns the function that runs a TFLite file, on all processors unless told.
+def _run_tflite(path: Path) -> tuple[ClassMaps, Sequence[int]]:
+    """Returns the function that runs a TFLite file on all processors, and its images' shape.
 
     Raises:
       ValueError: LiteRT does not take the file, or it has no output `class_map`.
     """
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(str(path), num_threads=threads or os.cpu_count())
+    interpreter = Interpreter(str(path), num_threads=os.cpu_count())
     signature = interpreter.get_signature_list().get(_SIGNATURE, {})
     if signature.get("inputs") != ["images"] or "class_map" not in signature.get("outputs", ()):
         raise ValueError(
@@ -127,8 +126,7 @@ def class_maps_of_tflite(path: Path, threads: int | None = None) -> ClassMaps:
         # A copy: what the runner returns is the interpreter's own memory.
         return np.array(runner(images=images)["class_map"])
 
-    shape = runner.get_input_details()["images"]["shape_signature"]
-    return class_maps_of_any_size(class_maps, shape)
+    return class_maps, runner.get_input_details()["images"]["shape_signature"]
 
 
 def _of_one_size(images: Sequence[np.ndarray], size: tuple[int, int] | None) -> list[np.ndarray]:

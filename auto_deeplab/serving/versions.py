@@ -1,11 +1,18 @@
 """NAME/VERSION/: the folders in which TensorFlow Serving looks for models."""
 
+import fcntl
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from auto_deeplab.errors import UserError
 
 SAVED_MODEL_FILE = "saved_model.pb"
+# TensorFlow Serving looks at numbers only, so it never sees an unfinished folder.
+_UNFINISHED = ".incomplete-"
 
 
 def find_version(saved_model: str | os.PathLike) -> Path:
@@ -48,6 +55,60 @@ def check_free(output: Path, version: int | None) -> None:
             f"--version={version}: {output / str(version)} exists; expected a number that is free, "
             "or no --version, which takes the next"
         )
+
+
+@contextmanager
+def unfinished(output: Path) -> Iterator[Path]:
+    """Yields a new folder in the folder of versions, for what is to become one.
+
+    It is locked and goes away at the end. A process that is killed leaves its folder and loses its
+    lock; such folders are removed first.
+
+    Raises:
+      OSError: the file system refuses.
+    """
+    _sweep(output)
+    while True:
+        folder = Path(tempfile.mkdtemp(dir=output, prefix=_UNFINISHED))
+        descriptor = _lock(folder, wait=True)
+        # Another export may have swept it before it was locked.
+        if folder.is_dir():
+            break
+        _unlock(descriptor)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        _unlock(descriptor)
+
+
+def _sweep(output: Path) -> None:
+    """Removes the unfinished folders that no process has locked."""
+    for folder in output.glob(f"{_UNFINISHED}*"):
+        descriptor = _lock(folder, wait=False)
+        if descriptor is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+            _unlock(descriptor)
+
+
+def _lock(folder: Path, wait: bool) -> int | None:
+    """Returns the descriptor of the folder, locked; None if it cannot be.
+
+    Where a file system knows no locks nothing is locked, and so nothing is swept.
+    """
+    descriptor = None
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        _unlock(descriptor)
+        return None
+    return descriptor
+
+
+def _unlock(descriptor: int | None) -> None:
+    if descriptor is not None:
+        os.close(descriptor)
 
 
 def publish(written: Path, output: Path, version: int | None = None) -> Path:

@@ -4,9 +4,11 @@ The network's weights are random, but its batch norm has the statistics of CamVi
 classifier no class ahead of the others on them: its class maps are as fine as a trained one's.
 """
 
+import warnings
 import zipfile
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import tensorflow as tf
@@ -197,6 +199,35 @@ def test_files_that_are_no_export_are_user_errors(tmp_path, kind):
     path.write_bytes(b"no network")
     with pytest.raises(UserError, match=rf"file: cannot be loaded.*--format={kind}"):
         load_exported(kind, str(path))
+
+
+@pytest.mark.parametrize(("kind", "export"), [("tflite", "float32"), ("onnx", "onnx")])
+def test_files_that_were_cut_are_user_errors(exports, tmp_path, kind, export):
+    path = tmp_path / "cut"
+    whole = exports[export][1].read_bytes()
+    message = rf"^{path}: cannot be loaded[^\n]*--format={kind}[^\n]*$"
+    for size in (0, 1, 1000, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:size])
+        with pytest.raises(UserError, match=message):
+            load_exported(kind, str(path))
+
+
+@pytest.mark.parametrize(("kind", "export"), [("tflite", "float32"), ("onnx", "onnx")])
+def test_labels_of_fewer_classes_than_the_network_has(exports, photographs, tmp_path, kind, export):
+    path = tmp_path / "file"
+    fewer = DatasetDescription("shapes", {"val": 1}, CLASSES[:1], DESCRIPTION.palette[:1]).to_json()
+    if kind == "onnx":
+        model = onnx.load(exports[export][1])
+        onnx.helper.set_model_props(model, {"dataset.json": fewer})
+        onnx.save(model, path)
+    else:
+        path.write_bytes(exports[export][1].read_bytes())
+        with zipfile.ZipFile(path, "a") as archive, warnings.catch_warnings(action="ignore"):
+            archive.writestr("dataset.json", fewer)
+    network = load_exported(kind, str(path))
+    assert network.description.classes == CLASSES[:1]
+    with pytest.raises(UserError, match=r"file: class_map: received [123] at .* expected 0 to 0"):
+        network.class_maps(photographs[0][np.newaxis])
 
 
 def test_representative_images_are_spread_over_the_split(colored_dataset):

@@ -92,7 +92,7 @@ def docker_arguments(script, folder):
     """What serve.sh calls docker with, by a docker that tells."""
     (folder / "bin").mkdir(exist_ok=True)
     docker = folder / "bin" / "docker"
-    docker.write_text('#!/bin/sh\nfor argument in "$@"; do echo "$argument"; done\n')
+    docker.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
     docker.chmod(0o755)
     done = subprocess.run(
         [script, "--more=1"],
@@ -143,6 +143,42 @@ def test_without_batching(tmp_path):
     arguments = docker_arguments(files[1], tmp_path)
     assert "--publish=0.0.0.0:8501:8501" in arguments
     assert arguments[-2:] == ["--model_config_file=/configuration/model.config", "--more=1"]
+
+
+HOSTILE = "$(touch x) `touch x` ; touch x # 'a' \\ &"
+
+
+def test_what_a_user_gives_is_no_command(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "models" / HOSTILE
+    model = model_server.ServedModel("scenes", folder, [1], False)
+    files = write(tmp_path / HOSTILE, [model], host=HOSTILE, docker_image=HOSTILE)
+    arguments = docker_arguments(files[-1], tmp_path)
+    assert f"--publish={HOSTILE}:8500:8500" in arguments
+    assert f"type=bind,source={folder},target=/models/scenes,readonly" in arguments
+    assert f"type=bind,source={tmp_path / HOSTILE},target=/configuration,readonly" in arguments
+    assert HOSTILE in arguments
+    assert not (tmp_path / "x").exists()
+
+
+def test_an_ipv6_address_is_in_brackets(tmp_path):
+    files = write(tmp_path / "c", [served("/exports/scenes")], host="::1")
+    assert "--publish=[::1]:8501:8501" in docker_arguments(files[-1], tmp_path)
+
+
+@pytest.mark.parametrize("value", ["a\ntouch x", "a\rtouch x", "a\0", "", "a\x1b[0m"])
+@pytest.mark.parametrize("flag", ["host", "docker_image"])
+def test_what_would_end_a_line_of_the_script_is_refused(tmp_path, flag, value):
+    with pytest.raises(UserError, match=rf"--{flag}: received .*; expected it in one line"):
+        write(tmp_path / "c", [served("/exports/scenes")], **{flag: value})
+    assert not (tmp_path / "c").exists()
+
+
+@pytest.mark.parametrize("name", ["a,b", 'a"b', "a\nb"])
+def test_a_path_that_docker_would_take_apart_is_refused(tmp_path, name):
+    with pytest.raises(UserError, match="no path with a comma, a quotation mark or a line break"):
+        write(tmp_path / name, [served("/exports/scenes")])
+    assert not any(tmp_path.iterdir())
 
 
 def test_configurations_that_cannot_be(tmp_path):

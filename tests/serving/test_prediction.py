@@ -7,7 +7,7 @@ from PIL import Image
 
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.serving.image_files import SUFFIXES, VIDEO_SUFFIXES, UnreadableImage, find_images
-from auto_deeplab.serving.prediction import Prediction
+from auto_deeplab.serving.prediction import Prediction, without_results
 
 DESCRIPTION = DatasetDescription("halves", {"val": 1}, ("dark", "light"), ((90, 0, 0), (0, 90, 0)))
 
@@ -190,3 +190,49 @@ def test_overlay_videos_have_even_sizes(tmp_path):
         16,
         30,
     )
+
+
+@pytest.mark.parametrize(
+    ("images", "output", "results"),
+    [
+        ("q", ".", "a deep/b q/c"),  # Around the images.
+        ("./q", "..", "a deep/b q/c"),
+        ("q", "q/../q/deep/..", "a deep/b q/c"),  # Beside them.
+        ("q/**/*.png", "q", "a deep/b q/c"),
+        ("**/*.png", ".", "q/a q/deep/b q/q/c"),
+        ("q", "q/deep", "a q/c"),  # Below them: what is there is left out.
+        ("q", "q/out", "a deep/b q/c"),
+        ("q/*.png", "q/deep", "a"),
+        ("q/a.png", "q", "a"),
+        ("q", "link", "a deep/b q/c"),  # The images' own folder by another name.
+    ],
+)
+def test_the_folder_for_results_may_be_anywhere(tmp_path, monkeypatch, images, output, results):
+    monkeypatch.chdir(tmp_path)
+    for index, name in enumerate(("a", "deep/b", "q/c")):
+        path = tmp_path / "q" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 10 + index)).save(path)
+    if output == "link":
+        (tmp_path / "link").symlink_to("q")
+
+    def run():
+        files = without_results(find_images(images, outside=output), output)
+        return Prediction(Threshold(), DESCRIPTION, output, results="both").run(files)
+
+    wanted = results.split()
+    assert run() == (len(wanted), 0, [])
+    for name in wanted:
+        assert (tmp_path / output / f"{name}_overlay.png").is_file()
+    # Results are no images of the next run.
+    assert run() == (0, len(wanted), [])
+
+
+def test_results_of_videos_are_left_out_too(tmp_path):
+    for name in ("v.mp4", "v_overlay.mp4", "v_legend.png", "v_classes/000000.png", "w_legend.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    files = find_images(str(tmp_path), outside=tmp_path, suffixes=SUFFIXES + VIDEO_SUFFIXES)
+    left = without_results(files, tmp_path)
+    assert [file.path.name for file in left] == ["v.mp4", "w_legend.png"]
+    assert without_results(files, tmp_path / "elsewhere") == files

@@ -6,6 +6,7 @@ does: the results of images are filled up to the largest of the batch.
 """
 
 import base64
+import contextlib
 import json
 import re
 import threading
@@ -16,7 +17,10 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
+from tensorflow.core.framework import tensor_pb2, tensor_shape_pb2, types_pb2
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from auto_deeplab.errors import UserError
@@ -149,7 +153,9 @@ def test_no_server(server):
         class_maps(np.zeros([1, 10, 10, 3], np.uint8))
 
 
-@pytest.mark.parametrize("server", ["localhost:8501", "ftp://localhost", "http://", ""])
+@pytest.mark.parametrize(
+    "server", ["localhost:8501", "ftp://localhost", "http://", "", "http://[::1"]
+)
 def test_addresses_that_are_none(server):
     with pytest.raises(UserError, match="expected http://HOST:8501"):
         class_maps_of_server(server, "shapes", timeout=5)
@@ -173,6 +179,274 @@ def test_something_else_than_tensorflow_serving(answer):
     with pytest.raises(UserError, match="expected what TensorFlow Serving answers, received"):
         class_maps(np.zeros([1, 10, 10, 3], np.uint8))
     server.shutdown()
+
+
+class Answers:
+    """Servers of both kinds that answer whatever they are told to.
+
+    Attributes:
+      rest: the next answer's status and body.
+      grpc: the next answer's outputs, TensorProtos by name.
+      addresses: of the servers.
+    """
+
+    def __init__(self):
+        self.rest, self.grpc, self.addresses = (200, b""), {}, {}
+
+
+@pytest.fixture(scope="module")
+def answers():
+    answers = Answers()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            status, body = answers.rest
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args):
+            pass
+
+    class Service(prediction_service_pb2_grpc.PredictionServiceServicer):
+        def Predict(self, request, context):
+            return predict_pb2.PredictResponse(outputs=answers.grpc)
+
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=http.serve_forever, daemon=True).start()
+    server = grpc.server(futures.ThreadPoolExecutor(1))
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(Service(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    answers.addresses = {
+        "rest": f"http://127.0.0.1:{http.server_port}",
+        "grpc": f"grpc://127.0.0.1:{port}",
+    }
+    yield answers
+    http.shutdown()
+    server.stop(None)
+
+
+TWO_IMAGES = np.zeros([2, 2, 3, 3], np.uint8)
+
+
+def right_document():
+    """A right answer for two images of 2x3 pixels and 19 classes, filled up to 3x4."""
+    class_map = [[0, 1, 2, -1], [3, 4, 18, -1], [-1, -1, -1, -1]]
+    return {
+        "predictions": [
+            {"class_map": [row[:] for row in class_map], "height": 2, "width": 3, "more": [0.5]}
+            for _ in range(2)
+        ]
+    }
+
+
+@pytest.fixture(scope="module")
+def ask_rest(answers):
+    class_maps = class_maps_of_server(answers.addresses["rest"], "x", timeout=30, classes=19)
+
+    def ask(body, status=200):
+        answers.rest = status, body
+        return class_maps(TWO_IMAGES)
+
+    return ask
+
+
+def changed(*path_and_value):
+    """The right answer with another value at one place of it."""
+    *path, last, value = path_and_value
+    document = part = right_document()
+    for key in path:
+        part = part[key]
+    part[last] = value
+    return document
+
+
+FIRST = ("predictions", 0)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        *(
+            changed(*FIRST, "class_map", 0, 0, value)
+            for value in (19, 200, 257, 2**31, 2**63, 1e20, 0.5, 1.0, -1, None, True, "1")
+        ),
+        *(changed(*FIRST, "class_map", 0, 0, value) for value in (float("nan"), [0], {}, [])),
+        *(changed(*FIRST, "class_map", value) for value in (None, 7, [], [[]], [[0, 1], [2]])),
+        changed(*FIRST, "class_map", 0, [0, 1]),
+        *(changed(*FIRST, "height", value) for value in (1, 3, -2, 2.0, "2", None, True, 10**30)),
+        *(changed("predictions", value) for value in (None, {}, [], 7, "x", [7])),
+        {"predictions": right_document()["predictions"][:1]},
+        {"predictions": right_document()["predictions"] * 2},
+        {"predictions": [{"height": 2, "width": 3}] * 2},
+    ],
+)
+def test_rest_answers_that_are_wrong_are_errors(ask_rest, document):
+    with pytest.raises(UserError, match=r"^--server=http://127\.0\.0\.1:\d+: .*expected [^\n]*$"):
+        ask_rest(json.dumps(document).encode())
+
+
+def test_the_field_that_is_wrong_is_named(ask_rest):
+    body = json.dumps(changed(*FIRST, "class_map", 1, 2, 0.5)).encode()
+    with pytest.raises(UserError, match=r"predictions\.0\.class_map\.1\.2: .*integer"):
+        ask_rest(body)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(["predictions", "class_map", "height", "error"]), inner)
+    ),
+    max_leaves=8,
+)
+PLACES = st.sampled_from(
+    [
+        ("predictions",),
+        FIRST,
+        *((*FIRST, *path) for path in (("class_map",), ("height",), ("width",), ("more",))),
+        *((*FIRST, "class_map", *path) for path in ((0,), (0, 0), (1, 2), (2,), (0, 3))),
+    ]
+)
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    body=st.one_of(
+        st.builds(lambda place, value: changed(*place, value), PLACES, JSON).map(json.dumps),
+        JSON.map(json.dumps),
+        st.sampled_from(["[" * 2000, '{"predictions":' * 2000, '{"error": "\\ud800"}']),
+    ).map(str.encode)
+    | st.binary(max_size=50),
+    status=st.sampled_from([200, 200, 200, 204, 400, 404, 503]),
+)
+def test_any_rest_answer_is_right_or_an_error(ask_rest, body, status):
+    if status == 204:
+        body = b""
+    try:
+        class_maps = ask_rest(body, status)
+    except UnreadableImage:
+        assert status == 400
+    except UserError:
+        assert status != 200 or body != json.dumps(right_document()).encode()
+    else:
+        assert status == 200
+        assert class_maps.shape == (2, 2, 3)
+        for class_map, entry in zip(class_maps, json.loads(body)["predictions"], strict=True):
+            assert (entry["height"], entry["width"]) == (2, 3)
+            own = [row[:3] for row in entry["class_map"][:2]]
+            assert all(type(value) is int and 0 <= value < 19 for row in own for value in row)
+            assert class_map.tolist() == own
+
+
+@pytest.fixture(scope="module")
+def ask_grpc(answers):
+    class_maps = class_maps_of_server(answers.addresses["grpc"], "x", timeout=30, classes=19)
+
+    def ask(**outputs):
+        answers.grpc = outputs
+        return class_maps(TWO_IMAGES)
+
+    return ask
+
+
+def tensor(value, dtype=np.int32):
+    return tf.make_tensor_proto(np.asarray(value, dtype))
+
+
+def right_tensors():
+    class_maps = [entry["class_map"] for entry in right_document()["predictions"]]
+    return {"class_map": tensor(class_maps), "height": tensor([2, 2]), "width": tensor([3, 3])}
+
+
+def test_a_right_grpc_answer_of_either_width(ask_grpc):
+    expected = [[[0, 1, 2], [3, 4, 18]]] * 2
+    assert ask_grpc(**right_tensors()).tolist() == expected
+    wide = {name: tensor(tf.make_ndarray(t), np.int64) for name, t in right_tensors().items()}
+    assert ask_grpc(**wide).tolist() == expected
+
+
+def wrong_tensors():
+    class_map = tf.make_ndarray(right_tensors()["class_map"])
+    for value in (19, 257, -1):
+        other = class_map.copy()
+        other[0, 0, 0] = value
+        yield {"class_map": tensor(other)}
+    yield {"class_map": tensor(class_map, np.float32)}
+    yield {"class_map": tensor(class_map, bool)}
+    yield {"class_map": tf.make_tensor_proto([["a", "b"]])}
+    for part in (class_map[0], class_map[:1], class_map[:, :1], class_map[:, :, :2], class_map[:0]):
+        yield {"class_map": tensor(part)}
+    yield {"height": tensor([2, 1])}
+    yield {"height": tensor([2])}
+    yield {"width": tensor(3)}
+    yield {"width": tensor([3.0, 3.0], np.float32)}
+    yield {"class_map": tensor_pb2.TensorProto()}
+    yield {"class_map": tensor_pb2.TensorProto(dtype=999)}
+    # One value that stands for 2^60, and shapes that are none.
+    for sizes in ([2, 2**30, 2**29], [2, -2, -3], [2, 2, 3]):
+        shape = tensor_shape_pb2.TensorShapeProto(
+            dim=[tensor_shape_pb2.TensorShapeProto.Dim(size=size) for size in sizes]
+        )
+        content = b"abc" if sizes == [2, 2, 3] else b""
+        yield {
+            "class_map": tensor_pb2.TensorProto(
+                dtype=types_pb2.DT_INT32,
+                tensor_shape=shape,
+                int_val=[] if content else [1],
+                tensor_content=content,
+            )
+        }
+
+
+@pytest.mark.parametrize("wrong", list(wrong_tensors()))
+def test_grpc_answers_that_are_wrong_are_errors(ask_grpc, wrong):
+    with pytest.raises(UserError, match=r"^--server=grpc://127\.0\.0\.1:\d+: [^\n]*$"):
+        ask_grpc(**right_tensors() | wrong)
+
+
+@pytest.mark.parametrize("name", ["class_map", "height", "width"])
+def test_a_grpc_answer_that_lacks_an_output_is_an_error(ask_grpc, name):
+    outputs = right_tensors()
+    del outputs[name]
+    with pytest.raises(UserError, match=f"{name}: received DT_INVALID of shape"):
+        ask_grpc(**outputs)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    name=st.sampled_from(["class_map", "height", "width"]),
+    tensor=st.builds(
+        lambda dtype, sizes, integers, content: tensor_pb2.TensorProto(
+            dtype=dtype,
+            tensor_shape=tensor_shape_pb2.TensorShapeProto(
+                dim=[tensor_shape_pb2.TensorShapeProto.Dim(size=size) for size in sizes]
+            ),
+            int_val=integers,
+            tensor_content=content,
+        ),
+        st.sampled_from(types_pb2.DataType.values()),
+        st.sampled_from([[2, 2, 3], [2, 3, 4], [2], []])
+        | st.lists(st.integers(-(2**63), 2**63 - 1) | st.integers(0, 4), max_size=4),
+        st.lists(st.integers(-2, 20), max_size=25),
+        st.binary(max_size=100),
+    ),
+)
+def test_any_grpc_answer_is_right_or_an_error(ask_grpc, name, tensor):
+    with contextlib.suppress(UserError):
+        class_maps = ask_grpc(**right_tensors() | {name: tensor})
+        answered = tf.make_ndarray(tensor)
+        if name == "class_map":
+            np.testing.assert_array_equal(class_maps, answered[:, :2, :3])
+        else:
+            assert answered.tolist() == {"height": [2, 2], "width": [3, 3]}[name]
+        assert class_maps.min() >= 0
+        assert class_maps.max() < 19
 
 
 def test_the_requests_in_the_documentation(addresses, exported, tmp_path, monkeypatch):

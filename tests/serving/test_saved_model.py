@@ -1,6 +1,9 @@
 """Exported networks: the same answers in a process that has TensorFlow and nothing of ours."""
 
+import dataclasses
 import os
+import resource
+import shutil
 import subprocess
 import sys
 
@@ -11,10 +14,12 @@ import tensorflow as tf
 from auto_deeplab.errors import UserError
 from auto_deeplab.search_space import Genotype
 from auto_deeplab.serving.assets import load_description
+from auto_deeplab.serving.exported import load_exported
 from auto_deeplab.serving.exporting import export_saved_model
 from auto_deeplab.serving.image_files import UnreadableImage
 from auto_deeplab.serving.options import ExportOptions
 from auto_deeplab.serving.saved_model import class_maps_of_model, class_maps_of_saved_model
+from auto_deeplab.serving.tflite_model import export_tflite
 from auto_deeplab.serving.versions import find_version
 from tests.serving.conftest import DESCRIPTION, GENOTYPE
 
@@ -170,3 +175,41 @@ def test_folders_that_are_no_export_are_user_errors(tmp_path):
     tf.saved_model.save(other, str(tmp_path / "2"), signatures=other.serve)
     with pytest.raises(UserError, match=r"expected an output class_map, received \['y'\]"):
         class_maps_of_saved_model(find_version(tmp_path))
+
+
+def test_damaged_weights_are_named(exported, tmp_path):
+    folder = shutil.copytree(exported, tmp_path / "shapes")
+    (weights,) = folder.glob("1/variables/*data*")
+    whole = weights.read_bytes()
+    middle = len(whole) // 2
+    for damaged in (whole[:middle], b"", whole[:middle] + b"damaged" + whole[middle + 7 :]):
+        weights.write_bytes(damaged)
+        for kind in ("saved_model", "openvino") if len(damaged) < len(whole) else ("saved_model",):
+            with pytest.raises(UserError, match=rf"^{folder}/1: .*cannot [^\n]*; expected [^\n]*$"):
+                load_exported(kind, str(folder))
+
+
+@pytest.mark.parametrize("kind", ["saved_model", "openvino"])
+def test_labels_of_fewer_classes_than_the_network_has_are_an_error(exported, tmp_path, kind):
+    folder = shutil.copytree(exported, tmp_path / "shapes")
+    fewer = dataclasses.replace(DESCRIPTION, classes=("road",), palette=((1, 2, 3),))
+    (folder / "1" / "assets" / "dataset.json").unlink()
+    fewer.save(folder / "1" / "assets")
+    images = np.random.default_rng(0).integers(0, 256, [1, 24, 40, 3], np.uint8)
+    with pytest.raises(UserError, match=r"shapes/1: class_map: received [12] at .* expected 0"):
+        load_exported(kind, str(folder)).class_maps(images)
+
+
+@pytest.mark.parametrize("format", ["saved_model", "tflite"])
+def test_a_disk_that_takes_no_more_is_named_and_nothing_stays(network, tmp_path, format):
+    output = tmp_path / "shapes"
+    export = {"saved_model": export_saved_model, "tflite": export_tflite}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # As a full disk does, it refuses a write in the midst of a file, to TensorFlow as well.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
+    try:
+        with pytest.raises(UserError, match=r"shapes: cannot be written: [^\n{]*File too large"):
+            export[format](network, DESCRIPTION, GENOTYPE, output)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not [path for path in tmp_path.rglob("*") if path != output]

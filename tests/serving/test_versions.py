@@ -1,9 +1,14 @@
 """Versions are added, never replaced, also when two exports run at once."""
 
+import shutil
+import subprocess
+import sys
+
 import pytest
 
 from auto_deeplab.errors import UserError
 from auto_deeplab.serving import versions
+from tests.conftest import REPOSITORY
 
 
 @pytest.fixture
@@ -61,3 +66,70 @@ def test_a_folder_that_is_no_export(output, tmp_path):
     (output / versions.SAVED_MODEL_FILE).write_text("model")
     with pytest.raises(UserError, match="is a SavedModel itself"):
         versions.check_free(output, None)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from auto_deeplab.serving import versions
+
+with versions.unfinished(Path(sys.argv[1])) as folder:
+    (folder / "half").write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def hidden(output):
+    return sorted(path.name for path in output.glob(".*"))
+
+
+def test_the_next_export_removes_what_a_killed_one_left_and_nothing_else(output):
+    with versions.unfinished(output) as ours:
+        (ours / "half").write_text("half")
+        assert not (output / ".incomplete-1").exists(), "left by an export that nobody knows of"
+        subprocess.run([sys.executable, "-c", KILLED, str(output)], cwd=REPOSITORY, timeout=60)
+        assert len(hidden(output)) == 2
+        with versions.unfinished(output) as another:
+            assert hidden(output) == sorted([ours.name, another.name])
+            assert (ours / "half").read_text() == "half"
+        assert hidden(output) == [ours.name]
+    assert hidden(output) == []
+    assert (output / "7" / "kept").is_file()
+    assert (output / "notes" / "x").is_file()
+
+
+def test_an_unfinished_folder_goes_away_whatever_happens(output):
+    def fail():
+        with versions.unfinished(output) as folder:
+            (folder / "half").write_text("half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert hidden(output) == []
+
+
+def test_a_folder_that_is_swept_before_it_is_locked_is_made_anew(output, monkeypatch):
+    lock = versions._lock
+    swept = []
+
+    def lock_after_a_sweep(folder, wait):
+        if wait and not swept:
+            swept.append(folder)
+            shutil.rmtree(folder)
+        return lock(folder, wait)
+
+    monkeypatch.setattr(versions, "_lock", lock_after_a_sweep)
+    with versions.unfinished(output) as folder:
+        assert folder.is_dir()
+        assert folder not in swept
+    assert swept
+
+
+def test_a_link_is_not_swept(output, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (output / ".incomplete-link").symlink_to(tmp_path / "elsewhere")
+    with versions.unfinished(output):
+        pass
+    assert (tmp_path / "elsewhere").is_dir()
+    assert hidden(output) == [".incomplete-link"]
