@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
+from auto_deeplab.data.image_files import MAX_PIXELS
+
 if TYPE_CHECKING:
     from auto_deeplab.data.description import DatasetDescription
     from auto_deeplab.serving.class_maps import ClassMaps
@@ -21,6 +23,13 @@ _RESULTS = flags.DEFINE_enum(
 )
 _OPACITY = flags.DEFINE_float(
     "opacity", 0.6, "How much the colors cover the image.", lower_bound=0.0, upper_bound=1.0
+)
+_MAX_PIXELS = flags.DEFINE_integer(
+    "max_pixels",
+    MAX_PIXELS,
+    "Images with more pixels are refused before they are decoded: a file of a few kilobytes can "
+    "claim a size that fills the memory. Raise it for images that are as large.",
+    lower_bound=1,
 )
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Predict again what has results already.")
 
@@ -63,5 +72,6 @@ def predict(
         batch_size=batch_size,
         overwrite=_OVERWRITE.value,
         opacity=_OPACITY.value,
+        max_pixels=_MAX_PIXELS.value,
     ).run(files)
     summary.report(_OUTPUT.value)

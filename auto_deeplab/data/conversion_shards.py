@@ -25,10 +25,11 @@ from auto_deeplab.data.example import EncodedExample
 from auto_deeplab.data.label_table import count_values
 from auto_deeplab.data.pairs import BadPair, Pair, encode_pair
 from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.files import utf8_text
 
 MANIFEST_NAME = "conversion.json"
 # Part of what makes a finished shard reusable: raise it when the same inputs give other bytes.
-_ENGINE_VERSION = 2
+_ENGINE_VERSION = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +122,7 @@ def write_shard(
     problems: list[str] = []
     examples, label_pixels = 0, np.zeros(256, np.int64)
     try:
-        with tf.io.TFRecordWriter(str(temporary)) as writer:
+        with tf.io.TFRecordWriter(os.fsencode(temporary)) as writer:
             for result in results:
                 if isinstance(result, BadPair):
                     problems += result.problems
@@ -153,6 +154,7 @@ def shard_fingerprint(conversion: Conversion, shard: Shard) -> str:
         _ENGINE_VERSION,
         conversion.scale,
         conversion.longer_side,
+        conversion.max_pixels,
         list(conversion.labels.train_ids.items()),
         [pair.facts() for pair in shard.pairs],
     ]
@@ -201,7 +203,13 @@ def write_manifest(conversion: Conversion, reports: Sequence[ShardReport], folde
             }
             for report in reports
         },
-        "left_out": [*conversion.problems, *(p for report in reports for p in report.problems)],
+        "left_out": [
+            utf8_text(problem)
+            for problem in (
+                *conversion.problems,
+                *(problem for report in reports for problem in report.problems),
+            )
+        ],
     }
     with replacing(folder / MANIFEST_NAME) as temporary:
         temporary.write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")

@@ -87,7 +87,8 @@ class RecordIndex:
         file = tf.gather(self.files, record)
         first = np.searchsorted(self.files, np.arange(len(self.paths)))
         in_file = tf.cast(record, tf.int64) - tf.gather(first, file)
-        return tf.gather(tf.constant(self.paths), file), in_file
+        paths = tf.constant([os.fsencode(path) for path in self.paths])
+        return tf.gather(paths, file), in_file
 
     def followed_by(self, other: "RecordIndex") -> "RecordIndex":
         """Returns an index of the records of both; the other's numbers begin at `len(self)`."""

@@ -153,7 +153,7 @@ class SegmentationRecords:
     def place(self, number: int) -> tuple[str, int]:
         """Returns the shard of a record and its place in it, counted from 0."""
         path, record = self._index.place(tf.constant(number, tf.int64))
-        return path.numpy().decode(), int(record)
+        return os.fsdecode(path.numpy()), int(record)
 
     def load(self, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Reads and decodes record `number` (int64 scalar), in TensorFlow.
@@ -176,7 +176,11 @@ class SegmentationRecords:
         feature = {FILE_NAME: tf.io.FixedLenFeature([], tf.string)}
         for number in self.numbers:
             record = self._index.read(tf.constant(number))
-            yield tf.io.parse_single_example(record, feature)[FILE_NAME].numpy().decode()
+            yield (
+                tf.io.parse_single_example(record, feature)[FILE_NAME]
+                .numpy()
+                .decode(errors="backslashreplace")
+            )
 
     def _view(self, **changes: Any) -> "SegmentationRecords":
         view = object.__new__(SegmentationRecords)
