@@ -65,6 +65,10 @@ flags.register_multi_flags_validator(
 
 def run(plan: Callable[[], "Conversion"]) -> None:
     """Converts what `plan` gives, or as the flags say looks at it or verifies the result."""
+    import tensorflow as tf
+
+    # The processor decodes; TensorFlow would take the memory of GPUs all the same.
+    tf.config.set_visible_devices([], "GPU")
     conversion = dataclasses.replace(
         plan(),
         scale=SCALE.value,
