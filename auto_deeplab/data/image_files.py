@@ -11,6 +11,8 @@ import itertools
 import os
 import re
 import stat
+import struct
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
@@ -48,6 +50,9 @@ _BLACK_IS_ZERO, _PALETTE_COLOR = 1, 3
 _PLANES_APART = 2
 # Images of 16 bits a channel with no larger value have 12 bits or fewer, which do not fill it.
 _LARGEST_12_BIT_VALUE = 2**12 - 1
+
+# What Pillow warns of is told as damage, or is beside the pixels, as are GeoTIFF's own tags.
+warnings.filterwarnings("ignore", module=r"PIL\.TiffImagePlugin")
 
 
 class BadInput(Exception):
@@ -228,6 +233,8 @@ class _OpenedImage:
             try:
                 self.image = open_format(io.BytesIO(content), "")
             except SyntaxError as error:
+                if isinstance(error.__cause__, struct.error | EOFError | IndexError):
+                    raise BadInput(f"damaged image: its header is broken ({error})") from error
                 layout = f" ({_tiff_layout(self.data)})" if self.format == "TIFF" else ""
                 raise BadInput(
                     f"a {self.format} file that cannot be read: {error}{layout}"

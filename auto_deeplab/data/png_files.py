@@ -12,6 +12,9 @@ from collections.abc import Iterator
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # Samples of a pixel, by color type: gray, RGB, palette index, gray and alpha, RGB and alpha.
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+_PALETTE = 3
+# Of the first letter of a chunk's type, which makes it a small one.
+_ANCILLARY_BIT = 0x20
 # (first column, first row, column step, row step) of each pass of an interlaced file.
 _PASSES = (
     (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2),
@@ -30,7 +33,7 @@ class _Chunk:
     @property
     def is_critical(self) -> bool:
         """Whether the pixels cannot be read without it."""
-        return self.kind[:1].isupper()
+        return not self.kind[0] & _ANCILLARY_BIT
 
     def encode(self) -> bytes:
         checksum = zlib.crc32(self.body, zlib.crc32(self.kind))
@@ -62,6 +65,9 @@ class PngFile:
         self._width, self._height, self.bits, self._color_type, _, _, interlaced = struct.unpack(
             ">IIBBBBB", header.body
         )
+        kinds = {chunk.kind for chunk in self._chunks}
+        if self._color_type == _PALETTE and b"PLTE" not in kinds:
+            raise ValueError("its palette is missing")
         self._passes = _PASSES if interlaced else ((0, 0, 1, 1),)
 
     @functools.cached_property
@@ -93,7 +99,8 @@ class PngFile:
         except zlib.error as error:
             raise ValueError(f"its pixels are damaged: {error}") from error
         if missing > 0:
-            raise ValueError("its last rows are missing")
+            cut = "" if self._chunks[-1].kind == b"IEND" else "it is truncated, "
+            raise ValueError(f"{cut}its last rows are missing")
         if not decompressor.eof and not all(part.checksum_is_right for part in parts):
             raise ValueError("its pixels are damaged: wrong checksum in chunk 'IDAT'")
 

@@ -246,7 +246,7 @@ def test_of_a_file_that_breaks_off_nothing_is_made_up(path, file, place):
         assert found is None or np.array_equal(found, whole)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 @given(file=_png_files(), place=_PLACES, change=st.integers(1, 255))
 def test_no_changed_byte_of_a_png_file_changes_pixels(path, file, place, change):
     damaged = bytearray(file.data)
@@ -278,6 +278,18 @@ def test_damage_beside_the_pixels_of_a_png_file_is_left_out(path, kind):
     np.testing.assert_array_equal(read_image(path).pixels, _PIXELS)
     path.write_bytes(_png(_PIXELS[..., :1], color_type=_GRAY, chunks=broken))
     np.testing.assert_array_equal(read_label(path), _PIXELS[..., 0])
+
+
+@pytest.mark.parametrize("kind", [b"pLTE", b"[LTE", b"tEXt"])
+def test_a_palette_that_is_none_is_damage(path, kind):
+    table, palette = _color_table(_RNG, 256)
+    data = _png(_PIXELS[..., :1], color_type=_PALETTE, chunks=palette)
+    path.write_bytes(data)
+    np.testing.assert_array_equal(read_image(path).pixels, table[_PIXELS[..., 0]])
+    path.write_bytes(data.replace(b"PLTE", kind))
+    for reader in (read_image, read_label):
+        with pytest.raises(BadInput, match=r"its palette is missing|wrong checksum in chunk"):
+            reader(path)
 
 
 def test_an_exif_that_is_none_does_not_matter(path):
