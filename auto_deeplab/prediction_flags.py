@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 _IMAGES = flags.DEFINE_string(
     "images",
     None,
-    "An image or video file, a folder of such files, or a glob in quotes.",
+    "An image or video file, a folder of such files, or a glob in quotes. Links are followed; what "
+    "is hidden below the folder is left alone.",
     required=True,
 )
 _OUTPUT = flags.DEFINE_string("output", None, "The folder for the results.", required=True)

@@ -28,7 +28,7 @@ _MAX_PIXELS = flags.DEFINE_integer(
     MAX_PIXELS,
     "Images with more pixels are refused before they are decoded: a file of a few kilobytes can "
     "claim a size that fills the memory. Raise it for images that are as large; each thread takes "
-    "some 10 bytes a pixel. TensorFlow decodes none above the largest value.",
+    "some 15 bytes a pixel. TensorFlow decodes none above the largest value.",
     lower_bound=1,
     upper_bound=MOST_PIXELS_IN_RECORDS,
 )

@@ -132,8 +132,9 @@ def read_image(
     depth = opened.depth
     cut = cut_depth and depth.bits == 16 and depth.fills_range
     if depth.sample != _UNSIGNED or (depth.bits > 8 and not cut):
-        more = f"more than 8 bits a channel ({depth.bits}), " if depth.bits > 8 else ""
-        raise BadInput(f"{more}{depth.sample}: expected 8-bit {_UNSIGNED}")
+        received = f"more than 8 bits a channel ({depth.bits})" if depth.bits > 8 else ""
+        kind = depth.sample if depth.sample != _UNSIGNED else ""
+        raise BadInput(f"{', '.join(filter(None, (received, kind)))}; expected 8-bit {_UNSIGNED}")
     image, orientation = opened.load()
     if image.mode.startswith("I"):
         pixels = np.repeat((np.asarray(image) >> 8).astype(np.uint8)[..., None], 3, axis=-1)

@@ -327,9 +327,9 @@ def test_missing_strips_of_a_tiff_file_are_damage(path, reader, missing, zeros):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (_tiff(_PIXELS.astype(np.uint16)), r"more than 8 bits a channel \(16\), unsigned"),
+        (_tiff(_PIXELS.astype(np.uint16)), r"more than 8 bits a channel \(16\); expected 8-bit"),
         (_tiff(_PIXELS.astype(np.float32)), r"channels of 32, 32, 32 bits"),
-        (_tiff(_PIXELS[..., :1].astype(np.int8), 1), "signed integers: expected 8-bit unsigned"),
+        (_tiff(_PIXELS[..., :1].astype(np.int8), 1), "^signed integers; expected 8-bit"),
         (_tiff(_PIXELS[..., :1].astype(np.float32) / 255, 1), r"\(32\), floating point"),
         (_tiff(_PIXELS.astype(np.uint8), 1), "with photometric interpretation 1; expected gray"),
         (b"P6 or so", "damaged image: "),
