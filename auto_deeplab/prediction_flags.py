@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from auto_deeplab import command_line
+from auto_deeplab.data.image_files import MAX_PIXELS
 
 if TYPE_CHECKING:
     from auto_deeplab.data.description import DatasetDescription
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 _IMAGES = command_line.define_path(
     "images",
     None,
-    "An image or video file, a folder of such files, or a glob in quotes.",
+    "An image or video file, a folder of such files, or a glob in quotes. Links are followed; what "
+    "is hidden below the folder is left alone.",
     required=True,
 )
 _OUTPUT = command_line.define_path("output", None, "The folder for the results.", required=True)
@@ -23,6 +25,13 @@ _RESULTS = flags.DEFINE_enum(
 )
 _OPACITY = flags.DEFINE_float(
     "opacity", 0.6, "How much the colors cover the image.", lower_bound=0.0, upper_bound=1.0
+)
+_MAX_PIXELS = flags.DEFINE_integer(
+    "max_pixels",
+    MAX_PIXELS,
+    "Images with more pixels are refused before they are decoded: a file of a few kilobytes can "
+    "claim a size that fills the memory. Raise it for images that are as large.",
+    lower_bound=1,
 )
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Predict again what has results already.")
 
@@ -68,5 +77,6 @@ def predict(
         batch_size=batch_size,
         overwrite=_OVERWRITE.value,
         opacity=_OPACITY.value,
+        max_pixels=_MAX_PIXELS.value,
     ).run(files)
     summary.report(_OUTPUT.value)

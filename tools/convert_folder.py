@@ -1,8 +1,8 @@
 r"""Converts folders of images and of label images into TFRecords and dataset.json.
 
-Images are PNG, JPEG, BMP, TIFF or WebP files. The labels of IMAGE.jpg are in IMAGE.png of the label
-folder: an 8-bit PNG of one channel (or of palette indices) that holds each pixel's class number,
-from 0.
+Images are PNG, JPEG, BMP, TIFF or WebP files. The labels of IMAGE.jpg are in IMAGE.png (or .tif,
+.tiff, .bmp) of the label folder: 8 bits in one channel (or palette indices) that hold each pixel's
+class number, from 0. Linked folders are looked into, hidden ones are not.
 
   python tools/convert_folder.py \
       --train_images=photos/train --train_labels=labels/train \

@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from auto_deeplab.data.description import Color, DatasetDescription
+from auto_deeplab.data.image_files import MAX_PIXELS
 from auto_deeplab.data.label_table import LabelTable
 from auto_deeplab.data.pairs import DecodedPair, Pair, read_pair
 from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.files import utf8_text
 
 _MOST_PROBLEMS_SHOWN = 50
 
@@ -26,6 +28,7 @@ class Conversion:
       source: where the data come from, for `dataset.json`.
       scale: the factor of height and width, 0 < scale <= 1.
       longer_side: the most pixels of the longer side, after `scale`; None for no limit.
+      max_pixels: images with more, in their files, are refused before they are decoded.
       examples_per_shard: the most examples in a TFRecord file; a split's have equally many.
       problems: what was wrong with the input when `splits` were put together, such as files
         without partner, which are not in `splits`.
@@ -40,6 +43,7 @@ class Conversion:
     source: str = ""
     scale: float = 1.0
     longer_side: int | None = None
+    max_pixels: int = MAX_PIXELS
     examples_per_shard: int = 100
     problems: Sequence[str] = ()
 
@@ -69,7 +73,7 @@ class Conversion:
 
     def read(self, pair: Pair) -> DecodedPair:
         """Reads, checks and resizes one pair; see `read_pair`."""
-        return read_pair(pair, self.labels, self.target_size)
+        return read_pair(pair, self.labels, self.target_size, self.max_pixels)
 
     def describe(self, examples: Mapping[str, int]) -> DatasetDescription:
         """Returns the description of the dataset with so many examples in each split.
@@ -78,12 +82,12 @@ class Conversion:
           UserError: names, colors or counts are not usable.
         """
         return DatasetDescription(
-            name=self.name,
+            name=utf8_text(self.name),
             splits=examples,
             classes=tuple(self.classes),
             palette=tuple(self.palette),
             ignore_label=self.ignore_label,
-            source=self.source,
+            source=utf8_text(self.source),
         )
 
     def check(self) -> None:

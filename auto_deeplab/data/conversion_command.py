@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from auto_deeplab import command_line
+from auto_deeplab.data.image_files import MAX_PIXELS, MOST_PIXELS_IN_RECORDS
 from auto_deeplab.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,6 +23,15 @@ OUTPUT_DIR = command_line.define_path("output_dir", None, "Folder to make.", req
 SCALE = flags.DEFINE_float("scale", 1.0, "Factor of height and width, at most 1.")
 LONGER_SIDE = flags.DEFINE_integer(
     "longer_side", None, "The most pixels of the longer side; larger images shrink. 0: no limit."
+)
+_MAX_PIXELS = flags.DEFINE_integer(
+    "max_pixels",
+    MAX_PIXELS,
+    "Images with more pixels are refused before they are decoded: a file of a few kilobytes can "
+    "claim a size that fills the memory. Raise it for images that are as large; each thread takes "
+    "some 15 bytes a pixel. TensorFlow decodes none above the largest value.",
+    lower_bound=1,
+    upper_bound=MOST_PIXELS_IN_RECORDS,
 )
 _EXAMPLES_PER_SHARD = flags.DEFINE_integer(
     "examples_per_shard", 100, "The most examples in a TFRecord file.", lower_bound=1
@@ -56,10 +66,15 @@ flags.register_multi_flags_validator(
 
 def run(plan: Callable[[], "Conversion"]) -> None:
     """Converts what `plan` gives, or as the flags say looks at it or verifies the result."""
+    import tensorflow as tf
+
+    # The processor decodes; TensorFlow would take the memory of GPUs all the same.
+    tf.config.set_visible_devices([], "GPU")
     conversion = dataclasses.replace(
         plan(),
         scale=SCALE.value,
         longer_side=LONGER_SIDE.value or None,
+        max_pixels=_MAX_PIXELS.value,
         examples_per_shard=_EXAMPLES_PER_SHARD.value,
     )
     if _DRY_RUN.value:

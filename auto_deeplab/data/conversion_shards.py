@@ -30,7 +30,7 @@ from auto_deeplab.foundations import json_files
 
 MANIFEST_NAME = "conversion.json"
 # Part of what makes a finished shard reusable: raise it when the same inputs give other bytes.
-_ENGINE_VERSION = 2
+_ENGINE_VERSION = 3
 # Conversions list what they left out: of millions of files that may be long.
 _MOST_BYTES = 2**30
 
@@ -146,7 +146,7 @@ def write_shard(
     problems: list[str] = []
     examples, label_pixels = 0, np.zeros(256, np.int64)
     try:
-        with tf.io.TFRecordWriter(str(temporary)) as writer:
+        with tf.io.TFRecordWriter(os.fsencode(temporary)) as writer:
             for result in results:
                 if isinstance(result, BadPair):
                     problems += result.problems
@@ -177,6 +177,7 @@ def shard_fingerprint(conversion: Conversion, shard: Shard) -> str:
         _ENGINE_VERSION,
         conversion.scale,
         conversion.longer_side,
+        conversion.max_pixels,
         list(conversion.labels.train_ids.items()),
         [pair.facts() for pair in shard.pairs],
     ]

@@ -11,7 +11,7 @@ from auto_deeplab.data.pairs import pair_by_stem
 from auto_deeplab.errors import UserError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
-LABEL_SUFFIXES = (".png",)
+LABEL_SUFFIXES = (".png", ".tif", ".tiff", ".bmp")
 RECORD_IGNORE_LABEL = 255
 
 

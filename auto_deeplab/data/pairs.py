@@ -11,13 +11,20 @@ import numpy as np
 
 from auto_deeplab.data.example import EncodedExample
 from auto_deeplab.data.image_files import (
+    MAX_PIXELS,
     BadInput,
+    DecodedImage,
     SourceFile,
     encode_png,
     read_image,
     read_label,
 )
 from auto_deeplab.data.label_table import LabelTable
+from auto_deeplab.foundations.files import files_below, utf8_text
+
+# How much TensorFlow's and Pillow's decoders of JPEG may differ, in gray levels on average: each
+# rounds as it likes. Their PNG must be equal.
+_JPEG_TOLERANCE = 1.0
 
 # (height, width) of an image -> that of the example.
 TargetSize = Callable[[int, int], tuple[int, int]]
@@ -57,13 +64,13 @@ class LabelSource(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class PngLabel:
-    """Labels in a PNG file of one channel or of palette indices."""
+    """Labels in a PNG, TIFF or BMP file of one channel or of palette indices."""
 
     file: SourceFile
 
     def read(self, image_size: tuple[int, int] | None) -> np.ndarray:
-        del image_size
-        return read_label(self.file)
+        height, width = image_size or (0, 0)
+        return read_label(self.file, max(MAX_PIXELS, height * width))
 
     def facts(self) -> list:
         return ["png"]
@@ -90,12 +97,15 @@ class Pair:
     Args:
       image: the image file.
       label: where its labels are.
-      name: what the record calls the image.
+      name: what the record calls the image; bytes of it that are no UTF-8 are escaped.
     """
 
     image: SourceFile
     label: LabelSource
     name: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", utf8_text(self.name))
 
     def facts(self) -> list:
         """Returns JSON values that differ where the example may: names, sizes, times of files."""
@@ -118,7 +128,7 @@ class DecodedPair:
     Args:
       image: uint8 [height, width, 3], RGB.
       label: train ids, uint8 [height, width].
-      encoded: the bytes of an image file with these very pixels, where there is one.
+      encoded: the bytes of an image file that training reads as these pixels, where there is one.
       record_format: the format of `encoded`, "png" or "jpeg"; "" where there is none.
     """
 
@@ -128,7 +138,9 @@ class DecodedPair:
     record_format: str
 
 
-def read_pair(pair: Pair, labels: LabelTable, target_size: TargetSize) -> DecodedPair:
+def read_pair(
+    pair: Pair, labels: LabelTable, target_size: TargetSize, max_pixels: int = MAX_PIXELS
+) -> DecodedPair:
     """Reads, checks and resizes an image and its labels.
 
     Images shrink by area averaging, labels to the nearest neighbor.
@@ -137,13 +149,14 @@ def read_pair(pair: Pair, labels: LabelTable, target_size: TargetSize) -> Decode
       pair: the files.
       labels: the table for the label file's values.
       target_size: (height, width) of the image file -> (height, width) of the result.
+      max_pixels: an image with more is refused.
 
     Raises:
       BadPair: files cannot be used.
     """
     problems, image, label = [], None, None
     try:
-        image = read_image(pair.image)
+        image = read_image(pair.image, max_pixels)
     except BadInput as error:
         problems.append(f"{pair.image}: {error}")
     size = image.pixels.shape[:2] if image else None
@@ -160,7 +173,10 @@ def read_pair(pair: Pair, labels: LabelTable, target_size: TargetSize) -> Decode
         raise BadPair(problems)
     target = target_size(*size)
     if target == size:
-        return DecodedPair(image.pixels, label, image.encoded, image.record_format)
+        kept = _is_read_alike(image)
+        return DecodedPair(
+            image.pixels, label, image.encoded * kept, image.record_format if kept else ""
+        )
     return DecodedPair(
         cv2.resize(image.pixels, target[::-1], interpolation=cv2.INTER_AREA),
         cv2.resize(label, target[::-1], interpolation=cv2.INTER_NEAREST_EXACT),
@@ -172,8 +188,8 @@ def read_pair(pair: Pair, labels: LabelTable, target_size: TargetSize) -> Decode
 def encode_pair(decoded: DecodedPair, name: str) -> EncodedExample:
     """Encodes what `read_pair` has read.
 
-    A PNG or JPEG file of an upright RGB image that keeps its size is kept byte for byte; any other
-    is written as PNG, which loses nothing.
+    A PNG or JPEG file of an upright RGB image that keeps its size is kept byte for byte if training
+    reads it alike; any other is written as PNG, which loses nothing.
     """
     image, image_format = decoded.encoded, decoded.record_format
     if not image_format:
@@ -191,14 +207,14 @@ def pair_by_stem(
     """Pairs the files of two folders whose names differ only in their suffixes.
 
     Args:
-      image_dir: folder of images; its subfolders count too.
+      image_dir: folder of images; its subfolders count too, linked ones included, hidden ones not.
       label_dir: folder of labels, laid out alike.
       image_suffixes: what image files end with, such as ".jpg"; other files are left alone.
       label_suffixes: what label files end with.
 
     Returns:
       The pairs, ordered by name, and the problems found: images without label, labels without
-      image, two files with one stem.
+      image, two files with one stem, links to nothing, folders that cannot be listed.
     """
     problems: list[str] = []
     images = _files_by_stem(image_dir, image_suffixes, problems)
@@ -227,17 +243,37 @@ def size_text(pixels: np.ndarray) -> str:
     return f"{pixels.shape[1]}x{pixels.shape[0]}"
 
 
+def _is_read_alike(image: DecodedImage) -> bool:
+    """Whether the decoder that training uses takes the file, and for the same image."""
+    if not image.record_format:
+        return False
+    import tensorflow as tf
+
+    from auto_deeplab.data.records import EncodedImage
+
+    try:
+        read = EncodedImage(
+            tf.constant(image.encoded), tf.constant(image.pixels.shape[:2])
+        ).pixels()
+    except tf.errors.InvalidArgumentError:
+        return False
+    difference = cv2.norm(read.numpy(), image.pixels, cv2.NORM_L1) / image.pixels.size
+    return difference < _JPEG_TOLERANCE if image.record_format == "jpeg" else difference == 0
+
+
 def _files_by_stem(
     folder: str | os.PathLike, suffixes: Sequence[str], problems: list[str]
 ) -> dict[str, Path]:
     if not os.path.isdir(folder):
         problems.append(f"{folder}: no such folder")
         return {}
+    found, unusable = files_below(folder)
+    problems += [f"{path}: {reason}" for path, reason in unusable.items()]
     files: dict[str, Path] = {}
-    for path in sorted(Path(folder).rglob("*")):
+    for path in found:
         name = path.relative_to(folder).as_posix()
         suffix = next((s for s in suffixes if name.lower().endswith(s.lower())), None)
-        if suffix is None or path.name.startswith("."):
+        if suffix is None:
             continue
         stem = name[: -len(suffix)]
         if stem in files:

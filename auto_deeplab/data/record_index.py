@@ -89,7 +89,8 @@ class RecordIndex:
         file = tf.gather(self.files, record)
         first = np.searchsorted(self.files, np.arange(len(self.paths)))
         in_file = tf.cast(record, tf.int64) - tf.gather(first, file)
-        return tf.gather(tf.constant(self.paths), file), in_file
+        paths = tf.constant([os.fsencode(path) for path in self.paths])
+        return tf.gather(paths, file), in_file
 
     def check_files(self) -> None:
         """Looks whether the files are still what was indexed.

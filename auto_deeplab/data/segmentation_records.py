@@ -163,7 +163,7 @@ class SegmentationRecords:
     def place(self, number: int) -> tuple[str, int]:
         """Returns the shard of a record and its place in it, counted from 0."""
         path, record = self._index.place(tf.constant(number, tf.int64))
-        return path.numpy().decode(), int(record)
+        return os.fsdecode(path.numpy()), int(record)
 
     def load(self, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Reads and decodes record `number` (int64 scalar), in TensorFlow.

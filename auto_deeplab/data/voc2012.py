@@ -148,7 +148,7 @@ class _Voc:
         """Returns labels without image, and how the lists contradict each other."""
         problems = [
             f"{path}: no image {self.image(path.stem)}"
-            for path in sorted((self._root / "SegmentationClass").glob("*.png"))
+            for path in sorted((self._root / "SegmentationClass").glob("[!.]*.png"))
             if not self.image(path.stem).exists()
         ]
         lists = [self.list_path(split) for split in ("train", "val", "trainval")]
@@ -168,7 +168,7 @@ class _Sbd:
     @functools.cached_property
     def names(self) -> frozenset[str]:
         """The images that have annotations."""
-        return frozenset(path.stem for path in (self._root / "cls").glob("*.mat"))
+        return frozenset(path.stem for path in (self._root / "cls").glob("[!.]*.mat"))
 
     def image(self, name: str) -> Path:
         return self._root / "img" / f"{name}.jpg"

@@ -1,5 +1,6 @@
 """Finds and reads people's images."""
 
+import fnmatch
 import glob
 import os
 from collections.abc import Sequence
@@ -7,13 +8,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
 
+from auto_deeplab.data import image_files
+from auto_deeplab.data.image_files import FORMATS as FORMATS
+from auto_deeplab.data.image_files import MAX_PIXELS, BadInput
 from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.files import files_below
 
+# Of the formats that are read, `FORMATS`.
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
-# Pillow's names of these formats.
-FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
 
 
@@ -61,7 +64,10 @@ def find_images(
 
     Args:
       images: a file; a folder, whose subfolders count too; or a glob, where ** reaches any depth.
-        In folders and globs only files that end as images do are taken, and no hidden ones.
+        In folders and globs only files that end as images do are taken. Links are followed, and
+        nothing hidden is taken, nor what is in a hidden folder below the one given. What turns out
+        to be neither a file nor a folder that can be listed, such as a link to nothing, is taken
+        too: reading it tells the reason.
       outside: a folder of which nothing is taken, such as the one for results, if it is below the
         one that is searched. What is searched itself, or lies around it, is not left out.
       suffixes: of the files that are looked for, in lower case.
@@ -72,17 +78,12 @@ def find_images(
     if os.path.isfile(images):
         root, paths = Path(images).parent, [Path(images)]
     else:
-        if os.path.isdir(images):
-            root, matches = Path(images), map(str, Path(images).rglob("*"))
-        else:
-            root, matches = _fixed_part(images), glob.iglob(images, recursive=True)
+        root = Path(images) if os.path.isdir(images) else _fixed_part(images)
         excluded = _folder_below(root, outside)
         paths = [
             path
-            for path in map(Path, matches)
-            if path.suffix.lower() in suffixes
-            and not path.name.startswith(".")
-            and path.is_file()
+            for path, usable in _matches(images, root).items()
+            if (path.suffix.lower() in suffixes or not usable)
             and (excluded is None or excluded not in path.resolve().parents)
         ]
     if not paths:
@@ -102,50 +103,61 @@ def find_images(
     return list(found.values())
 
 
-def read_image(
-    path: str | os.PathLike,
-    max_pixels: int | None = None,
-    formats: Sequence[str] | None = None,
-) -> np.ndarray:
+def read_image(path: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Reads an image as viewers show it: turned by its EXIF orientation, as RGB.
 
-    Grayscale, palette, CMYK and 16-bit files are converted; transparency is dropped.
+    Grayscale, palette, CMYK and those files of 16 bits a channel that fill their range are
+    converted; transparency is dropped.
 
     Args:
       path: the file.
-      max_pixels: an image with more is refused by its header, before it is decoded. By default
-        Pillow's own limit holds, about 179 million.
-      formats: Pillow's names of those that are tried, such as `FORMATS` where the file is a
-        stranger's; by default all that it knows, some of which it opens with other programs.
+      max_pixels: an image with more is refused by its header, before it is decoded.
 
     Returns:
       uint8 [height, width, 3].
 
     Raises:
-      UnreadableImage: the file cannot be read or decoded, or is too large.
+      UnreadableImage: the file cannot be read or decoded, is too large, or has more bits a channel
+        than 8 and does not tell for sure what they mean in 8.
     """
     try:
-        with Image.open(path, formats=formats) as image:
-            if max_pixels is not None and image.width * image.height > max_pixels:
-                raise UnreadableImage(
-                    f"{image.width}x{image.height} pixels; expected at most {max_pixels:,}"
-                )
-            upright = ImageOps.exif_transpose(image)
-            if upright.mode.startswith("I"):
-                # 16-bit gray: Pillow's own conversion would clip everything above 255 to white.
-                gray = np.asarray(upright).astype(np.uint32) >> 8
-                return np.repeat(np.minimum(gray, 255).astype(np.uint8)[..., None], 3, axis=-1)
-            return np.asarray(upright.convert("RGB"))
-    except Image.DecompressionBombError as error:
-        # Raised before the size can be asked for.
-        limit = 2 * Image.MAX_IMAGE_PIXELS
-        raise UnreadableImage(
-            f"too many pixels; expected at most {min(limit, max_pixels or limit):,}"
-        ) from error
-    except (OSError, SyntaxError, ValueError) as error:
-        # Pillow's message for a file that is no image repeats the file's name.
-        reason = "not an image file" if "cannot identify" in str(error) else str(error)
-        raise UnreadableImage(reason) from error
+        return image_files.read_image(Path(path), max_pixels, cut_depth=True).pixels
+    except BadInput as error:
+        raise UnreadableImage(str(error)) from error
+
+
+def _matches(images: str, root: Path) -> dict[Path, bool]:
+    """Returns what a folder or a glob reaches, and whether it is a file.
+
+    Args:
+      images: the folder or the glob.
+      root: the folder, or the part of the glob before its first wildcard.
+    """
+    if not root.is_dir():
+        return {}
+    pattern = ("**",) if os.path.isdir(images) else Path(images).relative_to(root).parts
+    found, unusable = files_below(root, None if "**" in pattern else len(pattern))
+    if root in unusable:
+        raise UserError(f"--images={images}: {root}: {unusable[root]}")
+    reached = dict.fromkeys(found, True) | dict.fromkeys(unusable, False)
+    return {
+        path: usable
+        for path, usable in reached.items()
+        if _is_match(path.relative_to(root).parts, pattern)
+    }
+
+
+def _is_match(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Whether a path matches a glob, each by its parts."""
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        return any(_is_match(parts[i:], pattern[1:]) for i in range(len(parts) + 1))
+    return (
+        bool(parts)
+        and fnmatch.fnmatchcase(parts[0], pattern[0])
+        and _is_match(parts[1:], pattern[1:])
+    )
 
 
 def _folder_below(root: Path, folder: str | os.PathLike | None) -> Path | None:

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from auto_deeplab.atomic_file import replacing
 from auto_deeplab.data.description import DatasetDescription
+from auto_deeplab.data.image_files import MAX_PIXELS
 from auto_deeplab.errors import UserError
 from auto_deeplab.serving.class_maps import ClassMaps
 from auto_deeplab.serving.image_files import ImageFile, UnreadableImage, read_image
@@ -111,6 +112,7 @@ class Prediction:
       batch_size: the most images that are predicted at once. Only images of one size can be.
       overwrite: predict again what has results, and replace them.
       opacity: of the colors, 0 to 1.
+      max_pixels: images with more are refused before they are decoded.
     """
 
     def __init__(
@@ -122,6 +124,7 @@ class Prediction:
         batch_size: int = 1,
         overwrite: bool = False,
         opacity: float = 0.6,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         self.class_maps = class_maps
         self.description = description
@@ -131,6 +134,7 @@ class Prediction:
         self.batch_size = batch_size
         self.overwrite = overwrite
         self.opacity = opacity
+        self.max_pixels = max_pixels
 
     def run(self, files: Sequence[ImageFile]) -> PredictionSummary:
         """Predicts the files, in their order, and shows a progress bar."""
@@ -163,7 +167,7 @@ class Prediction:
     ) -> Iterator[tuple[ImageFile, np.ndarray]]:
         for file in files:
             try:
-                yield file, read_image(file.path)
+                yield file, read_image(file.path, self.max_pixels)
             except UnreadableImage as error:
                 problems.append(f"{file.path}: {error}")
                 bar.update()

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from auto_deeplab.serving.class_maps import ClassMaps
-from auto_deeplab.serving.image_files import FORMATS, read_image
+from auto_deeplab.serving.image_files import read_image
 from auto_deeplab.visualization.overlays import class_shares
 
 # Enough for a screen. Drawing, sending and keeping larger pictures would make the page slow.
@@ -51,7 +51,7 @@ def see_image(
       UnreadableImage: it is no image, too large, or the network refuses it.
     """
     started = time.perf_counter()
-    pixels = read_image(path, max_pixels, FORMATS)
+    pixels = read_image(path, max_pixels)
     decoded = time.perf_counter()
     (class_map,) = class_maps(pixels[np.newaxis])
     finished = time.perf_counter()

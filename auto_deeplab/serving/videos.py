@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.files import utf8_text
 from auto_deeplab.serving.image_files import UnreadableImage
 
 # MPEG-4 part 2, which every build of OpenCV writes.
@@ -31,6 +32,8 @@ class VideoFrames:
     """
 
     def __init__(self, path: Path) -> None:
+        if not _is_utf8(path):
+            raise UnreadableImage("OpenCV reads no video whose path is not UTF-8: rename it")
         self._capture = cv2.VideoCapture(os.fspath(path))
         if not self._capture.isOpened():
             raise UnreadableImage("not a video that OpenCV can read")
@@ -85,6 +88,8 @@ def writing_video(path: Path, rate: float) -> Iterator[VideoWriter]:
     Raises:
       UserError: it could not be written, for which OpenCV has no errors.
     """
+    if not _is_utf8(path):
+        raise UserError(f"{path.parent}: OpenCV writes no video whose path is not UTF-8")
     writer = VideoWriter(path, rate)
     try:
         yield writer
@@ -98,3 +103,7 @@ def writing_video(path: Path, rate: float) -> Iterator[VideoWriter]:
             f"{path.parent}: cannot be written: OpenCV wrote {written} of {writer.frames} frames "
             "of a video; is there space left, and are its frames at least 2x2?"
         )
+
+
+def _is_utf8(path: Path) -> bool:
+    return utf8_text(os.fspath(path)) == os.fspath(path)

@@ -43,6 +43,27 @@ def test_pairs_follow_the_layout(tmp_path):
     )
 
 
+def test_cities_may_be_links_and_hidden_copies_do_not_count(tmp_path):
+    disk = tmp_path / "disk"
+    for city in ("ulm", "aachen"):
+        stem = f"{city}_000001_000019"
+        root = disk if city == "ulm" else tmp_path
+        for path in (
+            cityscapes.image_path(root, "train", city, stem),
+            cityscapes.label_path(root, "train", city, stem),
+        ):
+            _touch(path)
+            _touch(path.parent / ".ipynb_checkpoints" / path.name)
+    for part in ("leftImg8bit", "gtFine"):
+        (tmp_path / part / "train/ulm").symlink_to(disk / part / "train/ulm")
+    pairs, problems = cityscapes.split_pairs(tmp_path, "train")
+    assert not problems
+    assert [pair.name for pair in pairs] == [
+        "aachen/aachen_000001_000019_leftImg8bit.png",
+        "ulm/ulm_000001_000019_leftImg8bit.png",
+    ]
+
+
 def test_coarse_annotations_have_their_own_folder_and_suffix(tmp_path):
     for annotation in (cityscapes.FINE, cityscapes.COARSE):
         _touch(cityscapes.label_path(tmp_path, "train", "ulm", "ulm_000001_000019", annotation))

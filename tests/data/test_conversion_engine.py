@@ -3,6 +3,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -14,7 +15,9 @@ import tensorflow as tf
 
 from auto_deeplab.data import conversion_engine, records
 from auto_deeplab.data.conversion_engine import convert, locked_folder
+from auto_deeplab.data.conversion_verification import verify
 from auto_deeplab.data.label_table import LabelTable
+from auto_deeplab.data.pairs import pair_by_stem
 from auto_deeplab.data.segmentation_records import SegmentationRecords
 from auto_deeplab.errors import UserError
 from tests.helpers import REPOSITORY
@@ -123,6 +126,28 @@ def test_files_of_others_where_unfinished_work_is_kept_are_not_removed(conversio
     (partial / "notes.txt").unlink()
     _convert(conversion, tmp_path / "output")
     assert not partial.exists()
+
+
+def test_names_that_are_no_utf8_do_not_matter(conversion, tmp_path):
+    pair = conversion.splits["train"][0]
+    for file in (pair.image, pair.label.file):
+        file.rename(file.with_name(os.fsdecode(b"caf\xe9.png")))
+    problem = tmp_path / os.fsdecode(b"train/images/\xe9.png")
+    shutil.copy(conversion.splits["train"][1].image, problem)
+    folders = (tmp_path / "train" / part for part in ("images", "labels"))
+    pairs, problems = pair_by_stem(*folders, [".png"], [".png"])
+    conversion = dataclasses.replace(
+        conversion, splits={"train": pairs}, problems=problems, source=str(problem)
+    )
+    output = tmp_path / os.fsdecode(b"records \xe9")
+    _convert(conversion, output, skip_bad=True)
+    names = list(SegmentationRecords(output, "train").file_names())
+    assert names == [*(f"{i}.png" for i in range(1, 7)), r"caf\xe9.png"]
+    assert verify(conversion, output, progress=False).problems == ()
+    for name in ("conversion.json", "dataset.json"):
+        text = (output / name).read_bytes().decode()
+        assert r"train/images/\\xe9.png" in text
+        assert "\\udc" not in text
 
 
 def test_all_problems_are_reported_and_nothing_is_written(conversion, tmp_path):

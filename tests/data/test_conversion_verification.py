@@ -101,6 +101,21 @@ def test_other_fields_of_a_record_are_compared(conversion, output):
     assert "record 1: 3.png: the fields beside image and label" in _problems(conversion, output)
 
 
+@pytest.mark.parametrize("key", ["image/encoded", "image/segmentation/class/encoded"])
+def test_what_training_cannot_read_is_found(conversion, output, key):
+    def change(payloads):
+        example = tf.train.Example.FromString(payloads[1])
+        value = example.features.feature[key].bytes_list.value
+        # Without its last chunk, which other decoders do not miss.
+        value[0] = value[0][:-12]
+        payloads[1] = example.SerializeToString(deterministic=True)
+
+    _rewrite(output / _SHARD, change)
+    assert f"{output / _SHARD}: record 1: training cannot read it: " in _problems(
+        conversion, output
+    )
+
+
 def test_missing_files_and_other_parameters_are_found(conversion, output):
     other = dataclasses.replace(conversion, scale=0.5)
     assert "scale: converted with 1.0, to be compared with 0.5" in _problems(other, output)

@@ -1,11 +1,14 @@
 import io
+import os
 import pickle
+import re
 import struct
 import zlib
 
 import cv2
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from auto_deeplab.data.label_table import LabelTable
@@ -18,6 +21,7 @@ from auto_deeplab.data.pairs import (
     pair_by_stem,
     read_pair,
 )
+from auto_deeplab.data.records import EncodedImage
 
 _TABLE = LabelTable({0: 0, 1: 1, 2: 2, 9: 255})
 _RNG = np.random.default_rng(0)
@@ -130,6 +134,79 @@ def _four_bit_png(pixels: np.ndarray) -> bytes:
     )
 
 
+def _trained(encoded: bytes) -> np.ndarray:
+    """What training's decoder makes of an image."""
+    return EncodedImage(tf.constant(encoded), tf.constant(_RGB.shape[:2])).pixels().numpy()
+
+
+def _rows_of_png(path, keep):
+    """Leaves out rows of a PNG file whose checksums stay right."""
+    data = path.read_bytes()
+    packed = re.search(rb"(....)IDAT(.*)....\0\0\0\0IEND", data, re.DOTALL)
+    pixels = zlib.decompress(packed[2])
+    body = b"IDAT" + zlib.compress(pixels[: keep * len(pixels) // 10])
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    path.write_bytes(data[: packed.start()] + chunk + data[-12:])
+
+
+@pytest.mark.parametrize("kind", ["no end", "wrong checksum", "no checksum", "text", "garbage"])
+def test_png_files_that_training_would_refuse_are_encoded_anew(save, kind):
+    image = save("a.png", _RGB)
+    data = image.read_bytes()
+    end = data.index(b"IEND") - 4
+    image.write_bytes(
+        {
+            "no end": data[:end],
+            "wrong checksum": data[: end - 1] + bytes([data[end - 1] ^ 1]) + data[end:],
+            "no checksum": data[: end - 4],
+            "text": data[:33] + b"\0\0\0\1tEXtabcde" + data[33:],
+            "garbage": data + b"garbage",
+        }[kind]
+    )
+    example = _convert(_pair(image, save("label.png", _LABEL)))
+    # Training reads over the last two.
+    assert (example.image == image.read_bytes()) == (kind in ("text", "garbage"))
+    np.testing.assert_array_equal(_trained(example.image), _RGB)
+
+
+@pytest.mark.parametrize("options", [{}, {"subsampling": 2}, {"progressive": True}])
+def test_training_reads_a_kept_jpeg_file_as_it_was_checked(save, options):
+    image = save("a.jpg", _RGB, quality=90, **options)
+    decoded = read_pair(_pair(image, save("label.png", _LABEL)), _TABLE, lambda *size: size)
+    assert decoded.encoded == image.read_bytes()
+    difference = _trained(decoded.encoded).astype(int) - decoded.image
+    assert np.abs(difference).mean() < 1
+
+
+@pytest.mark.parametrize("name", ["a.png", "label.png"])
+def test_missing_rows_of_an_image_or_its_labels_are_damage(save, tmp_path, name):
+    pair = _pair(save("a.png", _RGB), save("label.png", _LABEL))
+    _rows_of_png(tmp_path / name, keep=10)
+    _convert(pair)
+    _rows_of_png(tmp_path / name, keep=8)
+    with pytest.raises(BadPair, match=f"{name}: damaged image: its last rows are missing"):
+        _convert(pair)
+
+
+@pytest.mark.parametrize("name", ["label.tif", "label.bmp"])
+def test_labels_may_be_tiff_and_bmp_files(save, name):
+    example = _convert(_pair(save("a.png", _RGB), save(name, _LABEL)))
+    np.testing.assert_array_equal(_pixels(example.label), _LABEL)
+
+
+def test_names_that_are_no_utf8_are_escaped(tmp_path, save):
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+    name = os.fsdecode(b"caf\xe9.png")
+    save(f"images/{name}", _RGB)
+    save(f"labels/{name}", _LABEL)
+    (pair,), problems = pair_by_stem(tmp_path / "images", tmp_path / "labels", [".png"], [".png"])
+    assert not problems
+    example = _convert(pair)
+    assert example.name == r"caf\xe9.png"
+    assert example.image == (tmp_path / "images" / name).read_bytes()
+
+
 def _bad(tmp_path, save, case):
     image, label = save("a.png", _RGB), save("label.png", _LABEL)
     if case == "missing":
@@ -226,7 +303,8 @@ def test_images_without_labels_are_ignored_everywhere(save):
 
 def test_pairs_are_matched_by_stem_and_problems_gathered(tmp_path):
     images, labels = tmp_path / "images", tmp_path / "labels"
-    for name in ("b/2.JPG", "1.png", "3.jpg", "3.png", "4.jpeg", "notes.txt", ".hidden.png"):
+    hidden = (".hidden.png", ".ipynb_checkpoints/1-checkpoint.png", "b/.thumbnails/2.png")
+    for name in ("b/2.JPG", "1.png", "3.jpg", "3.png", "4.jpeg", "notes.txt", *hidden):
         (images / name).parent.mkdir(parents=True, exist_ok=True)
         (images / name).touch()
     for name in ("1.png", "b/2.png", "3.png", "5.png"):
@@ -239,6 +317,21 @@ def test_pairs_are_matched_by_stem_and_problems_gathered(tmp_path):
         f"{images / '3.png'}: same stem as {images / '3.jpg'}",
         f"{images / '4.jpeg'}: no label 4.png in {labels}",
         f"{labels / '5.png'}: no image 5.png or .jpg or .jpeg in {images}",
+    ]
+
+
+def test_linked_folders_are_looked_into_and_links_to_nothing_are_problems(tmp_path):
+    for part in ("images", "labels"):
+        (tmp_path / "disk" / part).mkdir(parents=True)
+        (tmp_path / "disk" / part / "1.png").touch()
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "ulm").symlink_to(tmp_path / "disk" / part)
+        (tmp_path / part / "ulm" / "up").symlink_to(tmp_path / part)
+    (tmp_path / "images" / "bonn").symlink_to(tmp_path / "no disk")
+    pairs, problems = pair_by_stem(tmp_path / "images", tmp_path / "labels", [".png"], [".png"])
+    assert [pair.name for pair in pairs] == ["ulm/1.png"]
+    assert problems == [
+        f"{tmp_path / 'images/bonn'}: a link to {tmp_path / 'no disk'}, which does not exist"
     ]
 
 

@@ -3,6 +3,7 @@
 import struct
 import zlib
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -38,6 +39,40 @@ def test_find_images(folder):
     assert names(folder / "*") == ["a", "b"]
     assert names(folder / "**" / "*.png", folder / "out") == ["b", "deep/er/c"]
     assert names(folder / "d*" / "**" / "*.png") == ["deep/er/c"]
+
+
+def test_nothing_hidden_is_taken(folder):
+    for name in (".ipynb_checkpoints/a-checkpoint.png", "deep/.cache/x/y.png"):
+        (folder / name).parent.mkdir(parents=True)
+        Image.fromarray(gradient()).save(folder / name)
+    assert names(folder) == ["a", "b", "deep/er/c", "out/a_overlay"]
+    assert names(folder / "**" / "*.png") == ["b", "deep/er/c", "out/a_overlay"]
+    assert names(folder / "deep" / ".cache") == ["x/y"]
+    assert names(folder / "deep" / ".cache" / "*" / "*.png") == ["x/y"]
+
+
+def test_linked_folders_are_looked_into_once(folder, tmp_path_factory):
+    disk = tmp_path_factory.mktemp("disk")
+    for name in ("d.png", "up", "again"):
+        if name.endswith(".png"):
+            Image.fromarray(gradient()).save(disk / name)
+        else:
+            # Two of them: to follow each into the other would end only after 2^40 folders.
+            (disk / name).symlink_to(folder)
+    (folder / "linked").symlink_to(disk)
+    expected = ["a", "b", "deep/er/c", "linked/d", "out/a_overlay"]
+    assert names(folder) == expected
+    assert names(folder / "**" / "*.*") == expected
+    assert names(folder / "*" / "*.png") == ["linked/d", "out/a_overlay"]
+    assert names(folder / "l*" / "**") == ["linked/d"]
+
+
+def test_a_link_to_nothing_is_taken_and_says_so_when_it_is_read(folder):
+    (folder / "ulm").symlink_to(folder / "no such disk")
+    assert names(folder) == ["a", "b", "deep/er/c", "out/a_overlay", "ulm"]
+    assert names(folder / "*.png") == ["b"]
+    with pytest.raises(UnreadableImage, match="No such file"):
+        read_image(folder / "ulm")
 
 
 def test_a_file_is_taken_whatever_it_is_called(folder):
@@ -114,6 +149,15 @@ def test_16_bit_gray_keeps_its_range(tmp_path):
     )
 
 
+@pytest.mark.parametrize("dtype", [np.uint16, np.int16, np.int32, np.uint32, np.float32])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_files_that_do_not_tell_what_8_bits_to_show_are_refused(tmp_path, dtype, channels):
+    pixels = (gradient()[..., :channels].astype(np.int64) * 100).astype(dtype)
+    assert cv2.imwrite(str(tmp_path / "deep.tif"), pixels)
+    with pytest.raises(UnreadableImage, match=r"(16|32).* bits|8-bit unsigned integers"):
+        read_image(tmp_path / "deep.tif")
+
+
 def test_unreadable_files_say_why(tmp_path):
     path = tmp_path / "image.png"
     with pytest.raises(UnreadableImage, match="No such file"):
@@ -135,7 +179,7 @@ def test_unreadable_files_say_why(tmp_path):
     [
         (24, 17, "24x17 pixels; expected at most 400"),
         (5000, 5000, "5000x5000 pixels; expected at most 400"),
-        (20000, 20000, "too many pixels; expected at most 400"),
+        (20000, 20000, "20000x20000 pixels; expected at most 400"),
     ],
 )
 def test_a_limit_is_held_before_anything_is_decoded(tmp_path, width, height, message):

@@ -1,5 +1,7 @@
 """Predictions for many files: results, batches, resuming, videos, files that cannot be read."""
 
+import os
+
 import cv2
 import numpy as np
 import pytest
@@ -44,6 +46,27 @@ def photos(tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 256, [*size, 3], np.uint8)).save(path)
     return tmp_path / "photos"
+
+
+def test_names_that_are_no_utf8_do_not_matter(photos, tmp_path):
+    name = os.fsdecode(b"caf\xe9")
+    (photos / "a.png").rename(photos / f"{name}.png")
+    (photos / f"{name}.mp4").write_bytes(b"")
+    summary = predict(Threshold(), photos / "*.png", tmp_path / "out", results="both")
+    assert summary == (1, 0, [])
+    assert names(tmp_path / "out") == [f"{name}_classes.png", f"{name}_overlay.png"]
+    summary = predict(Threshold(), photos / "*.mp4", tmp_path / "out")
+    assert summary.problems == [
+        f"{photos / name}.mp4: OpenCV reads no video whose path is not UTF-8: rename it"
+    ]
+
+
+def test_larger_images_than_the_limit_are_listed(photos, tmp_path):
+    summary = predict(Threshold(), photos, tmp_path / "out", max_pixels=599)
+    assert summary.problems == [
+        f"{photos / 'a.png'}: 30x20 pixels; expected at most 599 (max_pixels)"
+    ]
+    assert predict(Threshold(), photos, tmp_path / "out", max_pixels=600) == (1, 1, [])
 
 
 def test_results_and_resuming(photos, tmp_path):
@@ -92,9 +115,9 @@ def test_files_that_cannot_be_read_are_gathered(photos, tmp_path):
     (photos / "video.mp4").write_bytes(b"no video")
     summary = predict(Threshold(), photos, tmp_path / "out", results="both", batch_size=2)
     assert (summary.written, summary.skipped) == (2, 0)
-    assert summary.problems == [
-        f"{photos / 'broken.jpg'}: not an image file",
-        f"{photos / 'empty.png'}: not an image file",
+    assert [problem.partition(" (")[0] for problem in summary.problems] == [
+        f"{photos / 'broken.jpg'}: damaged image: its header is broken",
+        f"{photos / 'empty.png'}: the file is empty, not an image file",
         f"{photos / 'video.mp4'}: not a video that OpenCV can read",
     ]
     assert not [name for name in names(tmp_path / "out") if "video" in name]

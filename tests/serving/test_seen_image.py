@@ -59,3 +59,11 @@ def test_formats_that_run_other_programs_are_not_tried(tmp_path):
     Image.new("RGB", (8, 8)).save(path, "EPS")
     with pytest.raises(UnreadableImage, match="not an image file"):
         see_image(path, bright, classes=2, max_pixels=600)
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
+def test_the_network_is_spared_what_would_be_black(tmp_path, dtype):
+    path = tmp_path / "deep.tif"
+    Image.fromarray(np.full([8, 8], 200).astype(dtype)).save(path)
+    with pytest.raises(UnreadableImage, match="more than 8 bits a channel"):
+        see_image(path, lambda images: pytest.fail("it was run"), classes=1, max_pixels=600)

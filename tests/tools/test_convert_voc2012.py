@@ -139,6 +139,14 @@ def test_lists_are_checked(voc, sbd):
     )
 
 
+def test_hidden_files_that_other_systems_leave_do_not_count(voc, sbd):
+    expected = voc2012_conversion(voc, sbd=sbd)
+    (voc / "SegmentationClass" / "._2007_000032.png").touch()
+    (sbd / "cls" / "._2008_000002.mat").touch()
+    found = voc2012_conversion(voc, sbd=sbd)
+    assert (found.splits, found.problems) == (expected.splits, expected.problems)
+
+
 def test_missing_files_are_gathered(voc, sbd, tmp_path):
     (voc / "JPEGImages" / "2007_000039.jpg").unlink()
     (voc / "SegmentationClass" / "2007_000033.png").unlink()
