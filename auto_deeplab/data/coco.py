@@ -2,9 +2,11 @@
 
 import collections
 import dataclasses
+import functools
 import json
 import math
 import os
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -59,8 +61,8 @@ class CocoLabel:
     def read(self, image_size: tuple[int, int] | None) -> np.ndarray:
         if image_size not in (None, (self.height, self.width)):
             raise BadInput(
-                f"image {self.image_id} is {self.width}x{self.height} there, but its file is "
-                f"{image_size[1]}x{image_size[0]}"
+                f"image {_brief(self.image_id)} is {self.width}x{self.height} there, but its file "
+                f"is {image_size[1]}x{image_size[0]}"
             )
         # Without an image nothing bounds the size that the file tells: nothing is drawn.
         label = np.zeros((self.height, self.width) if image_size else (1, 1), np.uint8)
@@ -92,7 +94,8 @@ class CocoLabel:
             raise BadInput(f": received {_brief(segmentation)}; expected polygons or run lengths")
         except BadInput as error:
             raise BadInput(
-                f"image {self.image_id}: annotation {annotation['id']}: segmentation{error}"
+                f"image {_brief(self.image_id)}: annotation {_brief(annotation['id'])}: "
+                f"segmentation{error}"
             ) from error
 
 
@@ -301,8 +304,11 @@ class _Instances:
                     raise ValueError(f"{field}: expected a list of objects")
             names = {category["name"]: _identity(category, "id") for category in categories}
             of_image = collections.defaultdict(list)
-            for annotation in annotations:
-                of_image[_identity(annotation, "image_id")].append(annotation)
+            for number, annotation in enumerate(annotations):
+                try:
+                    of_image[_identity(annotation, "image_id")].append(annotation)
+                except _NotUsable as error:
+                    raise ValueError(f"annotations: element {number}: no usable {error}") from error
         except (OSError, ValueError, KeyError, TypeError, RecursionError, _NotUsable) as error:
             raise UserError(f"{file}: not a file of COCO instances: {error!r}") from error
         return cls(images, of_image, names)
@@ -343,6 +349,10 @@ def _file_name(image: Mapping[str, Any]) -> str:
     return name
 
 
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
 def _annotation(annotation: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the fields of an annotation that are used, with numbers that are some."""
     try:
@@ -380,6 +390,18 @@ def _split_pairs(
     if unknown:
         raise UserError(f"{file}: categories: missing {', '.join(unknown)}")
     train_ids = {instances.categories[name]: train_id for name, train_id in TRAIN_IDS.items()}
+
+    @functools.cache
+    def composed_names() -> dict[str, Path]:
+        return {_composed(path.relative_to(folder).as_posix()): path for path in folder.rglob("*")}
+
+    def path_of(name: str) -> Path:
+        """Finds a file whose name may have been written with other characters for its accents."""
+        path = folder / name
+        if name.isascii() or path.exists():
+            return path
+        return composed_names().get(_composed(name), path)
+
     pairs, problems, names = [], [], set()
     degenerate: list[int | str] = []  # Annotations.
     usable: dict[int | str, Mapping[str, Any]] = {}
@@ -390,7 +412,7 @@ def _split_pairs(
             problems.append(f"{file}: images: element {number}: no usable field {error}")
             continue
         if image_id in usable:
-            problems.append(f"{file}: image {image_id}: is there more than once")
+            problems.append(f"{file}: image {_brief(image_id)}: is there more than once")
         usable[image_id] = image
     # Some tools number images, others name them.
     for image_id in sorted(usable, key=lambda found: (isinstance(found, str), found)):
@@ -404,25 +426,25 @@ def _split_pairs(
             name = _file_name(image)
             height, width = (_whole_number(image, field) for field in ("height", "width"))
         except _NotUsable as error:
-            problems.append(f"{file}: image {image_id}: no usable field {error}")
+            problems.append(f"{file}: image {_brief(image_id)}: no usable field {error}")
             continue
         # Pixels, without crowds.
         if sum(a.pop("area") * (not a["iscrowd"]) for a in annotations) <= min_area:
             continue
         if name in names:
-            problems.append(f"{file}: image {image_id}: {name} is another image's file too")
+            problems.append(f"{file}: image {_brief(image_id)}: {name} is another image's file too")
             continue
         names.add(name)
         for annotation in annotations:
             if isinstance(outline := annotation["segmentation"], list):
                 degenerate += [annotation["id"]] * sum(map(_is_degenerate, outline))
         label = CocoLabel(file, image_id, height, width, annotations, train_ids)
-        pairs.append(Pair(folder / name, label, name))
+        pairs.append(Pair(path_of(name), label, name))
     if not pairs and not problems:
         problems.append(f"{file}: no image has objects of the VOC classes larger than {min_area}")
     if degenerate:
         count = "1 polygon" if len(degenerate) == 1 else f"{len(degenerate)} polygons"
-        shown = ", ".join(str(number) for number in dict.fromkeys(degenerate[:5]))
+        shown = ", ".join(_brief(number) for number in dict.fromkeys(degenerate[:5]))
         notes.append(
             f"{file}: {count} of fewer than 3 points, skipped: of annotation {shown}"
             + ", ..." * (len(degenerate) > 5)

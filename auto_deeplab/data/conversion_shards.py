@@ -215,7 +215,7 @@ def read_manifest(folder: Path) -> dict:
     """
     path = folder / MANIFEST_NAME
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields = json.loads(path.read_text(encoding="utf-8-sig"))
         known = fields["format"] == 1 and isinstance(fields["shards"], dict)
     except FileNotFoundError as error:
         raise UserError(

@@ -121,10 +121,13 @@ def _split_pairs(
     notes: list[str],
 ) -> tuple[list[Pair], list[str]]:
     """Pairs the files of two folders; without a label suffix, with the one that pairs most."""
+    in_one_folder = os.path.realpath(images) == os.path.realpath(labels)
 
     def paired(suffix: str) -> tuple[list[Pair], list[str]]:
+        # In one folder, names alone do not tell labels from images in the same format.
+        extensions = LABEL_SUFFIXES if suffix or not in_one_folder else (".png",)
         whole = suffix.lower().endswith(LABEL_SUFFIXES)
-        suffixes = [suffix] if whole else [suffix + extension for extension in LABEL_SUFFIXES]
+        suffixes = [suffix] if whole else [suffix + extension for extension in extensions]
         return pair_by_stem(images, labels, IMAGE_SUFFIXES, suffixes, label_of)
 
     if label_suffix is not None:
@@ -140,7 +143,7 @@ def _split_pairs(
             f"{labels}: the labels are the files with {label_suffix!r} behind the image's name; "
             "--label_suffix names another"
         )
-    elif not pairs:
+    elif not pairs and os.path.isdir(images) and os.path.isdir(labels):
         problems.append(
             f"{labels}: no label has the name of an image; --label_suffix tells what it has behind "
             "that name"

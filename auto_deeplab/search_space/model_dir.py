@@ -108,7 +108,7 @@ def _provenance(model_dir: Path, entry: HistoryEntry) -> dict[str, Any]:
     provenance = {"epoch": entry.epoch, "step": entry.step, "packages": package_versions()}
     config_path = model_dir / CONFIG_NAME
     if config_path.is_file():
-        config = config_path.read_text(encoding="utf-8")
+        config = config_path.read_text(encoding="utf-8-sig")
         provenance["seeds"] = {
             seed_name: int(value)
             for seed_name, value in re.findall(r"^(\S*seed)[ ]*=[ ]*(-?\d+)\b", config, re.M)

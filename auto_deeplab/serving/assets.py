@@ -63,7 +63,7 @@ def collect_metrics(model_dir: str | os.PathLike, step: int) -> dict[str, Any]:
     sessions = folder.read_sessions()
     evaluations = {}
     for path in sorted(folder.path.glob("evaluation_*.json")):
-        evaluation = json.loads(path.read_text(encoding="utf-8"))
+        evaluation = json.loads(path.read_text(encoding="utf-8-sig"))
         if evaluation["step"] == step:
             del evaluation["confusion_matrix"]
             evaluations[path.stem] = evaluation

@@ -101,7 +101,7 @@ def check_model(folder: Path) -> ServedModel:
     problems = list(_problems(version))
     if problems:
         raise UserError(f"{version}: cannot be served:\n  " + "\n  ".join(problems))
-    export = json.loads((version / "assets" / assets.EXPORT).read_text(encoding="utf-8"))
+    export = json.loads((version / "assets" / assets.EXPORT).read_text(encoding="utf-8-sig"))
     return ServedModel(name, folder.resolve(), versions, bool(export["options"]["input_size"]))
 
 
@@ -211,7 +211,7 @@ def _problems(version: Path) -> Iterator[str]:
     named = {asset.filename for asset in graphs[0].asset_file_def}
     for name in sorted(named | {description.FILE_NAME, assets.EXPORT}):
         try:
-            json.loads((version / "assets" / name).read_text(encoding="utf-8"))
+            json.loads((version / "assets" / name).read_text(encoding="utf-8-sig"))
         except (OSError, ValueError) as error:
             yield f"assets/{name}: {_reason(error)}"
     yield from _problems_of_weights(version)

@@ -140,7 +140,7 @@ class ModelDir:
             UserError: the folder holds a run of another configuration.
         """
         if self.config.is_file():
-            kept = self.config.read_text(encoding="utf-8")
+            kept = self.config.read_text(encoding="utf-8-sig")
             if kept != config:
                 difference = "\n".join(
                     line

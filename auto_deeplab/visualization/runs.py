@@ -154,7 +154,7 @@ def read_run(path: Path, name: str) -> Run:
       UserError: a file is wrong; the message names it.
     """
     folder = ModelDir(path)
-    config_text = folder.config.read_text(encoding="utf-8")
+    config_text = folder.config.read_text(encoding="utf-8-sig")
     return Run(
         name=name,
         path=path,
@@ -175,7 +175,7 @@ def read_evaluation(path: Path) -> Evaluation:
       UserError: the file is no such JSON.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8-sig"))
         class_names = tuple(entry["name"] for entry in document["classes"])
         matrix = ConfusionMatrix(len(class_names))
         matrix.counts += np.asarray(document["confusion_matrix"], np.int64)
