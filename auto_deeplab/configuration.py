@@ -1,6 +1,7 @@
 """Reading gin files, with errors that say what was meant."""
 
 import difflib
+import functools
 import importlib
 import inspect
 import logging
@@ -21,6 +22,9 @@ from auto_deeplab.errors import UserError
 # The gin files that come with the project.
 GIN_FOLDER = Path(__file__).resolve().parents[1] / "gin_configs"
 gin.add_config_file_search_path(str(GIN_FOLDER))
+# Editors of Windows begin a file with a byte-order mark. gin's public function puts a reader behind
+# the one that it has, which then reads every file.
+gin.config._FILE_READERS.insert(0, (functools.partial(open, encoding="utf-8-sig"), os.path.isfile))
 
 # gin repeats lines and values of any length.
 _LONGEST_MESSAGE = 500

@@ -130,3 +130,11 @@ def test_every_file_names_a_job(path):
     job = gin.query_parameter("configured_job.job")
     assert job.selector in ("Search", "Retrain")
     assert configured_job().dataset
+
+
+def test_a_byte_order_mark_is_no_part_of_a_gin_file_or_of_one_that_it_includes(write, tmp_path):
+    (tmp_path / "included.gin").write_text(BASE + "Search.seed = 5\n", encoding="utf-8-sig")
+    path = write(f"\ufeffinclude '{tmp_path}/included.gin'\nSearch.epochs = 3\n")
+    configuration.load(path)
+    assert gin.query_parameter("Search.seed") == 5
+    assert gin.query_parameter("Search.epochs") == 3

@@ -35,7 +35,7 @@ _IMPORTS = flags.DEFINE_list(
 )
 _SPLITS = flags.DEFINE_list("splits", ["train"], "Splits to convert: OURS or OURS=THEIRS.")
 _IMAGE_KEY = flags.DEFINE_string(
-    "image_key", None, "Feature with the image; by default the only one of 3 channels."
+    "image_key", None, "Feature with the image; by default the only one in color."
 )
 _LABEL_KEY = flags.DEFINE_string(
     "label_key", None, "Feature with the labels; by default the only image of 1 channel."
@@ -45,10 +45,21 @@ _CLASSES = command_line.define_path(
     None,
     "Class names: a comma list, or a file with one a line. By default as the data set names them.",
 )
-_FIRST_LABEL = flags.DEFINE_integer("first_label", 0, "Value of the first class.", lower_bound=0)
-_IGNORE_LABELS = flags.DEFINE_list("ignore_labels", ["255"], "Values of pixels that do not count.")
+_FIRST_LABEL = flags.DEFINE_integer(
+    "first_label", None, "Value of the first class, which the others follow; by default 0.",
+    lower_bound=0, upper_bound=255,
+)  # fmt: skip
+_LABEL_VALUES = flags.DEFINE_list(
+    "label_values", None, "Value of each class in the data set, in the order of the classes."
+)
+_IGNORE_LABELS = flags.DEFINE_list(
+    "ignore_labels", None, "Values of pixels that do not count. By default 255, if it is no class."
+)
 _PALETTE = command_line.define_path(
-    "palette", None, "File with a color a class, one a line. By default colors are generated."
+    "palette",
+    None,
+    "File with a color a class, one a line: red green blue, and perhaps the class's name. By "
+    "default colors are generated.",
 )
 
 flags.adopt_module_key_flags(conversion_command)
@@ -58,17 +69,19 @@ def main(argv: list[str]) -> None:
     del argv
     import importlib
 
-    from auto_deeplab.data.folders import read_classes, read_palette
+    from auto_deeplab.data.folders import read_classes, read_values
     from auto_deeplab.data.tfds_records import tfds_conversion
     from auto_deeplab.errors import UserError
 
     for module in _IMPORTS.value:
         try:
             importlib.import_module(module)
-        except ImportError as error:
-            raise UserError(f"--imports={module}: {error}") from error
-    if not all(value.isdecimal() for value in _IGNORE_LABELS.value):
-        raise UserError(f"--ignore_labels: expected 0..255, received {_IGNORE_LABELS.value}")
+        except Exception as error:  # Of whatever the module does.
+            raise UserError(f"--imports={module}: {type(error).__name__}: {error}") from error
+    values = {
+        flag.name: read_values(flag.name, flag.value) if flag.value is not None else None
+        for flag in (_IGNORE_LABELS, _LABEL_VALUES)
+    }
     # Ours by theirs: "train" or "train=train[:90%]".
     splits = {
         ours: theirs or ours for ours, _, theirs in (text.partition("=") for text in _SPLITS.value)
@@ -82,8 +95,8 @@ def main(argv: list[str]) -> None:
             label_key=_LABEL_KEY.value,
             classes=read_classes(_CLASSES.value) if _CLASSES.value else None,
             first_label=_FIRST_LABEL.value,
-            ignore_labels=[int(value) for value in _IGNORE_LABELS.value],
-            palette=read_palette(_PALETTE.value) if _PALETTE.value else None,
+            palette_file=_PALETTE.value,
+            **values,
         )
     )
 

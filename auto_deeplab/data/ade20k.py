@@ -224,7 +224,7 @@ def _name_problems(path: Path) -> list[str]:
     """Returns how the class names of the data set's own list, if it is there, differ from ours."""
     if not path.is_file():
         return []
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[1:]
+    lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()[1:]
     names = [line.split("\t")[-1].split(",")[0].strip() for line in lines if line.strip()]
     if len(names) != len(CLASSES):
         return [f"{path}: expected {len(CLASSES)} classes, found {len(names)}"]

@@ -32,6 +32,10 @@ class Conversion:
       examples_per_shard: the most examples in a TFRecord file; a split's have equally many.
       problems: what was wrong with the input when `splits` were put together, such as files
         without partner, which are not in `splits`.
+      notes: what the user should know of the input although it is no problem, such as what was
+        skipped in it.
+      label_advice: what the user can do if labels mean something other than what `labels` says;
+        "" where a data set's own rules fix their meaning.
     """
 
     name: str
@@ -46,6 +50,8 @@ class Conversion:
     max_pixels: int = MAX_PIXELS
     examples_per_shard: int = 100
     problems: Sequence[str] = ()
+    notes: Sequence[str] = ()
+    label_advice: str = ""
 
     def __post_init__(self) -> None:
         if not 0 < self.scale <= 1:

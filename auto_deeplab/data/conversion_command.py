@@ -3,10 +3,12 @@
 A command adopts this module's flags (`flags.adopt_module_key_flags`) and calls `run(plan)`.
 """
 
+import collections
 import dataclasses
 import functools
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,6 +105,9 @@ def _convert(conversion: "Conversion") -> None:
         skip_bad=_SKIP_BAD.value,
         write_shards=write_shards,
     )
+    label_pixels = _written_label_pixels(conversion)
+    _print_histogram(conversion, label_pixels)
+    _print_remarks(conversion, label_pixels)
     counts = ", ".join(f"{count} {split}" for split, count in description.splits.items())
     print(f"{OUTPUT_DIR.value}: {counts} examples of {len(description.classes)} classes")
 
@@ -128,6 +133,7 @@ def _dry_run(conversion: "Conversion") -> None:
         )
     label_pixels = {split: own.label_pixels for split, own in found.splits.items()}
     _print_histogram(conversion, label_pixels)
+    warnings = _print_remarks(conversion, label_pixels)
     problems, refusals = [*conversion.problems, *found.problems], []
     if problems:
         consequence = "left out" if _SKIP_BAD.value else "nothing would be written"
@@ -150,7 +156,7 @@ def _dry_run(conversion: "Conversion") -> None:
     if problems and not _SKIP_BAD.value:
         raise UserError("repair these inputs, or leave them out with --skip_bad")
     if not problems:
-        print("no problems")
+        print("no errors, but read the warnings" if warnings else "no problems")
 
 
 def _verify(conversion: "Conversion") -> None:
@@ -166,6 +172,32 @@ def _verify(conversion: "Conversion") -> None:
         {split: dict(enumerate(pixels)) for split, pixels in result.label_pixels.items()},
     )
     print(f"{OUTPUT_DIR.value}: {result.examples} examples are what the inputs give")
+
+
+def _written_label_pixels(conversion: "Conversion") -> dict[str, dict[int, int]]:
+    """Returns for each split how many pixels of the finished output have each label."""
+    from auto_deeplab.data.conversion_shards import plan_shards, read_manifest
+
+    written = read_manifest(Path(OUTPUT_DIR.value))["shards"]
+    label_pixels = {split: collections.Counter() for split in conversion.splits}
+    for shard in plan_shards(conversion):
+        for label, pixels in written[shard.name]["label_pixels"].items():
+            label_pixels[shard.split][int(label)] += pixels
+    return label_pixels
+
+
+def _print_remarks(
+    conversion: "Conversion", label_pixels: Mapping[str, Mapping[int, int]]
+) -> Sequence[str]:
+    """Prints what was noted of the input, and returns the warnings that it prints after that."""
+    from auto_deeplab.data.conversion_survey import label_warnings
+
+    for note in conversion.notes:
+        print(f"note: {note}", file=sys.stderr)
+    warnings = label_warnings(conversion, label_pixels)
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    return warnings
 
 
 def _print_histogram(conversion: "Conversion", label_pixels: dict[str, dict[int, int]]) -> None:

@@ -2,12 +2,15 @@
 
 import collections
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from auto_deeplab.data.conversion import Conversion
 from auto_deeplab.data.label_table import count_values
 from auto_deeplab.data.ordered_map import map_with_progress
 from auto_deeplab.data.pairs import BadPair, Pair, size_text
+
+# The share of a split's pixels above which ignoring them is likely to be a mistake.
+_MUCH_IGNORED = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,3 +71,42 @@ def survey(conversion: Conversion, workers: int | None = None, progress: bool = 
         for split in conversion.splits
     }
     return Survey(splits, problems)
+
+
+def label_warnings(
+    conversion: Conversion, label_pixels: Mapping[str, Mapping[int, int]]
+) -> list[str]:
+    """Returns what the labels of a conversion suggest to be a mistake of whoever declared them.
+
+    That is a class without any pixel in a split, and, where the user told what is ignored, an
+    ignored value that covers much of it.
+
+    Args:
+      conversion: what is converted.
+      label_pixels: for each split, how many pixels have each train id or the ignore label.
+    """
+    warnings = []
+    advice = f": {conversion.label_advice}" if conversion.label_advice else ""
+    for split, pixels in label_pixels.items():
+        total, ignored = sum(pixels.values()), pixels.get(conversion.ignore_label, 0)
+        if not total or (ignored == total and not conversion.label_advice):
+            continue  # A test split, whose labels are not public.
+        absent = [name for label, name in enumerate(conversion.classes) if not pixels.get(label, 0)]
+        if absent:
+            shown = ", ".join(absent[:5]) + ", ..." * (len(absent) > 5)
+            warnings.append(
+                f"split {split}: {len(absent)} of {len(conversion.classes)} classes have no "
+                f"pixel ({shown}){advice}"
+            )
+        if conversion.label_advice and ignored > _MUCH_IGNORED * total:
+            values = [
+                value
+                for value, train_id in conversion.labels.train_ids.items()
+                if train_id == conversion.ignore_label
+            ]
+            warnings.append(
+                f"split {split}: {ignored / total:.1%} of the pixels have an ignored value "
+                f"({', '.join(map(str, values))}) and will not count: if it is a class, "
+                f"{conversion.label_advice}"
+            )
+    return warnings

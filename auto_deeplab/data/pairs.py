@@ -2,7 +2,8 @@
 
 import dataclasses
 import os
-from collections.abc import Callable, Sequence
+import unicodedata
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -203,22 +204,34 @@ def pair_by_stem(
     label_dir: str | os.PathLike,
     image_suffixes: Sequence[str],
     label_suffixes: Sequence[str],
+    label_of: Callable[[Path], LabelSource] = PngLabel,
 ) -> tuple[list[Pair], list[str]]:
     """Pairs the files of two folders whose names differ only in their suffixes.
 
+    Names are the same whether their accents are characters of their own, as macOS writes them, or
+    not.
+
     Args:
       image_dir: folder of images; its subfolders count too, linked ones included, hidden ones not.
-      label_dir: folder of labels, laid out alike.
+      label_dir: folder of labels, laid out alike; or the same, where what may be a label is none of
+        the images.
       image_suffixes: what image files end with, such as ".jpg"; other files are left alone.
       label_suffixes: what label files end with.
+      label_of: makes the source of labels of a label file.
 
     Returns:
       The pairs, ordered by name, and the problems found: images without label, labels without
       image, two files with one stem, links to nothing, folders that cannot be listed.
     """
     problems: list[str] = []
-    images = _files_by_stem(image_dir, image_suffixes, problems)
-    labels = _files_by_stem(label_dir, label_suffixes, problems)
+    label_problems: list[str] = []
+    labels = _files_by_stem(label_dir, label_suffixes, label_problems)
+    in_one_folder = os.path.isdir(image_dir) and os.path.realpath(image_dir) == os.path.realpath(
+        label_dir
+    )
+    others = set(labels.values()) if in_one_folder else ()
+    images = _files_by_stem(image_dir, image_suffixes, problems, others)
+    problems += label_problems
     if not images and not problems:
         problems.append(f"{image_dir}: no images that end with {' or '.join(image_suffixes)}")
     problems += [
@@ -232,7 +245,7 @@ def pair_by_stem(
         if stem not in images
     ]
     pairs = [
-        Pair(images[stem], PngLabel(labels[stem]), images[stem].relative_to(image_dir).as_posix())
+        Pair(images[stem], label_of(labels[stem]), images[stem].relative_to(image_dir).as_posix())
         for stem in sorted(images.keys() & labels.keys())
     ]
     return pairs, problems
@@ -262,7 +275,10 @@ def _is_read_alike(image: DecodedImage) -> bool:
 
 
 def _files_by_stem(
-    folder: str | os.PathLike, suffixes: Sequence[str], problems: list[str]
+    folder: str | os.PathLike,
+    suffixes: Sequence[str],
+    problems: list[str],
+    others: Collection[Path] = (),
 ) -> dict[str, Path]:
     if not os.path.isdir(folder):
         problems.append(f"{folder}: no such folder")
@@ -271,9 +287,10 @@ def _files_by_stem(
     problems += [f"{path}: {reason}" for path, reason in unusable.items()]
     files: dict[str, Path] = {}
     for path in found:
-        name = path.relative_to(folder).as_posix()
+        # macOS writes an accent as a character of its own, others do not.
+        name = unicodedata.normalize("NFC", path.relative_to(folder).as_posix())
         suffix = next((s for s in suffixes if name.lower().endswith(s.lower())), None)
-        if suffix is None:
+        if suffix is None or path in others:
             continue
         stem = name[: -len(suffix)]
         if stem in files:

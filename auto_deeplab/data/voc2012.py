@@ -220,7 +220,7 @@ def _read_list(path: Path) -> tuple[list[str], list[str]]:
     A line holds a name, or paths as in some lists of train_aug, of which the first counts.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read: {error}") from error
     counts: dict[str, int] = {}

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from auto_deeplab.data.coco import CocoLabel
+from auto_deeplab.data.color_labels import ColorLabel
 from auto_deeplab.data.conversion_json import from_json, to_json
 from auto_deeplab.data.conversion_shards import plan_shards
 from auto_deeplab.data.pairs import NoLabel, Pair, PngLabel
@@ -18,6 +19,7 @@ PAIRS = (
     Pair(RecordFile(Path("r"), 4, "image"), PngLabel(RecordFile(Path("r"), 4, "label")), "b"),
     Pair(Path("c.jpg"), SbdLabel(Path("c.mat")), "c"),
     Pair(Path("d.jpg"), NoLabel(7), "d"),
+    Pair(Path("f.jpg"), ColorLabel(Path("f.png"), (((1, 2, 3), 4),)), "f"),
     Pair(Path("e.jpg"), CocoLabel(Path("e.json"), 5, 3, 4, ANNOTATIONS, {3: 1}), "e"),
 )
 

@@ -1,6 +1,6 @@
 import dataclasses
 
-from auto_deeplab.data.conversion_survey import survey
+from auto_deeplab.data.conversion_survey import label_warnings, survey
 
 
 def test_counts_sizes_and_labels_without_writing(conversion, tmp_path):
@@ -25,3 +25,21 @@ def test_gathers_the_problems_in_the_order_of_the_files(conversion):
         str(train[2].label.file), str(train[5].image), str(val[0].image)
     ]  # fmt: skip
     assert (found.splits["train"].examples, found.splits["val"].examples) == (5, 1)
+
+
+def test_classes_that_never_occur_and_much_that_is_ignored_are_warned_of(conversion):
+    told = dataclasses.replace(conversion, label_advice="do this")
+    pixels = {"train": {0: 700, 1: 199, 255: 101}, "val": {0: 900, 255: 100}}
+    assert label_warnings(told, pixels) == [
+        "split train: 10.1% of the pixels have an ignored value (12) and will not count: if it is "
+        "a class, do this",
+        "split val: 1 of 2 classes have no pixel (b): do this",
+    ]
+    assert label_warnings(told, {"train": {0: 1, 1: 1}}) == []
+
+
+def test_what_a_data_sets_own_rules_ignore_is_no_surprise(conversion):
+    assert label_warnings(conversion, {"train": {0: 1, 1: 1, 255: 8}, "test": {255: 10}}) == []
+    assert label_warnings(conversion, {"train": {0: 1, 255: 8}}) == [
+        "split train: 1 of 2 classes have no pixel (b)"
+    ]

@@ -1,12 +1,17 @@
 import json
+import unicodedata
 
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
 from pycocotools import mask as coco_mask
 
 from auto_deeplab.data.coco import TRAIN_IDS, coco_conversion
 from auto_deeplab.data.conversion_engine import convert
+from auto_deeplab.data.pairs import BadPair
 from auto_deeplab.data.voc2012 import CLASSES
 from auto_deeplab.errors import UserError
 
@@ -164,6 +169,7 @@ def test_bad_annotations_and_images_are_gathered(coco, tmp_path):
     assert "3 problems with the input, nothing written" in message
     assert f"{path}: image 25: no usable field 'area'" in message
     assert f"{path}: image 9: annotation 1: segmentation: 'counts'" in message
+    assert not (tmp_path / "records").exists()
     assert "000000000030.jpg: cannot be read: No such file or directory" in message
 
 
@@ -189,3 +195,243 @@ def test_missing_and_wrong_annotation_files_are_explained(coco):
         coco_conversion(coco, ["train"])
     with pytest.raises(UserError, match="no image has objects of the VOC classes"):
         coco_conversion(coco, ["val"], min_area=10**7)
+
+
+_HEIGHT, _WIDTH = 10, 12
+_PIXELS = _HEIGHT * _WIDTH
+
+
+def _write(root, annotations, image_fields=None, encoding="utf-8", name="a.png") -> None:
+    """Writes a split "val" of one image, 12x10, with these annotations."""
+    for folder in ("annotations", "val2017"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (_WIDTH, _HEIGHT)).save(root / "val2017" / name)
+    image = {"id": 5, "file_name": "a.png", "height": _HEIGHT, "width": _WIDTH}
+    dataset = {
+        "images": [image | (image_fields or {})],
+        "categories": [{"id": i, "name": name} for name, i in _CATEGORIES.items()],
+        "annotations": annotations,
+    }
+    (root / "annotations" / "instances_val2017.json").write_text(
+        json.dumps(dataset), encoding=encoding
+    )
+
+
+def _cat(segmentation, **fields) -> dict:
+    return {
+        "id": 7,
+        "image_id": 5,
+        "category_id": _CATEGORIES["cat"],
+        "iscrowd": 0,
+        "area": 9.0,
+        "segmentation": segmentation,
+        **fields,
+    }
+
+
+def _read(root) -> np.ndarray:
+    """Returns the label of the one image, or raises what lists problems."""
+    conversion = coco_conversion(root, ["val"], min_area=0)
+    if conversion.problems:
+        raise UserError("\n".join(conversion.problems))
+    (pair,) = conversion.splits["val"]
+    return conversion.read(pair).label
+
+
+_SQUARE = [2, 3, 6, 3, 6, 8, 2, 8]
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "reason"),
+    [
+        ({"size": [10, 12], "counts": [20, 30]}, "lengths of 50 pixels together; expected 120"),
+        ({"size": [10, 12], "counts": [20, 101]}, "lengths of 121 pixels together; expected 120"),
+        ({"size": [10, 12], "counts": [130, -10]}, "received -10; expected whole numbers from 0"),
+        ({"size": [10, 12], "counts": [119.5, 0.5]}, "received 119.5; expected whole numbers"),
+        ({"size": [10, 12], "counts": [0, 2**40]}, "expected 120"),
+        ({"size": [10, 12], "counts": "d0n0"}, "expected 120"),
+        ({"size": [10, 12], "counts": "P"}, "which ends within a number"),
+        ({"size": [10, 12], "counts": "~"}, "expected compressed run lengths"),
+        ({"size": [10, 12], "counts": "P" * 40 + "0"}, "expected compressed run lengths"),
+        ({"size": [10**6, 10**6], "counts": [10**12]}, r"of size \[1000000, 1000000\], expected"),
+        ({"counts": [120]}, r"of size None, expected \[10, 12\]"),
+        ([[*_SQUARE[:6], 2e8, 8]], "polygon 0: received x = 200000000.0; expected -12 to 24"),
+        ([_SQUARE, [*_SQUARE[:7], -13]], "polygon 1: received y = -13; expected -12 to 22"),
+        ([[*_SQUARE[:7], float("nan")]], "polygon 0: .*; expected numbers"),
+        ([[*_SQUARE[:7], float("-inf")]], "polygon 0: .*; expected numbers"),
+        ([[*_SQUARE[:7], 10**400]], "polygon 0: .*; expected numbers"),
+        ([[*_SQUARE, 5]], "polygon 0: received 9 numbers; expected pairs of x, y"),
+        ([], "received no polygon; expected at least one"),
+        (_SQUARE, "polygon 0: received 2; expected numbers"),
+        ("a square", "received 'a square'; expected polygons or run lengths"),
+        (None, "received None; expected polygons or run lengths"),
+    ],
+)
+def test_an_outline_that_cannot_be_drawn_names_image_and_annotation(tmp_path, segmentation, reason):
+    _write(tmp_path, [_cat(segmentation)])
+    with pytest.raises(
+        BadPair, match=rf"instances_val2017\.json: image 5: annotation 7: .*{reason}"
+    ):
+        _read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "image", "reason"),
+    [
+        ({"area": "9"}, {}, "image 5: no usable field 'area': received '9'; .* of annotation 7"),
+        ({"area": float("nan")}, {}, "image 5: no usable field 'area': received nan"),
+        ({"iscrowd": 2}, {}, "image 5: no usable field 'iscrowd': received 2; expected 0 or 1"),
+        ({"category_id": [17]}, {}, r"image 5: no usable field 'category_id': received \[17\]"),
+        ({}, {"height": 0}, "image 5: no usable field 'height': received 0"),
+        ({}, {"width": float("inf")}, "image 5: no usable field 'width': received inf"),
+        ({}, {"file_name": "../a.png"}, r"image 5: no usable field 'file_name': .* in the folder"),
+        ({}, {"file_name": "/etc/a.png"}, "image 5: no usable field 'file_name'"),
+        ({}, {"file_name": "a\0.png"}, "image 5: no usable field 'file_name'"),
+        ({}, {"id": None}, "images: element 0: no usable field 'id': received None"),
+    ],
+)
+def test_a_field_that_cannot_be_used_is_named(tmp_path, annotation, image, reason):
+    _write(tmp_path, [_cat([_SQUARE], **annotation)], image)
+    with pytest.raises(UserError, match=rf"instances_val2017\.json: {reason}"):
+        _read(tmp_path)
+
+
+def test_what_the_official_tools_tolerate_is_no_problem(tmp_path):
+    outlines = [_SQUARE, [1, 1, 9, 9], [4, 4]]  # The last two have no area.
+    annotation = _cat(outlines)
+    del annotation["iscrowd"]
+    other_image = _cat("anything", image_id=77)
+    _write(tmp_path, [annotation, other_image], encoding="utf-8-sig")
+    expected = np.zeros((_HEIGHT, _WIDTH), np.uint8)
+    expected[3:8, 2:6] = CLASSES.index("cat")
+    np.testing.assert_array_equal(_read(tmp_path), expected)
+    (note,) = coco_conversion(tmp_path, ["val"], min_area=0).notes
+    assert "2 polygons of fewer than 3 points, skipped: of annotation 7" in note
+
+
+def test_a_size_without_an_image_takes_no_memory(tmp_path):
+    _write(tmp_path, [_cat([_SQUARE])], {"height": 10**9, "width": 10**9})
+    (tmp_path / "val2017" / "a.png").unlink()
+    with pytest.raises(BadPair, match=r"a\.png: cannot be read"):
+        _read(tmp_path)
+
+
+def test_deep_and_odd_annotation_files_are_explained(tmp_path):
+    _write(tmp_path, [])
+    path = tmp_path / "annotations" / "instances_val2017.json"
+    texts = (
+        "[" * 100000,
+        "[]",
+        "null",
+        '{"images": 1' + "0" * 5000 + "}",
+        '{"images": []}',
+        "\ufffe",
+    )
+    for text in (*texts, '{"images": [5], "annotations": [], "categories": []}'):
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(UserError, match=rf"{path}: not a file of COCO instances"):
+            coco_conversion(tmp_path, ["val"])
+    path.write_bytes(b"\xff\xfe{}")
+    with pytest.raises(UserError, match=rf"{path}: not a file of COCO instances"):
+        coco_conversion(tmp_path, ["val"])
+
+
+def test_a_file_name_with_accents_is_found_however_it_is_written(tmp_path):
+    composed, separate = (unicodedata.normalize(form, "été.png") for form in ("NFC", "NFD"))
+    _write(tmp_path, [_cat([_SQUARE])], {"file_name": composed}, name=separate)
+    assert _read(tmp_path).any()
+
+
+def _oracle(annotations) -> np.ndarray:
+    """The label by pycocotools alone, which draws what is sound."""
+    label = np.zeros((_HEIGHT, _WIDTH), int)
+    for annotation in sorted(annotations, key=lambda annotation: annotation["iscrowd"]):
+        outline = annotation["segmentation"]
+        if isinstance(outline, list):
+            outline = coco_mask.merge(coco_mask.frPyObjects(outline, _HEIGHT, _WIDTH))
+        elif isinstance(outline["counts"], list):
+            outline = coco_mask.frPyObjects(outline, _HEIGHT, _WIDTH)
+        mask = coco_mask.decode(outline).astype(bool)
+        if annotation["iscrowd"]:
+            label[mask & (label == 0)] = 255
+            continue
+        train_id = {17: CLASSES.index("cat"), 18: CLASSES.index("dog")}[annotation["category_id"]]
+        label[mask] = np.where((label == 0) | (label == train_id), train_id, 255)[mask]
+    return label
+
+
+_POLYGONS = st.lists(
+    st.lists(st.floats(-12, 22), min_size=6, max_size=10).filter(lambda p: len(p) % 2 == 0),
+    min_size=1,
+    max_size=2,
+)
+
+
+@st.composite
+def _run_lengths(draw) -> dict:
+    mask = np.random.default_rng(draw(st.integers(0, 99))).random((_HEIGHT, _WIDTH)) < 0.3
+    return _runs(0, "cat", mask, compressed=draw(st.booleans()))["segmentation"]
+
+
+_ANNOTATIONS = st.lists(
+    st.builds(
+        lambda segmentation, crowd, category: _cat(
+            segmentation, iscrowd=crowd, category_id=category
+        ),
+        _POLYGONS | _run_lengths(),
+        st.sampled_from([0, 0, 1]),
+        st.sampled_from([17, 18]),
+    ),
+    min_size=1,
+    max_size=3,
+).filter(lambda annotations: not all(annotation["iscrowd"] for annotation in annotations))
+
+
+@settings(max_examples=40, deadline=None)
+@given(annotations=_ANNOTATIONS)
+def test_sound_annotations_give_what_pycocotools_draws(tmp_path_factory, annotations):
+    root = tmp_path_factory.mktemp("coco")
+    _write(root, annotations)
+    np.testing.assert_array_equal(_read(root), _oracle(annotations))
+
+
+_ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=6,
+)
+_ANY_OUTLINE = st.one_of(
+    _ANY_JSON,
+    st.lists(st.lists(st.floats() | st.integers(), max_size=9), max_size=3),
+    st.builds(
+        lambda counts: {"size": [_HEIGHT, _WIDTH], "counts": counts},
+        st.text("0123456789:;<=>?@PQRoO~", max_size=9)
+        | st.lists(st.integers(-5, _PIXELS), max_size=5),
+    ),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_any_annotation_gives_labels_or_a_problem_that_names_the_file(tmp_path_factory, data):
+    root = tmp_path_factory.mktemp("coco")
+    annotation, image = _cat([_SQUARE]), {}
+    field = data.draw(st.sampled_from(["segmentation"] * 4 + [*annotation, "image"]), "field")
+    if field == "image":
+        image[data.draw(st.sampled_from(["id", "file_name", "height", "width"]))] = data.draw(
+            _ANY_JSON
+        )
+    else:
+        annotation[field] = data.draw(_ANY_OUTLINE if field == "segmentation" else _ANY_JSON)
+    _write(root, [annotation], image)
+    problems = ()
+    try:
+        label = _read(root)
+    except UserError as error:
+        problems = (str(error),)
+    except BadPair as error:
+        problems = error.problems
+    else:
+        assert label.shape == (_HEIGHT, _WIDTH)
+        assert set(np.unique(label)) <= {0, CLASSES.index("cat"), 255}
+    assert all(str(root) in problem for problem in problems)

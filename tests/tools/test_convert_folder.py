@@ -103,3 +103,54 @@ def test_a_look_lists_every_problem_and_what_would_be_left_out(few_images, tmp_p
     assert result.returncode == 0, result.stderr
     assert "4 train, 1 val examples" in result.stdout
     assert "2 problems with the input, left out" in result.stderr
+
+
+def _masks(folder: Path, labels: np.ndarray) -> list[str]:
+    """Saves an image and its labels, and returns the flags of their folders."""
+    for part, pixels in (("i", np.zeros((*labels.shape[:2], 3), np.uint8)), ("l", labels)):
+        (folder / part).mkdir()
+        Image.fromarray(pixels).save(folder / part / "a.png")
+    return [f"--train_images={folder / 'i'}", f"--train_labels={folder / 'l'}"]
+
+
+def test_a_mask_of_0_and_255_is_warned_of_and_converted_with_its_values(
+    run_tool, read_split, tmp_path
+):
+    mask = np.zeros((10, 10), np.uint8)
+    mask[:4] = 255
+    output = tmp_path / "records"
+    flags = [*_masks(tmp_path, mask), "--classes=background,object", f"--output_dir={output}"]
+    result = run_tool("convert_folder", *flags, "--dry_run")
+    assert result.returncode == 0, result.stderr
+    assert "no problems" not in result.stdout
+    assert "warning: split train: 1 of 2 classes have no pixel (object): give" in result.stderr
+    assert "warning: split train: 40.0% of the pixels have an ignored value (255)" in result.stderr
+    assert "--label_values=0,255" in result.stderr
+
+    result = run_tool("convert_folder", *flags, "--label_values=0,255")
+    assert result.returncode == 0, result.stderr
+    assert "warning" not in result.stderr
+    # The shares of both classes and of what is ignored.
+    rows = [line.split("│") for line in result.stdout.splitlines() if line.count("│") == 4]
+    shares = {row[1].strip(): row[3].strip() for row in rows}
+    assert shares == {"background": "60.000", "object": "40.000", "(ignored)": "-"}
+    (record,) = read_split(output, "train")
+    np.testing.assert_array_equal(record.label, mask // 255)
+
+
+def test_cvats_export_needs_its_labelmap_alone(run_tool, read_split, tmp_path):
+    labelmap = tmp_path / "labelmap.txt"
+    labelmap.write_text(
+        "# label:color_rgb:parts:actions\nbackground:0,0,0::\nred fox:250,50,83::\n"
+    )
+    label = np.random.default_rng(0).integers(0, 2, (6, 9))
+    colors = np.array([[0, 0, 0], [250, 50, 83]], np.uint8)
+    output = tmp_path / "records"
+    flags = _masks(tmp_path, colors[label])
+    result = run_tool("convert_folder", *flags, f"--palette={labelmap}", f"--output_dir={output}")
+    assert result.returncode == 0, result.stderr
+    (record,) = read_split(output, "train")
+    np.testing.assert_array_equal(record.label, label)
+    description = SegmentationRecords(output, "train").description
+    assert description.classes == ("background", "red fox")
+    assert description.palette == ((0, 0, 0), (250, 50, 83))

@@ -1,5 +1,8 @@
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from auto_deeplab.data.cityscapes import CLASSES
 from auto_deeplab.data.conversion_engine import convert
@@ -160,3 +163,59 @@ def test_a_damaged_record_is_named(oddities, tmp_path):
         convert(conversion, tmp_path / "records", progress=False)
     assert "record 0" not in str(error.value)
     assert f"{pair.image.path}: record 1: image: " in str(error.value)
+
+
+def _gray_png(value: int) -> io.BytesIO:
+    """A file that tensorflow_datasets stores as it is, whatever the feature declares."""
+    file = io.BytesIO()
+    Image.fromarray(np.full((8, 8), value, np.uint8)).save(file, "png")
+    file.seek(0)
+    return file
+
+
+@pytest.mark.parametrize(
+    "keys", [{}, {"image_key": "image", "label_key": "annotation"}, {"label_key": "annotation"}]
+)
+def test_labels_declared_in_color_are_taken_for_what_is_stored(
+    tmp_path, monkeypatch, read_split, keys
+):
+    """As scene_parse150 declares them."""
+    import tensorflow_datasets as tfds
+
+    class Scenes(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+        VERSION = tfds.core.Version("1.0.0")
+
+        def _info(self):
+            features = {
+                "image": tfds.features.Image(encoding_format="jpeg"),
+                "annotation": tfds.features.Image(encoding_format="png"),
+            }
+            return self.dataset_info_from_configs(features=tfds.features.FeaturesDict(features))
+
+        def _split_generators(self, dl_manager):
+            return {"train": self._generate_examples()}
+
+        def _generate_examples(self):
+            for value in range(3):
+                image = np.zeros((8, 8, 3), np.uint8)
+                yield value, {"image": image, "annotation": _gray_png(value)}
+
+    builder = Scenes(data_dir=tmp_path / "tfds")
+    monkeypatch.setattr(tfds, "builder", lambda name, data_dir: builder)
+    conversion = tfds_conversion(
+        "scenes", {"train": "train"}, classes=["a", "b"], first_label=1, ignore_labels=[0], **keys
+    )
+    convert(conversion, tmp_path / "records", progress=False)
+    labels = [set(np.unique(r.label)) for r in read_split(tmp_path / "records", "train")]
+    assert sorted(labels, key=min) == [{0}, {1}, {255}]
+
+
+def test_whatever_a_data_sets_own_code_raises_is_explained(monkeypatch):
+    import tensorflow_datasets as tfds
+
+    def builder(name, data_dir):
+        raise TypeError("unexpected keyword argument")
+
+    monkeypatch.setattr(tfds, "builder", builder)
+    with pytest.raises(UserError, match="--dataset=mine: TypeError: unexpected keyword argument"):
+        tfds_conversion("mine", {"train": "train"})

@@ -186,3 +186,11 @@ def test_a_matlab_file_of_something_else_is_explained(voc, sbd, tmp_path):
     assert "2008_000003.mat: GTcls.Segmentation: expected a uint8 matrix, found float64" in str(
         error.value
     )
+
+
+def test_a_byte_order_mark_is_no_part_of_a_list(voc):
+    path = voc / "ImageSets" / "Segmentation" / "train.txt"
+    path.write_text(path.read_text(), encoding="utf-8-sig")
+    conversion = voc2012_conversion(voc, ["train"])
+    assert [pair.image.stem for pair in conversion.splits["train"]] == _LISTS["train"]
+    assert not conversion.problems
