@@ -48,6 +48,11 @@ def operations(function, **options):
     return [operation.type for operation in graph.graph.get_operations()]
 
 
+# Of the largest logit. A sum of n products has a relative error of about sqrt(n) * 2**-24; ResNet-50
+# sums up to 4,608 products some 60 times in a row: 2.4e-4 if no two errors cancel.
+TOLERANCE = 3e-4
+
+
 def compare(model, sizes=((33, 46), (41, 30)), jit_compile=False):
     weights = model.get_weights()
     function = tf.function(folded(model), autograph=False, jit_compile=jit_compile)
@@ -56,7 +61,9 @@ def compare(model, sizes=((33, 46), (41, 30)), jit_compile=False):
         images = tf.constant(rng.uniform(-1, 1, [2, *size, 3]), tf.float32)
         expected = model(images, training=False).numpy()
         assert np.std(expected) > 0
-        np.testing.assert_allclose(function(images), expected, atol=1e-4 * np.abs(expected).max())
+        np.testing.assert_allclose(
+            function(images), expected, atol=TOLERANCE * np.abs(expected).max()
+        )
     for before, after in zip(weights, model.get_weights(), strict=True):
         np.testing.assert_array_equal(before, after)
     for layer in model.submodules:
