@@ -48,8 +48,8 @@ def operations(function, **options):
     return [operation.type for operation in graph.graph.get_operations()]
 
 
-# Of the largest logit. A sum of n products has a relative error of about sqrt(n) * 2**-24; ResNet-50
-# sums up to 4,608 products some 60 times in a row: 2.4e-4 if no two errors cancel.
+# Of the largest logit. A sum of n products has a relative error of about sqrt(n) * 2**-24, and
+# ResNet-50 sums up to 4,608 products some 60 times in a row: 2.4e-4 if no two errors cancel.
 TOLERANCE = 3e-4
 
 
