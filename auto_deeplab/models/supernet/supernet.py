@@ -16,6 +16,8 @@ from auto_deeplab.models.supernet.convolution_block import ConvolutionBlock
 from auto_deeplab.models.supernet.heads import AtrousSpatialPyramid
 from auto_deeplab.models.supernet.trellis import Trellis
 from auto_deeplab.search_space import OPERATIONS, CellGraph, Relaxation, TrellisGraph
+from auto_deeplab.search_space.cell import MOST_BLOCKS
+from auto_deeplab.search_space.trellis import MOST_LAYERS
 
 IMAGE_CHANNELS = 3
 STEM_CHANNELS = (64, 128)
@@ -88,9 +90,9 @@ class Supernet(tf_keras.Model):
     def __init__(
         self,
         classes: Annotated[int, Ge(1)],
-        layers: Annotated[int, Ge(1), Le(200)] = 12,
+        layers: Annotated[int, Ge(1), Le(MOST_LAYERS)] = 12,
         strides: Strides = (4, 8, 16, 32),
-        blocks: Annotated[int, Ge(1), Le(20)] = 5,
+        blocks: Annotated[int, Ge(1), Le(MOST_BLOCKS)] = 5,
         filters: Annotated[int, Ge(1), Le(1024)] = 8,
         operations: Operations = OPERATIONS,
         batch_norm_momentum: Decay = 0.9,

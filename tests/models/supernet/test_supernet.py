@@ -15,8 +15,8 @@ from tests.models.supernet.textbook import textbook_supernet
 CLASSES = 4
 BATCH = 3  # with 2, batch norm of the pooled image amplifies rounding tenfold
 # The textbook computes in float64. In float32 a sum of n products is off by about sqrt(n) * 2**-24
-# of its size: at most 3e-6 in the 5x5 convolutions, some 60 of which follow each other from the image
-# to the loss and back. That is 2e-4 if no two errors cancel; seen were 3e-6 to 5e-5.
+# of its size: at most 3e-6 in the 5x5 convolutions, some 60 of which follow each other from the
+# image to the loss and back. That is 2e-4 if no two errors cancel; seen were 3e-6 to 5e-5.
 TOLERANCE = 2e-4
 
 
