@@ -9,6 +9,7 @@ from PIL import Image
 
 from auto_deeplab.data.description import Color
 from auto_deeplab.data.image_files import BadInput, SourceFile, read_image, read_label
+from auto_deeplab.data.pairs import most_label_pixels
 
 # Formats that keep each color.
 _LOSSLESS_FORMATS = ("PNG", "BMP", "TIFF")
@@ -28,15 +29,15 @@ class ColorLabel:
     colors: Sequence[tuple[Color, int]]
 
     def read(self, image_size: tuple[int, int] | None) -> np.ndarray:
-        del image_size
-        mode, palette, opaque = self._layout()
+        most_pixels = most_label_pixels(image_size)
+        mode, palette, opaque = self._layout(most_pixels)
         if mode == "P":
-            return self._read_indices(palette)
+            return self._by_palette(read_label(self.file, most_pixels), palette)
         if mode not in ("RGB", "RGBA"):
-            return read_label(self.file)
+            return read_label(self.file, most_pixels)
         if not opaque:
             raise BadInput("has transparent pixels: expected the color of a class in each pixel")
-        pixels = read_image(self.file).pixels
+        pixels = read_image(self.file, most_pixels).pixels
         values, known = self._values(pixels)
         if not known.all():
             colors, counts = np.unique(pixels[~known], axis=0, return_counts=True)
@@ -54,27 +55,26 @@ class ColorLabel:
     def facts(self) -> list:
         return ["colors", [[*color, value] for color, value in self.colors]]
 
-    def _layout(self) -> tuple[str, list[int], bool]:
+    def _layout(self, most_pixels: int) -> tuple[str, list[int], bool]:
         """Returns the mode ("" if not of colors or a palette), the palette, whether it is opaque.
 
         What is wrong with the file is told by what reads it.
         """
         try:
             image = Image.open(io.BytesIO(self.file.read_bytes()))
-            if image.format not in _LOSSLESS_FORMATS:
+            if image.format not in _LOSSLESS_FORMATS or image.width * image.height > most_pixels:
                 return "", [], True
             opaque = image.mode != "RGBA" or image.getchannel("A").getextrema() == (255, 255)
             return image.mode, image.getpalette("RGB") or [], opaque
         except Exception:  # Pillow's decoders raise many kinds.
             return "", [], True
 
-    def _read_indices(self, palette: Sequence[int]) -> np.ndarray:
-        """Reads a palette image: by its colors if all of them are colors of classes, else by index.
+    def _by_palette(self, indices: np.ndarray, palette: Sequence[int]) -> np.ndarray:
+        """Returns labels by their colors if all of them are colors of classes, else the indices.
 
         An image whose colors are used for something else must not have some of the classes' colors
         where they would mean another class.
         """
-        indices = read_label(self.file)
         used = np.unique(indices)
         colors = np.zeros((256, 3), np.uint8)
         colors[: len(palette) // 3] = np.reshape(palette[: len(palette) // 3 * 3], (-1, 3))

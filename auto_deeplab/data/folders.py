@@ -13,7 +13,7 @@ from auto_deeplab.data.color_labels import ColorLabel
 from auto_deeplab.data.conversion import Conversion, plan_splits
 from auto_deeplab.data.description import Color
 from auto_deeplab.data.label_table import LabelTable
-from auto_deeplab.data.pairs import LabelSource, Pair, PngLabel, pair_by_stem
+from auto_deeplab.data.pairs import LabelFile, LabelSource, Pair, pair_by_stem
 from auto_deeplab.errors import UserError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
@@ -88,7 +88,7 @@ def folder_conversion(
         raise UserError(f"no folders to convert: give {flags}")
     ignore_labels = [ignore_label] if isinstance(ignore_label, int) else ignore_label
     table = numbered_labels(classes, ignore_labels, first_label, label_values)
-    label_of = PngLabel
+    label_of = LabelFile
     if palette is not None:
         label_of = functools.partial(
             ColorLabel, colors=_values_of_colors(table, palette, ignored_colors)

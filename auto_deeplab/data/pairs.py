@@ -63,15 +63,20 @@ class LabelSource(Protocol):
         """Returns JSON values that, with the file, decide what is read."""
 
 
+def most_label_pixels(image_size: tuple[int, int] | None) -> int:
+    """Returns how many pixels labels may have: as many as their image, which was let pass."""
+    height, width = image_size or (0, 0)
+    return max(MAX_PIXELS, height * width)
+
+
 @dataclasses.dataclass(frozen=True)
-class PngLabel:
+class LabelFile:
     """Labels in a PNG, TIFF or BMP file of one channel or of palette indices."""
 
     file: SourceFile
 
     def read(self, image_size: tuple[int, int] | None) -> np.ndarray:
-        height, width = image_size or (0, 0)
-        return read_label(self.file, max(MAX_PIXELS, height * width))
+        return read_label(self.file, most_label_pixels(image_size))
 
     def facts(self) -> list:
         return ["png"]
@@ -204,7 +209,7 @@ def pair_by_stem(
     label_dir: str | os.PathLike,
     image_suffixes: Sequence[str],
     label_suffixes: Sequence[str],
-    label_of: Callable[[Path], LabelSource] = PngLabel,
+    label_of: Callable[[Path], LabelSource] = LabelFile,
 ) -> tuple[list[Pair], list[str]]:
     """Pairs the files of two folders whose names differ only in their suffixes.
 

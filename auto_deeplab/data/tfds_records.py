@@ -19,7 +19,7 @@ from auto_deeplab.data.folders import (
     read_palette,
 )
 from auto_deeplab.data.image_files import BadInput, read_label
-from auto_deeplab.data.pairs import Pair, PngLabel
+from auto_deeplab.data.pairs import LabelFile, Pair
 from auto_deeplab.data.record_index import RecordIndex, index_records
 from auto_deeplab.errors import UserError
 
@@ -222,7 +222,7 @@ def _split_pairs(
         end = records if instruction.take == -1 else instruction.skip + instruction.take
         for record in range(instruction.skip, end):
             image, label = (RecordFile(path, record, key) for key in (image_key, label_key))
-            pairs.append(Pair(image, PngLabel(label), f"{path.name}/{record:06d}"))
+            pairs.append(Pair(image, LabelFile(label), f"{path.name}/{record:06d}"))
     return pairs, []
 
 

@@ -13,7 +13,7 @@ from auto_deeplab.data.conversion import Conversion, plan_splits
 from auto_deeplab.data.description import Color
 from auto_deeplab.data.image_files import BadInput
 from auto_deeplab.data.label_table import LabelTable
-from auto_deeplab.data.pairs import LabelSource, NoLabel, Pair, PngLabel
+from auto_deeplab.data.pairs import LabelFile, LabelSource, NoLabel, Pair
 from auto_deeplab.errors import UserError
 
 IGNORE = 255
@@ -131,8 +131,8 @@ class _Voc:
     def image(self, name: str) -> Path:
         return self._root / "JPEGImages" / f"{name}.jpg"
 
-    def label(self, name: str) -> PngLabel:
-        return PngLabel(self._root / "SegmentationClass" / f"{name}.png")
+    def label(self, name: str) -> LabelFile:
+        return LabelFile(self._root / "SegmentationClass" / f"{name}.png")
 
     def list_path(self, split: str) -> Path:
         return self._root / "ImageSets" / "Segmentation" / f"{split}.txt"

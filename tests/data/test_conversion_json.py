@@ -8,15 +8,15 @@ from auto_deeplab.data.coco import CocoLabel
 from auto_deeplab.data.color_labels import ColorLabel
 from auto_deeplab.data.conversion_json import from_json, to_json
 from auto_deeplab.data.conversion_shards import plan_shards
-from auto_deeplab.data.pairs import NoLabel, Pair, PngLabel
+from auto_deeplab.data.pairs import LabelFile, NoLabel, Pair
 from auto_deeplab.data.tfds_records import RecordFile
 from auto_deeplab.data.voc2012 import SbdLabel
 
 # Everything that images and labels come from.
 ANNOTATIONS = [{"category_id": 3, "iscrowd": 0, "segmentation": [[1.5, 2.0, 3.25, 4.0]]}]
 PAIRS = (
-    Pair(Path("a.jpg"), PngLabel(Path("a.png")), "a"),
-    Pair(RecordFile(Path("r"), 4, "image"), PngLabel(RecordFile(Path("r"), 4, "label")), "b"),
+    Pair(Path("a.jpg"), LabelFile(Path("a.png")), "a"),
+    Pair(RecordFile(Path("r"), 4, "image"), LabelFile(RecordFile(Path("r"), 4, "label")), "b"),
     Pair(Path("c.jpg"), SbdLabel(Path("c.mat")), "c"),
     Pair(Path("d.jpg"), NoLabel(7), "d"),
     Pair(Path("f.jpg"), ColorLabel(Path("f.png"), (((1, 2, 3), 4),)), "f"),

@@ -14,9 +14,9 @@ from PIL import Image
 from auto_deeplab.data.label_table import LabelTable
 from auto_deeplab.data.pairs import (
     BadPair,
+    LabelFile,
     NoLabel,
     Pair,
-    PngLabel,
     encode_pair,
     pair_by_stem,
     read_pair,
@@ -42,7 +42,7 @@ def save(tmp_path):
 
 
 def _pair(image, label) -> Pair:
-    return Pair(image, PngLabel(label), image.name)
+    return Pair(image, LabelFile(label), image.name)
 
 
 def _convert(pair: Pair, scale: float = 1.0):
