@@ -19,6 +19,7 @@ from absl import logging
 
 from auto_deeplab.atomic_file import replacing
 from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.files import utf8_text
 
 MOST_BYTES = 2**26
 """The largest file that is read unless told otherwise, 64 MiB."""
@@ -346,7 +347,7 @@ def _without_nan(value: Any, path: tuple[str | int, ...], fields: list[str]) -> 
 
 def _as_unicode(value: Any) -> Any:
     if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()
+        return utf8_text(value)
     if isinstance(value, dict):
         return {_as_unicode(key): _as_unicode(part) for key, part in value.items()}
     return [_as_unicode(part) for part in value] if isinstance(value, list) else value

@@ -11,7 +11,7 @@ import tensorflow as tf
 from auto_deeplab.distribution.settings import Distribution
 from auto_deeplab.distribution.strategy import make_strategy
 from auto_deeplab.errors import UserError
-from tests.conftest import REPOSITORY
+from tests.helpers import REPOSITORY, run_python
 
 
 @pytest.mark.parametrize(
@@ -52,15 +52,17 @@ def test_of_several_workers_the_first_writes(monkeypatch):
     assert Distribution().is_chief
 
 
-def test_without_a_tpu_the_message_says_what_was_looked_for():
+def test_without_a_tpu_the_message_says_what_was_looked_for(tmp_path):
+    # In a fresh process: one that has run operations waits a minute for what does not answer.
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         closed = f"grpc://127.0.0.1:{unused.getsockname()[1]}"
         for tpu in ("local", closed):
-            with pytest.raises(UserError) as refusal:
-                make_strategy(Distribution("tpu", tpu=tpu))
-            assert str(refusal.value).startswith(f"--tpu={tpu}: no TPU answers (")
-            assert str(refusal.value).endswith("docs/cloud_tpu.md")
+            flags = ("--gin_file=search.gin", "--distribution=tpu", f"--tpu={tpu}")
+            done = run_python("-m", "auto_deeplab.train", *flags, cwd=tmp_path)
+            assert done.returncode == 1
+            assert done.stderr.startswith(f"error: --tpu={tpu}: no TPU answers (")
+            assert done.stderr.endswith("docs/cloud_tpu.md\n")
 
 
 @pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="there is a GPU")

@@ -163,7 +163,7 @@ def test_what_is_not_finite_is_written_as_null_with_a_warning(tmp_path, caplog):
 
 def test_names_of_files_that_are_no_unicode_are_written_as_their_escapes():
     text = json_files.to_json({"a\udcff": ["\U0001f600", "b\udc80"]})
-    assert json_files.parse(text) == {"a\\udcff": ["\U0001f600", "b\\udc80"]}
+    assert json_files.parse(text) == {"a\\xff": ["\U0001f600", "b\\x80"]}
 
 
 @pytest.mark.parametrize(

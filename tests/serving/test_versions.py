@@ -8,7 +8,7 @@ import pytest
 
 from auto_deeplab.errors import UserError
 from auto_deeplab.serving import versions
-from tests.conftest import REPOSITORY
+from tests.helpers import REPOSITORY
 
 
 @pytest.fixture

@@ -142,7 +142,7 @@ def test_a_step_decays_kernels_alone_and_advances_the_drop_path():
 
 def test_a_multiplier_of_the_last_layer_needs_sgd(configure_retraining, tmp_path):
     configure_retraining("Retrain.last_layer_multiplier = 10", "Retrain.optimizer = @Adam")
-    with pytest.raises(UserError, match=r"last_layer_multiplier: received 10 with @Adam, whose"):
+    with pytest.raises(UserError, match=r"last_layer_multiplier: received 10.0 with @Adam, whose"):
         retrain(tmp_path / "run")
 
 

@@ -23,7 +23,7 @@ from auto_deeplab.training.model_dir import ModelDir
 from auto_deeplab.training.search_model import SearchModel
 from auto_deeplab.training.trained import load_trained
 from auto_deeplab.visualization.runs import read_run
-from tests.conftest import TINY_SEARCH
+from tests.helpers import TINY_SEARCH
 
 EPOCH_STEPS, EPOCHS = 5, 3
 WITHIN_EPOCHS = "Search.checkpoint_minutes = 0"

@@ -10,7 +10,7 @@ from auto_deeplab import configuration
 from auto_deeplab.errors import UserError
 from auto_deeplab.training.job import configured_job
 from auto_deeplab.training.model_dir import ModelDir
-from tests.conftest import TINY_SEARCH
+from tests.helpers import TINY_SEARCH
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
