@@ -7,7 +7,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python;
   "$$python" -c '$(SUPPORTED)' 2>/dev/null && echo "$$python" && break; done)
 # More arguments for the command behind a target, as in: make search ARGS=--model_dir=runs/mine
 ARGS ?=
-# Test processes side by side; each takes 1 to 3 GB of memory.
+# Test processes side by side; each takes up to 8 GB of memory at the end.
 TEST_PROCESSES ?= 2
 
 .PHONY: help search test test-avx2 test-slow lint format install lock clean

@@ -319,7 +319,7 @@ def _identity(element: Mapping[str, Any], field: str) -> int | str:
     value = _field(element, field)
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    if not isinstance(value, int | str):
+    if not isinstance(value, int | str) or isinstance(value, bool):
         raise _NotUsable(f"{field!r}: received {_brief(value)}; expected a number")
     return value
 
