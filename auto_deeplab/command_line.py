@@ -12,9 +12,7 @@ from typing import NoReturn
 
 from absl import app, flags, logging
 
-from auto_deeplab.errors import UNEXPECTED_STATUS, UserError
-
-_LONGEST_REPORT = 500
+from auto_deeplab.errors import UNEXPECTED_STATUS, UserError, one_line
 
 # What is defined here belongs to the help of the command that asks for it.
 flags.disclaim_key_flags()
@@ -138,8 +136,7 @@ def _end(message: str, status: int) -> NoReturn:
 
 def _report_of(error: Exception) -> str:
     """Returns the one line on an exception that nobody expected."""
-    text = " ".join(str(error).split())
-    shown = text if len(text) <= _LONGEST_REPORT else f"{text[:_LONGEST_REPORT]} ..."
+    shown = one_line(str(error))
     return (
         f"error: unexpected {type(error).__name__}{': ' if shown else ''}{shown}; please report "
         "this, with what the same command prints with --traceback"

@@ -1,7 +1,6 @@
 """Reading gin files, with errors that say what was meant."""
 
 import difflib
-import functools
 import importlib
 import inspect
 import logging
@@ -17,17 +16,11 @@ from typing import TextIO
 import gin
 
 from auto_deeplab.command_line import near_matches
-from auto_deeplab.errors import UserError
+from auto_deeplab.errors import UserError, one_line
 
 # The gin files that come with the project.
 GIN_FOLDER = Path(__file__).resolve().parents[1] / "gin_configs"
 gin.add_config_file_search_path(str(GIN_FOLDER))
-# Editors of Windows begin a file with a byte-order mark. gin's public function puts a reader behind
-# the one that it has, which then reads every file.
-gin.config._FILE_READERS.insert(0, (functools.partial(open, encoding="utf-8-sig"), os.path.isfile))
-
-# gin repeats lines and values of any length.
-_LONGEST_MESSAGE = 500
 
 # The gin files that are being read, each included by the one before.
 _open_files: list[str] = []
@@ -135,9 +128,8 @@ def _explain(error: Exception, path: str) -> str:
     if isinstance(error, RecursionError):
         return f"{path}: a value or what it includes is nested too deeply"
     message = " ".join(str(error).split()) or type(error).__name__
-    message = re.sub(r" In call to configurable '.*?' \(<.*?>\)", "", message)
-    if len(message) > _LONGEST_MESSAGE:
-        message = f"{message[:_LONGEST_MESSAGE]} ..."
+    # gin repeats lines and values of any length.
+    message = one_line(re.sub(r" In call to configurable '.*?' \(<.*?>\)", "", message))
     if isinstance(error, UnicodeDecodeError):
         return f"{path}: received what is no text in UTF-8 ({message}); expected a gin file"
     if isinstance(error, tokenize.TokenError):

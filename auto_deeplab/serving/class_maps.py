@@ -12,14 +12,11 @@ from typing import NamedTuple
 import numpy as np
 
 from auto_deeplab.data.description import DatasetDescription
-from auto_deeplab.errors import UserError
+from auto_deeplab.errors import UserError, one_line
 from auto_deeplab.serving.image_files import UnreadableImage
 
 ClassMaps = Callable[[np.ndarray], np.ndarray]
 """Maps uint8 images [batch, height, width, 3] to int32 class maps [batch, height, width]."""
-
-# Of what an engine says of an error; some say pages.
-_LONGEST_REASON = 500
 
 
 class ExportedNetwork(NamedTuple):
@@ -108,5 +105,4 @@ def checked(class_maps: ClassMaps, classes: int, source: str) -> ClassMaps:
 
 def _reason(error: Exception) -> str:
     """Returns in one line what an engine says of an error."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]} ..."
+    return one_line(str(error)) or type(error).__name__
