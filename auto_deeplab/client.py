@@ -14,7 +14,8 @@ from pathlib import Path
 
 from absl import flags
 
-from auto_deeplab import command_line, prediction_flags
+from auto_deeplab import command_line
+from auto_deeplab.command_line import prediction_flags
 
 flags.adopt_module_key_flags(prediction_flags)
 _SERVER = flags.DEFINE_string("server", None, "http://HOST:PORT or grpc://HOST:PORT", required=True)

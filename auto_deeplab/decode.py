@@ -14,7 +14,7 @@ Prints an architecture that exists already, a file or a known name:
 from absl import flags
 
 from auto_deeplab import command_line
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 
 _MODEL_DIR = command_line.define_path("model_dir", None, "The folder of the search to decode.")
 _EPOCH = flags.DEFINE_integer("epoch", None, "Which epoch to decode; the last by default.")

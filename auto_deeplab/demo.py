@@ -22,11 +22,12 @@ import webbrowser
 
 from absl import flags
 
-from auto_deeplab import command_line, exported_flags
-from auto_deeplab.errors import UserError
+from auto_deeplab import command_line
+from auto_deeplab.command_line import export_flags
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.serving.options import MAX_PIXELS
 
-flags.adopt_module_key_flags(exported_flags)
+flags.adopt_module_key_flags(export_flags)
 _HOST = flags.DEFINE_string(
     "host", "127.0.0.1", "The address to be reached at; 0.0.0.0 lets other machines in."
 )
@@ -54,7 +55,7 @@ _CLOSING_SECONDS = 1
 
 def main(argv: list[str]) -> None:
     del argv
-    export = exported_flags.given_export()
+    export = export_flags.given_export()
     if export is None:
         raise UserError("expected an exported network, such as --saved_model")
     if importlib.util.find_spec("gradio") is None:

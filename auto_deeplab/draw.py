@@ -14,7 +14,7 @@ What a search has found so far:
 from absl import flags
 
 from auto_deeplab import command_line
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 
 _GENOTYPE = command_line.define_path(
     "genotype", None, "A file or a known name (such as published)."

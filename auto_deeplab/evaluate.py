@@ -34,11 +34,12 @@ from pathlib import Path
 
 from absl import flags
 
-from auto_deeplab import command_line, exported_flags
-from auto_deeplab.distribution import settings
-from auto_deeplab.errors import UserError
+from auto_deeplab import command_line
+from auto_deeplab.command_line import distribution_flags, export_flags
+from auto_deeplab.distribution.settings import Distribution
+from auto_deeplab.foundations.errors import UserError
 
-flags.adopt_module_key_flags(exported_flags)
+flags.adopt_module_key_flags(export_flags)
 _MODEL_DIR = command_line.define_path("model_dir", None, "The folder that training wrote.")
 _CHECKPOINT = command_line.define_checkpoint_flag()
 _DATASET_DIR = command_line.define_path(
@@ -79,7 +80,7 @@ _OUTPUT = command_line.define_path(
     "beside an exported network.",
 )
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace results that exist.")
-_distribution = settings.define_flags()
+_distribution = distribution_flags.define_flags()
 
 
 def main(argv: list[str]) -> None:
@@ -92,7 +93,7 @@ def main(argv: list[str]) -> None:
         )
     scales = command_line.parse_scales(_SCALES.value)
     window = command_line.parse_size(_WINDOW.value, "window") if _WINDOW.value else None
-    export = exported_flags.given_export()
+    export = export_flags.given_export()
     several_views = _FLIP.value or scales != (1.0,) or window is not None
     _check_networks(export, several_views, distribution)
     output = Path(_OUTPUT.value or _default_output(export))
@@ -113,7 +114,7 @@ def main(argv: list[str]) -> None:
 
 
 def _evaluate(
-    distribution: settings.Distribution,
+    distribution: Distribution,
     export: tuple[str, str] | None,
     scales: tuple[float, ...],
     window: tuple[int, int] | None,
@@ -219,7 +220,7 @@ def _evaluate(
 
 
 def _check_networks(
-    export: tuple[str, str] | None, several_views: bool, distribution: settings.Distribution
+    export: tuple[str, str] | None, several_views: bool, distribution: Distribution
 ) -> None:
     if not export and not _MODEL_DIR.value:
         raise UserError(

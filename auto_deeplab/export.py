@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from auto_deeplab import command_line
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.serving.options import (
     KERNEL_DTYPES,
     MAX_PIXELS,

@@ -14,7 +14,7 @@ from pathlib import Path
 from absl import flags
 
 from auto_deeplab import command_line
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 
 _SPLITS = flags.DEFINE_list(
     "splits", None, "The splits to read, all by default; pictures are of the first."

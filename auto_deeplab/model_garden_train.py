@@ -15,7 +15,7 @@ from absl import flags, logging
 from official.common import flags as model_garden_flags
 
 from auto_deeplab import command_line
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 
 model_garden_flags.define_flags()
 flags.mark_flags_as_required(["experiment", "mode", "model_dir"])

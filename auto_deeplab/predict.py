@@ -20,10 +20,11 @@ Example:
 
 from absl import flags
 
-from auto_deeplab import command_line, exported_flags, prediction_flags
-from auto_deeplab.errors import UserError
+from auto_deeplab import command_line
+from auto_deeplab.command_line import export_flags, prediction_flags
+from auto_deeplab.foundations.errors import UserError
 
-flags.adopt_module_key_flags(exported_flags)
+flags.adopt_module_key_flags(export_flags)
 flags.adopt_module_key_flags(prediction_flags)
 _MODEL_DIR = command_line.define_path("model_dir", None, "The folder that training wrote.")
 _CHECKPOINT = command_line.define_checkpoint_flag()
@@ -37,7 +38,7 @@ _BATCH_SIZE = flags.DEFINE_integer(
 
 def main(argv: list[str]) -> None:
     del argv
-    export = exported_flags.given_export()
+    export = export_flags.given_export()
     if bool(_MODEL_DIR.value) == bool(export):
         raise UserError("expected either --model_dir or an exported network, such as --saved_model")
 

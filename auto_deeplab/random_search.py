@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from auto_deeplab import command_line
-from auto_deeplab.errors import UserError
 from auto_deeplab.foundations import json_files
+from auto_deeplab.foundations.errors import UserError
 
 if TYPE_CHECKING:
     from auto_deeplab.search_space import Genotype

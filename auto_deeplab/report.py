@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from auto_deeplab import command_line
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 
 if TYPE_CHECKING:
     from auto_deeplab.visualization.report import Examples

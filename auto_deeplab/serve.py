@@ -20,7 +20,7 @@ from pathlib import Path
 from absl import flags
 
 from auto_deeplab import command_line
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 
 _SAVED_MODEL = command_line.define_paths(
     "saved_model", None, "Folders that export wrote, with their versions.", required=True

@@ -12,7 +12,7 @@ sums, pools and resizing are not counted. With --json the same is printed as JSO
 from absl import flags
 
 from auto_deeplab import command_line
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 
 _GENOTYPE = command_line.define_path(
     "genotype", None, "A file or a known name (such as published)."

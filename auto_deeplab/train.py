@@ -23,7 +23,8 @@ from pathlib import Path
 from absl import flags
 
 from auto_deeplab import command_line
-from auto_deeplab.distribution import settings
+from auto_deeplab.command_line import distribution_flags
+from auto_deeplab.foundations.errors import require_known
 
 _GIN_FILE = command_line.define_path(
     "gin_file", None, "The configuration, such as search.gin.", required=True
@@ -34,7 +35,7 @@ _GIN_PARAM = flags.DEFINE_multi_string(
 _MODEL_DIR = command_line.define_path(
     "model_dir", None, "Where results go; runs/NAME for NAME.gin by default."
 )
-_distribution = settings.define_flags()
+_distribution = distribution_flags.define_flags()
 _MIXED_PRECISION = flags.DEFINE_string(
     "mixed_precision",
     None,
@@ -53,9 +54,9 @@ _IGNORE_CORRUPT = flags.DEFINE_bool(
 def main(argv: list[str]) -> None:
     del argv
     # Before TensorFlow, which takes seconds: a mistyped file name should not.
-    from auto_deeplab import configuration
+    from auto_deeplab.foundations import gin_files
 
-    gin_file = configuration.find(_GIN_FILE.value)
+    gin_file = gin_files.find(_GIN_FILE.value)
     distribution = _distribution()
     from auto_deeplab.distribution.strategy import make_strategy
     from auto_deeplab.distribution.workers import Workers, ending_with_lost_workers
@@ -67,12 +68,12 @@ def main(argv: list[str]) -> None:
     if _IGNORE_CORRUPT.value:
         parameters.append("open_records.ignore_corrupt = True")
     if _MIXED_PRECISION.value is not None:
-        command_line.require_known("mixed_precision", [_MIXED_PRECISION.value], PRECISIONS)
+        require_known("mixed_precision", [_MIXED_PRECISION.value], PRECISIONS)
         parameters.append(f"configure_runtime.mixed_precision = {_MIXED_PRECISION.value!r}")
-    configuration.load(gin_file, parameters)
+    gin_files.load(gin_file, parameters)
     configure_runtime()
     model_dir = ModelDir(Path(_MODEL_DIR.value or Path("runs") / Path(gin_file).stem))
-    with configuration.explaining_calls():
+    with gin_files.explaining_calls():
         job = configured_job()
         with (
             model_dir.locked() if distribution.is_chief else contextlib.nullcontext(),

@@ -18,8 +18,8 @@ from pathlib import Path
 from absl import flags
 
 from auto_deeplab import command_line
-from auto_deeplab.distribution import settings
-from auto_deeplab.errors import TRY_AGAIN_STATUS, UserError
+from auto_deeplab.command_line import distribution_flags
+from auto_deeplab.foundations.errors import TRY_AGAIN_STATUS, UserError
 
 _GIN_FILE = command_line.define_path(
     "gin_file", None, "The configuration of the searches, such as search.gin.", required=True
@@ -31,7 +31,7 @@ _GIN_PARAM = flags.DEFINE_multi_string(
 _MODEL_DIR = command_line.define_path(
     "model_dir", None, "The folder of the trials' folders; runs/NAME_trials for NAME.gin."
 )
-_distribution = settings.define_flags()
+_distribution = distribution_flags.define_flags()
 _MIXED_PRECISION = flags.DEFINE_string(
     "mixed_precision", None, "What networks compute in: none, bfloat16 or float16."
 )
@@ -39,9 +39,9 @@ _MIXED_PRECISION = flags.DEFINE_string(
 
 def main(argv: list[str]) -> None:
     del argv
-    from auto_deeplab import configuration
+    from auto_deeplab.foundations import gin_files
 
-    gin_file = configuration.find(_GIN_FILE.value)
+    gin_file = gin_files.find(_GIN_FILE.value)
     distribution = _distribution()
     seeds = _checked_seeds(_SEEDS.value)
     for parameter in _GIN_PARAM.value:

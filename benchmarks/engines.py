@@ -29,8 +29,8 @@ from typing import Any
 from absl import flags
 
 from auto_deeplab import command_line
-from auto_deeplab.errors import UserError
 from auto_deeplab.foundations import json_files
+from auto_deeplab.foundations.errors import UserError, require_known
 from auto_deeplab.search_space import Genotype
 from benchmarks.engines_worker import ENGINES, write_exports
 from benchmarks.memory_needed import expected_megabytes, free_megabytes
@@ -62,7 +62,7 @@ Row = dict[str, Any]
 def main(argv: list[str]) -> None:
     del argv
     sizes = [command_line.parse_size(size, "sizes") for size in _SIZES.value]
-    command_line.require_known("engines", _ENGINES.value, ENGINES)
+    require_known("engines", _ENGINES.value, ENGINES)
     batches = [_batch(text) for text in _BATCHES.value]
     # A wrong name is told before the processes start.
     Genotype.load(_GENOTYPE.value)

@@ -20,6 +20,7 @@ from typing import Any
 from absl import flags
 
 from auto_deeplab import command_line
+from auto_deeplab.foundations.errors import require_known
 from benchmarks.inference_worker import MODELS, SETTINGS
 from benchmarks.turns import measure_in_turns
 
@@ -63,8 +64,8 @@ def measure(
 def main(argv: list[str]) -> None:
     del argv
     sizes = [command_line.parse_size(size, "sizes") for size in _SIZES.value]
-    command_line.require_known("models", _MODELS.value, MODELS)
-    command_line.require_known("settings", _SETTINGS.value, SETTINGS)
+    require_known("models", _MODELS.value, MODELS)
+    require_known("settings", _SETTINGS.value, SETTINGS)
     rows = []
     for size in sizes:
         for setting in _SETTINGS.value:

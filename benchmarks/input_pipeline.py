@@ -27,6 +27,7 @@ from typing import Any
 from absl import flags
 
 from auto_deeplab import command_line
+from auto_deeplab.foundations.errors import require_known
 
 # Height and width of the images, the crops' side, the scales (None: the paper's).
 SETTINGS = {
@@ -182,8 +183,8 @@ def measure(setting: str, image_format: str) -> dict[str, Any]:
 
 def main(argv: list[str]) -> None:
     del argv
-    command_line.require_known("settings", _SETTINGS.value, SETTINGS)
-    command_line.require_known("formats", _FORMATS.value, FORMATS)
+    require_known("settings", _SETTINGS.value, SETTINGS)
+    require_known("formats", _FORMATS.value, FORMATS)
     rows = [measure(setting, f) for setting in _SETTINGS.value for f in _FORMATS.value]
     if _JSON.value:
         print(json.dumps(rows, indent=1))

@@ -19,7 +19,7 @@ from pathlib import Path
 from absl import flags
 
 from auto_deeplab import command_line
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 from benchmarks.search_step_process import MEASURED, run_worker, sweep
 
 UPDATES = ("weights", "arch")

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from typing import Any
 
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 
 # What --sweep varies, one at a time; everything else stays as the flags say.
 SWEEP = {

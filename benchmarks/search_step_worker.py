@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 # Before TensorFlow: the package sets what TensorFlow reads when it is imported.
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 from benchmarks.peak_memory import peak_megabytes
 
 if TYPE_CHECKING:
@@ -28,10 +28,10 @@ def configure(gin_params: list[str]) -> None:
     """Sets the runtime as a search does: gin_configs/base/search.gin, then `gin_params`."""
     # The file configures jobs, which must be there to be configured.
     import auto_deeplab.training.job  # noqa: F401
-    from auto_deeplab import configuration
+    from auto_deeplab.foundations import gin_files
     from auto_deeplab.training.runtime import configure_runtime
 
-    configuration.load("base/search.gin", gin_params)
+    gin_files.load("base/search.gin", gin_params)
     configure_runtime()
 
 
@@ -160,7 +160,7 @@ def export_stablehlo(
 
     import tensorflow as tf
 
-    from auto_deeplab.atomic_file import replacing
+    from auto_deeplab.foundations.atomic_file import replacing
 
     configure(gin_params)
     model = build(setting, jit_compile=True)
@@ -212,10 +212,10 @@ TASKS = {task.__name__: task for task in (measure, export_stablehlo, profile)}
 
 
 def main(task: str, arguments: str) -> None:
-    from auto_deeplab import configuration
+    from auto_deeplab.foundations import gin_files
 
     try:
-        with configuration.explaining_calls():
+        with gin_files.explaining_calls():
             told = TASKS[task](**json.loads(arguments))
     except UserError as error:
         sys.exit(str(error))

@@ -18,6 +18,7 @@ from typing import Any
 from absl import flags
 
 from auto_deeplab import command_line
+from auto_deeplab.foundations.errors import require_known
 from benchmarks.inference_worker import MODELS
 from benchmarks.turns import measure_in_turns
 
@@ -46,7 +47,7 @@ def measure(models: list[str], steps: int, **setting) -> list[dict[str, Any]]:
 
 def main(argv: list[str]) -> None:
     del argv
-    command_line.require_known("models", _MODELS.value, MODELS)
+    require_known("models", _MODELS.value, MODELS)
     rows = measure(
         _MODELS.value,
         _STEPS.value,

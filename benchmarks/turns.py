@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 
 
 class Worker:

@@ -9,23 +9,14 @@ import pytest
 from absl import flags
 
 from auto_deeplab import command_line
-from auto_deeplab.command_line import near_matches
+from auto_deeplab.foundations.errors import near_matches
 from tests.helpers import REPOSITORY
 
-SHARED = (
-    "__init__",
-    "atomic_file",
-    "command_line",
-    "configuration",
-    "errors",
-    "exported_flags",
-    "prediction_flags",
-)
 COMMANDS = sorted(
     f"{path.parent.name}.{path.stem}"
     for folder in ("auto_deeplab", "tools")
     for path in (REPOSITORY / folder).glob("*.py")
-    if path.stem not in SHARED
+    if path.stem != "__init__"
 )
 
 # Runs the module argv[1] where nothing that takes long can be imported.
@@ -42,7 +33,7 @@ runpy.run_module(module, run_name="__main__", alter_sys=True)
 TELLS = """
 import sys
 from auto_deeplab import command_line
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 
 def main(argv):
     {body}

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from auto_deeplab.configuration import GIN_FOLDER
-from auto_deeplab.errors import TRY_AGAIN_STATUS
+from auto_deeplab.foundations.errors import TRY_AGAIN_STATUS
+from auto_deeplab.foundations.gin_files import GIN_FOLDER
 from tests.helpers import REPOSITORY
 
 FOLDER = REPOSITORY / "docs" / "containers"

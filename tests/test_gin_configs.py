@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from auto_deeplab import configuration
 from auto_deeplab.data import cityscapes
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.data.example import EncodedExample
 from auto_deeplab.data.image_files import encode_png
 from auto_deeplab.data.records import serialize_example, shard_name
+from auto_deeplab.foundations import gin_files
 from auto_deeplab.search_space import Branch, Genotype
 from auto_deeplab.training import runtime  # noqa: F401 (registers what every file configures)
 from auto_deeplab.training.job import configured_job
 from auto_deeplab.training.model_dir import ModelDir
 
-FOLDER = configuration.GIN_FOLDER
+FOLDER = gin_files.GIN_FOLDER
 FILES = sorted(path.name for path in FOLDER.glob("*.gin"))
 
 # Look-alikes of what the converters write: where, its number of classes, and its splits.
@@ -91,7 +91,7 @@ def train(name):
     model_dir = ModelDir(Path("runs", Path(name).stem))
     if model_dir.metrics.exists():
         return model_dir
-    configuration.load(name)
+    gin_files.load(name)
     job = configured_job()
     kind = gin.query_parameter("configured_job.job").selector
     parameters = {"Search": SMALL_SEARCH, "Retrain": SMALL_RETRAINING}[kind]
@@ -104,7 +104,7 @@ def train(name):
         parameters += ("build_deeplabv3plus.depth = 50",)
     if source := getattr(job, "initial_model_dir", None):
         train(f"{Path(source).name}.gin")
-    configuration.load(name, parameters)
+    gin_files.load(name, parameters)
     configured_job().train(model_dir, tf.distribute.get_strategy())
     return model_dir
 
@@ -171,7 +171,7 @@ PAPER = {
 
 @pytest.mark.parametrize("name", PAPER)
 def test_the_papers_values(name):
-    configuration.load(f"{name}.gin")
+    gin_files.load(f"{name}.gin")
     job = configured_job()
     dataset, crop, steps, filters, drops_paths = PAPER[name]
     assert (job.dataset, job.steps) == (f"datasets/{dataset}", steps)

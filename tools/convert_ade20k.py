@@ -25,7 +25,7 @@ from absl import flags
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from auto_deeplab import command_line
-from auto_deeplab.data import conversion_command
+from auto_deeplab.command_line import conversion
 from auto_deeplab.data.ade20k import LONGER_SIDE, ade20k_conversion
 
 _ROOT = command_line.define_path(
@@ -33,13 +33,13 @@ _ROOT = command_line.define_path(
 )
 _SPLITS = flags.DEFINE_list("splits", ["train", "val"], "Splits to convert, of train and val.")
 
-flags.adopt_module_key_flags(conversion_command)
-flags.set_default(conversion_command.LONGER_SIDE, LONGER_SIDE)
+flags.adopt_module_key_flags(conversion)
+flags.set_default(conversion.LONGER_SIDE, LONGER_SIDE)
 
 
 def main(argv: list[str]) -> None:
     del argv
-    conversion_command.run(lambda: ade20k_conversion(_ROOT.value, _SPLITS.value))
+    conversion.run(lambda: ade20k_conversion(_ROOT.value, _SPLITS.value))
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ from absl import flags
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from auto_deeplab import command_line
-from auto_deeplab.data import conversion_command
+from auto_deeplab.command_line import conversion
 
 _ROOT = command_line.define_path(
     "cityscapes_root", None, "Folder with leftImg8bit and gtFine or gtCoarse.", required=True
@@ -48,7 +48,7 @@ _SPLITS = flags.DEFINE_list(
     "train,train_extra of gtCoarse.",
 )
 
-flags.adopt_module_key_flags(conversion_command)
+flags.adopt_module_key_flags(conversion)
 
 
 def main(argv: list[str]) -> None:
@@ -56,7 +56,7 @@ def main(argv: list[str]) -> None:
     from auto_deeplab.data.cityscapes import SPLITS, cityscapes_conversion
 
     splits = _SPLITS.value or SPLITS[_ANNOTATION.value]
-    conversion_command.run(lambda: cityscapes_conversion(_ROOT.value, splits, _ANNOTATION.value))
+    conversion.run(lambda: cityscapes_conversion(_ROOT.value, splits, _ANNOTATION.value))
 
 
 if __name__ == "__main__":

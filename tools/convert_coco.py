@@ -24,7 +24,7 @@ from absl import flags
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from auto_deeplab import command_line
-from auto_deeplab.data import conversion_command
+from auto_deeplab.command_line import conversion
 
 _ROOT = command_line.define_path(
     "coco_root", None, "Folder with annotations and the image folders.", required=True
@@ -35,14 +35,14 @@ _MIN_AREA = flags.DEFINE_integer(
     "min_area", 1000, "Leave out images with at most so many annotated pixels.", lower_bound=0
 )
 
-flags.adopt_module_key_flags(conversion_command)
+flags.adopt_module_key_flags(conversion)
 
 
 def main(argv: list[str]) -> None:
     del argv
     from auto_deeplab.data.coco import coco_conversion
 
-    conversion_command.run(
+    conversion.run(
         lambda: coco_conversion(_ROOT.value, _SPLITS.value, _YEAR.value, _MIN_AREA.value)
     )
 

@@ -35,7 +35,7 @@ from absl import flags
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from auto_deeplab import command_line
-from auto_deeplab.data import conversion_command
+from auto_deeplab.command_line import conversion
 
 _TRAIN_IMAGES = command_line.define_path("train_images", None, "Folder of training images.")
 _TRAIN_LABELS = command_line.define_path("train_labels", None, "Folder of their labels.")
@@ -75,7 +75,7 @@ _PALETTE = command_line.define_path(
 )
 _NAME = flags.DEFINE_string("name", None, "Name of the dataset; by default the output folder's.")
 
-flags.adopt_module_key_flags(conversion_command)
+flags.adopt_module_key_flags(conversion)
 
 
 def main(argv: list[str]) -> None:
@@ -87,7 +87,7 @@ def main(argv: list[str]) -> None:
         read_colors,
         read_values,
     )
-    from auto_deeplab.errors import UserError
+    from auto_deeplab.foundations.errors import UserError
 
     colors = read_colors(_PALETTE.value) if _PALETTE.value else ()
     if _CLASSES.value:
@@ -104,9 +104,9 @@ def main(argv: list[str]) -> None:
         flag.name: read_values(flag.name, flag.value) if flag.value is not None else None
         for flag in (_IGNORE_LABEL, _LABEL_VALUES)
     }
-    conversion_command.run(
+    conversion.run(
         lambda: folder_conversion(
-            name=_NAME.value or Path(conversion_command.OUTPUT_DIR.value).resolve().name,
+            name=_NAME.value or Path(conversion.OUTPUT_DIR.value).resolve().name,
             folders={
                 "train": (_TRAIN_IMAGES.value, _TRAIN_LABELS.value),
                 "val": (_VAL_IMAGES.value, _VAL_LABELS.value),

@@ -21,7 +21,7 @@ from absl import flags
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from auto_deeplab import command_line
-from auto_deeplab.data import conversion_command
+from auto_deeplab.command_line import conversion
 
 _DATASET = flags.DEFINE_string(
     "dataset",
@@ -62,7 +62,7 @@ _PALETTE = command_line.define_path(
     "default colors are generated.",
 )
 
-flags.adopt_module_key_flags(conversion_command)
+flags.adopt_module_key_flags(conversion)
 
 
 def main(argv: list[str]) -> None:
@@ -71,7 +71,7 @@ def main(argv: list[str]) -> None:
 
     from auto_deeplab.data.folders import read_classes, read_values
     from auto_deeplab.data.tfds_records import tfds_conversion
-    from auto_deeplab.errors import UserError
+    from auto_deeplab.foundations.errors import UserError
 
     for module in _IMPORTS.value:
         try:
@@ -86,7 +86,7 @@ def main(argv: list[str]) -> None:
     splits = {
         ours: theirs or ours for ours, _, theirs in (text.partition("=") for text in _SPLITS.value)
     }
-    conversion_command.run(
+    conversion.run(
         lambda: tfds_conversion(
             _DATASET.value,
             splits,

@@ -29,7 +29,7 @@ from absl import flags
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from auto_deeplab import command_line
-from auto_deeplab.data import conversion_command
+from auto_deeplab.command_line import conversion
 
 _ROOT = command_line.define_path(
     "voc_root", None, "Folder VOC2012, or VOCdevkit, or the one above.", required=True
@@ -42,14 +42,14 @@ _SPLITS = flags.DEFINE_list(
     "train,val, or train_aug,val with --sbd.",
 )
 
-flags.adopt_module_key_flags(conversion_command)
+flags.adopt_module_key_flags(conversion)
 
 
 def main(argv: list[str]) -> None:
     del argv
     from auto_deeplab.data.voc2012 import voc2012_conversion
 
-    conversion_command.run(lambda: voc2012_conversion(_ROOT.value, _SPLITS.value, _SBD.value))
+    conversion.run(lambda: voc2012_conversion(_ROOT.value, _SPLITS.value, _SBD.value))
 
 
 if __name__ == "__main__":

@@ -41,8 +41,8 @@ from absl import flags
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from auto_deeplab import command_line
-from auto_deeplab.atomic_file import replacing
-from auto_deeplab.errors import TRY_AGAIN_STATUS, UserError
+from auto_deeplab.foundations.atomic_file import replacing
+from auto_deeplab.foundations.errors import TRY_AGAIN_STATUS, UserError, require_known
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 # In the order in which one run can meet them all.
@@ -267,7 +267,7 @@ def killed_run(number: int, folder: Path, uninterrupted: Run, epochs: Epochs) ->
 
 def main(argv: list[str]) -> None:
     del argv
-    command_line.require_known("moments", _MOMENTS.value, MOMENTS)
+    require_known("moments", _MOMENTS.value, MOMENTS)
     if _KILLS.value > len(_MOMENTS.value):
         raise UserError(
             f"--kills: received {_KILLS.value}; expected at most one for each of the "

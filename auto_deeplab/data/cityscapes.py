@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from auto_deeplab.command_line import near_matches
 from auto_deeplab.data.conversion import Conversion, plan_splits
 from auto_deeplab.data.description import Color
 from auto_deeplab.data.label_table import LabelTable
 from auto_deeplab.data.pairs import Pair, pair_by_stem
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError, near_matches
 
 IGNORE = 255
 IMAGE_SUFFIX = "_leftImg8bit.png"

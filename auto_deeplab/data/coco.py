@@ -18,7 +18,7 @@ from auto_deeplab.data.image_files import BadInput
 from auto_deeplab.data.label_table import LabelTable
 from auto_deeplab.data.pairs import Pair
 from auto_deeplab.data.voc2012 import CLASSES, IGNORE, PALETTE
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 
 # The VOC classes that COCO calls otherwise.
 _COCO_NAMES = {

@@ -8,7 +8,7 @@ from auto_deeplab.data.description import Color, DatasetDescription
 from auto_deeplab.data.image_files import MAX_PIXELS
 from auto_deeplab.data.label_table import LabelTable
 from auto_deeplab.data.pairs import DecodedPair, Pair, read_pair
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.foundations.files import utf8_text
 
 _MOST_PROBLEMS_SHOWN = 50

@@ -13,7 +13,7 @@ from pathlib import Path
 from auto_deeplab.data.conversion import Conversion
 from auto_deeplab.data.conversion_json import from_json, to_json
 from auto_deeplab.data.conversion_shards import Shard, convert_pair, write_shard
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 
 
 def write_shards_with_beam(

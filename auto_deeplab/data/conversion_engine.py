@@ -33,8 +33,8 @@ from auto_deeplab.data.conversion_shards import (
 )
 from auto_deeplab.data.conversion_survey import survey
 from auto_deeplab.data.description import FILE_NAME, DatasetDescription
-from auto_deeplab.data.ordered_map import map_with_progress
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.foundations.ordered_map import map_with_progress
 
 # Writes shards, each with its fingerprint, into a folder.
 ShardWriter = Callable[[Conversion, Sequence[tuple[Shard, str]], Path, bool], None]

@@ -25,8 +25,8 @@ from auto_deeplab.data.conversion import Conversion
 from auto_deeplab.data.example import EncodedExample
 from auto_deeplab.data.label_table import count_values
 from auto_deeplab.data.pairs import BadPair, Pair, encode_pair
-from auto_deeplab.errors import UserError
 from auto_deeplab.foundations import json_files
+from auto_deeplab.foundations.errors import UserError
 
 MANIFEST_NAME = "conversion.json"
 # Part of what makes a finished shard reusable: raise it when the same inputs give other bytes.

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from auto_deeplab.data.conversion import Conversion
 from auto_deeplab.data.label_table import count_values
-from auto_deeplab.data.ordered_map import map_with_progress
 from auto_deeplab.data.pairs import BadPair, Pair, size_text
+from auto_deeplab.foundations.ordered_map import map_with_progress
 
 # The share of a split's pixels above which ignoring them is likely to be a mistake.
 _MUCH_IGNORED = 0.1

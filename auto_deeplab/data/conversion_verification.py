@@ -21,9 +21,9 @@ from auto_deeplab.data.conversion_shards import (
 from auto_deeplab.data.description import FILE_NAME, DatasetDescription
 from auto_deeplab.data.example import EncodedExample
 from auto_deeplab.data.label_table import count_values
-from auto_deeplab.data.ordered_map import map_with_progress
 from auto_deeplab.data.pairs import BadPair, DecodedPair
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.foundations.ordered_map import map_with_progress
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,9 +6,8 @@ import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from auto_deeplab.command_line import near_matches
-from auto_deeplab.errors import UserError
 from auto_deeplab.foundations import json_files
+from auto_deeplab.foundations.errors import UserError, near_matches
 
 FILE_NAME = "dataset.json"
 FORMAT = 1

@@ -8,13 +8,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from auto_deeplab.command_line import near_matches
 from auto_deeplab.data.color_labels import ColorLabel
 from auto_deeplab.data.conversion import Conversion, plan_splits
 from auto_deeplab.data.description import Color
 from auto_deeplab.data.label_table import LabelTable
 from auto_deeplab.data.pairs import LabelFile, LabelSource, Pair, pair_by_stem
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError, near_matches
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 LABEL_SUFFIXES = (".png", ".tif", ".tiff", ".bmp")

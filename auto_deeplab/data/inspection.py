@@ -10,8 +10,8 @@ from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.data.record_index import CorruptRecord
 from auto_deeplab.data.segmentation_records import SegmentationRecords
 from auto_deeplab.data.survey import Survey, survey, unknown_labels
-from auto_deeplab.errors import UserError
 from auto_deeplab.foundations import json_files
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.foundations.text_table import TextTable, plain_text
 
 FORMAT = 1

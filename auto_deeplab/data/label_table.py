@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from auto_deeplab.data.image_files import BadInput
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 
 
 class LabelTable:

@@ -18,7 +18,6 @@ from annotated_types import Gt, Le, MinLen, doc
 from auto_deeplab.data import augmentation
 from auto_deeplab.data.segmentation_records import Part, SegmentationRecords
 from auto_deeplab.data.survey import corruption_report, survey
-from auto_deeplab.errors import UserError
 from auto_deeplab.foundations.configurable import (
     Count,
     CountOrZero,
@@ -28,6 +27,7 @@ from auto_deeplab.foundations.configurable import (
     Text,
     configurable,
 )
+from auto_deeplab.foundations.errors import UserError
 
 # The paper's scales: 0.5 to 2.0 in steps of 0.25.
 SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)

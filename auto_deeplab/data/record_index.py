@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 
 _HEADER = struct.Struct("<QI")
 _FOOTER_BYTES = 4

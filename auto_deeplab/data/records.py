@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from auto_deeplab.data.example import EncodedExample
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 
 IMAGE = "image/encoded"
 IMAGE_FORMAT = "image/format"

@@ -16,7 +16,7 @@ from auto_deeplab.data.records import (
     require,
     shard_paths,
 )
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 
 
 class Part(NamedTuple):

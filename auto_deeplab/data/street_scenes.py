@@ -16,10 +16,10 @@ from tqdm import tqdm
 
 from auto_deeplab.data.cityscapes import cityscapes_conversion
 from auto_deeplab.data.conversion_engine import convert, locked_folder
-from auto_deeplab.data.ordered_map import ordered_map
 from auto_deeplab.data.scenes.files import SceneFiles, write_scenes
-from auto_deeplab.errors import UserError
 from auto_deeplab.foundations.configurable import Count, PathText, Share, configurable
+from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.foundations.ordered_map import ordered_map
 
 # Raise it when the same parameters draw other scenes: folders carry it in their names.
 DRAWING_VERSION = 1

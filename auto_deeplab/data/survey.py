@@ -13,7 +13,7 @@ from tqdm import tqdm
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.data.record_index import CorruptRecord
 from auto_deeplab.data.segmentation_records import SegmentationRecords
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 
 _LABEL_VALUES = 256
 # What a pipeline ends with when a record is corrupt, and when its file cannot be read.

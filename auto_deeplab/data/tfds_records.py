@@ -10,7 +10,6 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from auto_deeplab.command_line import near_matches
 from auto_deeplab.data.conversion import Conversion, plan_splits
 from auto_deeplab.data.folders import (
     RECORD_IGNORE_LABEL,
@@ -21,7 +20,7 @@ from auto_deeplab.data.folders import (
 from auto_deeplab.data.image_files import BadInput, read_label
 from auto_deeplab.data.pairs import LabelFile, Pair
 from auto_deeplab.data.record_index import RecordIndex, index_records
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError, near_matches
 
 
 @dataclasses.dataclass(frozen=True)

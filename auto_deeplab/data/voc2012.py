@@ -8,13 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from auto_deeplab.command_line import near_matches
 from auto_deeplab.data.conversion import Conversion, plan_splits
 from auto_deeplab.data.description import Color
 from auto_deeplab.data.image_files import BadInput
 from auto_deeplab.data.label_table import LabelTable
 from auto_deeplab.data.pairs import LabelFile, LabelSource, NoLabel, Pair
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError, near_matches
 
 IGNORE = 255
 CLASSES: tuple[str, ...] = (

@@ -8,8 +8,8 @@ import socket
 from collections.abc import Mapping
 from typing import Any
 
-from auto_deeplab.errors import UserError
 from auto_deeplab.foundations import json_files
+from auto_deeplab.foundations.errors import UserError
 
 VARIABLE = "TF_CONFIG"
 EXAMPLE = (

@@ -1,13 +1,9 @@
-"""What --distribution, --tpu and --logical_cpus ask for; checked before TensorFlow is loaded."""
+"""On what a command is to run; checked before TensorFlow is loaded."""
 
 import dataclasses
-from collections.abc import Callable
 
-from absl import flags
-
-from auto_deeplab.command_line import near_matches
 from auto_deeplab.distribution.cluster import Cluster
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError, near_matches
 
 DISTRIBUTIONS = {
     "none": "one device",
@@ -15,9 +11,6 @@ DISTRIBUTIONS = {
     "multi_worker": "all GPUs of the hosts that the environment variable TF_CONFIG lists",
     "tpu": "the TPU cores of --tpu",
 }
-
-# What is defined here belongs to the help of the command that asks for it.
-flags.disclaim_key_flags()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,26 +69,3 @@ class Distribution:
             "logical_cpus": self.logical_cpus,
         }
         return [f"--{flag}={value}" for flag, value in given.items() if value is not None]
-
-
-def define_flags() -> Callable[[], Distribution]:
-    """Defines the three flags; returns the function that tells, once they are read, what they say.
-
-    The function raises a `UserError` where they are wrong.
-    """
-    name = flags.DEFINE_string(
-        "distribution",
-        "none",
-        "; ".join(f"{name}: {meaning}" for name, meaning in DISTRIBUTIONS.items()) + ".",
-    )
-    tpu = flags.DEFINE_string(
-        "tpu", None, "With --distribution=tpu, the TPU's name, or local for that of this machine."
-    )
-    logical_cpus = flags.DEFINE_integer(
-        "logical_cpus",
-        None,
-        "With --distribution=mirrored, divides the processor into this many replicas, to try it "
-        "without GPUs.",
-        lower_bound=1,
-    )
-    return lambda: Distribution(name.value, tpu.value, logical_cpus.value)

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import tensorflow as tf
 
 from auto_deeplab.distribution.settings import Distribution
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 
 
 def make_strategy(distribution: Distribution) -> tf.distribute.Strategy:

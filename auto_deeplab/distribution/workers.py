@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from auto_deeplab.distribution.cluster import Cluster
-from auto_deeplab.errors import TRY_AGAIN_STATUS
+from auto_deeplab.foundations.errors import TRY_AGAIN_STATUS
 
 # What the collective operations of TensorFlow end with when a worker does not answer any more: the
 # coordination service, which the first worker runs, expects a sign of life every few seconds.

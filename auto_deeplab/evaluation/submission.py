@@ -13,11 +13,11 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from auto_deeplab.atomic_file import replacing
 from auto_deeplab.data.cityscapes import CLASSES, TRAIN_LABELS
 from auto_deeplab.data.description import DatasetDescription
-from auto_deeplab.errors import UserError
 from auto_deeplab.evaluation.inference import Predict
+from auto_deeplab.foundations.atomic_file import replacing
+from auto_deeplab.foundations.errors import UserError
 
 
 class SubmissionFormat(NamedTuple):

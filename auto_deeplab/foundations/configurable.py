@@ -29,8 +29,7 @@ import pydantic
 from annotated_types import Ge, Gt, Le, Lt, MinLen, Predicate, doc
 from gin import utils as gin_utils
 
-from auto_deeplab.command_line import near_matches
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError, near_matches
 
 # The largest whole number that all of TensorFlow takes.
 _LARGEST = 2**31 - 1

@@ -17,8 +17,8 @@ from typing import Any, BinaryIO
 import pydantic
 from absl import logging
 
-from auto_deeplab.atomic_file import replacing
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.atomic_file import replacing
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.foundations.files import utf8_text
 
 MOST_BYTES = 2**26

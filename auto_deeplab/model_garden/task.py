@@ -9,7 +9,7 @@ from official.core import task_factory
 from official.vision.configs import semantic_segmentation as configs
 from official.vision.tasks.semantic_segmentation import SemanticSegmentationTask
 
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.model_garden.backbone import LOW_LEVEL
 from auto_deeplab.models.decoder import atrous_rates, level_of_stride
 from auto_deeplab.models.drop_path import set_step_ratio

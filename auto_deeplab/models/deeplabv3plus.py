@@ -6,8 +6,8 @@ import tf_keras
 from annotated_types import Predicate, doc
 from official.vision.modeling.backbones.resnet_deeplab import RESNET_SPECS, DilatedResNet
 
-from auto_deeplab.errors import UserError
 from auto_deeplab.foundations.configurable import Decay, Positive, Size, configurable
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.models.decoder import decode, level_of_stride
 from auto_deeplab.models.encoder import EncoderFeatures
 

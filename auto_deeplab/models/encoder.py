@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 import tf_keras
 
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.models.final_cell import FinalCell
 from auto_deeplab.models.operations import KERNEL_INITIALIZER, relu_convolution_norm
 from auto_deeplab.models.resize import ResizeLike

@@ -5,8 +5,8 @@ from typing import Annotated
 import tf_keras
 from annotated_types import Ge, Le
 
-from auto_deeplab.errors import UserError
 from auto_deeplab.foundations.configurable import Decay, Positive, Share, Size, configurable
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.models.decoder import decode
 from auto_deeplab.models.encoder import encode
 from auto_deeplab.search_space import Genotype

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from auto_deeplab.command_line import near_matches
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError, near_matches
 from auto_deeplab.search_space.operations import OPERATIONS
 
 MOST_BLOCKS = 20

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.search_space.cell import CellGraph
 from auto_deeplab.search_space.genotype import Branch
 from auto_deeplab.search_space.trellis import STEM, Node, TrellisGraph

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from auto_deeplab.command_line import near_matches
-from auto_deeplab.errors import UserError
 from auto_deeplab.foundations import json_files
+from auto_deeplab.foundations.errors import UserError, near_matches
 from auto_deeplab.search_space.cell import MOST_BLOCKS, block_inputs
 from auto_deeplab.search_space.operations import OPERATIONS
 from auto_deeplab.search_space.presets import PRESETS

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from auto_deeplab import __version__
-from auto_deeplab.errors import UserError
 from auto_deeplab.foundations import json_files
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.search_space.genotype import Genotype
 from auto_deeplab.search_space.relaxation import HistoryEntry, Relaxation, read_history
 

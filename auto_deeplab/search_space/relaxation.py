@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from auto_deeplab.command_line import near_matches
-from auto_deeplab.errors import UserError
 from auto_deeplab.foundations import json_files
+from auto_deeplab.foundations.errors import UserError, near_matches
 from auto_deeplab.search_space.cell import CellGraph
 from auto_deeplab.search_space.decoding import (
     arc_log_weights,

@@ -6,7 +6,7 @@ integers have no largest value: the draw stays uniform however many paths there 
 
 import random as random_module
 
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.search_space.cell import CellGraph
 from auto_deeplab.search_space.genotype import Branch, Genotype
 from auto_deeplab.search_space.trellis import STEM, Node, TrellisGraph

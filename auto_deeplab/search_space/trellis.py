@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 
 
 class Node(NamedTuple):

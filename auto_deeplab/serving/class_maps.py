@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from auto_deeplab.data.description import DatasetDescription
-from auto_deeplab.errors import UserError, one_line
+from auto_deeplab.foundations.errors import UserError, one_line
 from auto_deeplab.serving.image_files import UnreadableImage
 
 ClassMaps = Callable[[np.ndarray], np.ndarray]

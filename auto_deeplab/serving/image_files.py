@@ -12,7 +12,7 @@ import numpy as np
 from auto_deeplab.data import image_files
 from auto_deeplab.data.image_files import FORMATS as FORMATS
 from auto_deeplab.data.image_files import MAX_PIXELS, BadInput
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.foundations.files import files_below
 
 # Of the formats that are read, `FORMATS`.

@@ -17,10 +17,10 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
-from auto_deeplab.atomic_file import replacing
 from auto_deeplab.data import description
-from auto_deeplab.errors import UserError
 from auto_deeplab.foundations import json_files
+from auto_deeplab.foundations.atomic_file import replacing
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.search_space import Genotype
 from auto_deeplab.serving import assets, warm_up
 from auto_deeplab.serving.versions import SAVED_MODEL_FILE, list_versions

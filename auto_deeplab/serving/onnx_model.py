@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from auto_deeplab.atomic_file import replacing
 from auto_deeplab.data.description import FILE_NAME, DatasetDescription
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.atomic_file import replacing
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.search_space import Genotype
 from auto_deeplab.serving.class_maps import ExportedNetwork, checked, loading
 from auto_deeplab.serving.fitted_images import class_maps_of_any_size

@@ -2,8 +2,7 @@
 
 import dataclasses
 
-from auto_deeplab.command_line import require_known
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError, require_known
 
 OUTPUTS = ("class_map", "probabilities", "colored_map")
 KERNEL_DTYPES = ("float32", "float16", "bfloat16")

@@ -11,10 +11,10 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from auto_deeplab.atomic_file import replacing
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.data.image_files import MAX_PIXELS
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.atomic_file import replacing
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.serving.class_maps import ClassMaps
 from auto_deeplab.serving.image_files import ImageFile, UnreadableImage, read_image
 from auto_deeplab.serving.videos import VideoFrames, writing_video

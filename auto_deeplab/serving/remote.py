@@ -19,7 +19,7 @@ from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_service_p
 
 from auto_deeplab.data.description import MOST_CLASSES
 from auto_deeplab.data.image_files import encode_png
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.serving.class_maps import ClassMaps, checked
 from auto_deeplab.serving.image_files import refusal
 

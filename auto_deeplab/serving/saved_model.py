@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.serving.class_maps import ClassMaps, loading
 from auto_deeplab.serving.image_files import refusal
 from auto_deeplab.serving.module import inference_function

@@ -11,7 +11,7 @@ import tensorflow as tf
 import tf_keras
 
 from auto_deeplab.data.description import Color, DatasetDescription
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.search_space import Genotype
 from auto_deeplab.serving.assets import write_assets
 from auto_deeplab.serving.module import inference_function

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 
 SAVED_MODEL_FILE = "saved_model.pb"
 # TensorFlow Serving looks at numbers only, so it never sees an unfinished folder.

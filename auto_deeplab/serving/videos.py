@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.foundations.files import utf8_text
 from auto_deeplab.serving.image_files import UnreadableImage
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 
 
 def loss_and_gradients(

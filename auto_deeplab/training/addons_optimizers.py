@@ -12,8 +12,8 @@ import sys
 
 import tf_keras.src.engine.keras_tensor
 
-from auto_deeplab.errors import UserError
 from auto_deeplab.foundations.configurable import external_configurable
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.training.optimizers import COMMON, GIVEN
 
 NAMES = (

@@ -18,9 +18,9 @@ from typing import Annotated, Any, Literal, NamedTuple
 from absl import logging
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
-from auto_deeplab.atomic_file import replacing
-from auto_deeplab.errors import UserError
 from auto_deeplab.foundations import json_files
+from auto_deeplab.foundations.atomic_file import replacing
+from auto_deeplab.foundations.errors import UserError
 
 FORMAT = 2
 # The note by which checkpoints are compared; the larger the better.

@@ -12,7 +12,7 @@ import tf_keras
 from absl import logging
 
 from auto_deeplab.distribution.workers import Workers
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.training.checkpoint_files import CheckpointFiles, Content, Manifest
 from auto_deeplab.training.model_dir import ModelDir
 

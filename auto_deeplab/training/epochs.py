@@ -15,8 +15,8 @@ from absl import logging
 from auto_deeplab.data.pipeline import evaluation_batches
 from auto_deeplab.data.segmentation_records import SegmentationRecords
 from auto_deeplab.distribution.workers import Workers
-from auto_deeplab.errors import TRY_AGAIN_STATUS, UserError
 from auto_deeplab.evaluation.inference import Predict, ReplicatedPrediction, evaluate
+from auto_deeplab.foundations.errors import TRY_AGAIN_STATUS, UserError
 from auto_deeplab.training.checkpoint_files import SCORE
 from auto_deeplab.training.checkpoints import Checkpoints, NotFiniteError
 from auto_deeplab.training.divergence import largest_gradients

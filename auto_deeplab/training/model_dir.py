@@ -15,8 +15,8 @@ from typing import Annotated, Any, TextIO
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat
 
 from auto_deeplab.data.description import FILE_NAME as DESCRIPTION_NAME
-from auto_deeplab.errors import UserError
 from auto_deeplab.foundations import json_files
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.search_space import HistoryEntry, read_history
 from auto_deeplab.search_space.model_dir import (
     CONFIG_NAME,

@@ -7,7 +7,6 @@ import tf_keras
 from tf_keras.mixed_precision import LossScaleOptimizer
 from tf_keras.optimizers import legacy
 
-from auto_deeplab.errors import UserError
 from auto_deeplab.foundations.configurable import (
     Decay,
     GraphName,
@@ -17,6 +16,7 @@ from auto_deeplab.foundations.configurable import (
     configurable,
     external_configurable,
 )
+from auto_deeplab.foundations.errors import UserError
 
 # What every optimizer of Keras takes beside its own values.
 COMMON = {"name": GraphName, "clipnorm": Positive | None, "clipvalue": Positive | None}

@@ -20,7 +20,6 @@ from auto_deeplab.data.pipeline import (
 )
 from auto_deeplab.data.survey import naming_corrupt_records
 from auto_deeplab.distribution.workers import Workers
-from auto_deeplab.errors import UserError
 from auto_deeplab.foundations.configurable import (
     Count,
     CountOrZero,
@@ -33,6 +32,7 @@ from auto_deeplab.foundations.configurable import (
     configurable,
     takes,
 )
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.models.network import build_network
 from auto_deeplab.search_space import Genotype
 from auto_deeplab.training import job, schedules

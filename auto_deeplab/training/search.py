@@ -17,7 +17,6 @@ from auto_deeplab.data.pipeline import (
 from auto_deeplab.data.segmentation_records import SegmentationRecords
 from auto_deeplab.data.survey import naming_corrupt_records
 from auto_deeplab.distribution.workers import Workers
-from auto_deeplab.errors import UserError
 from auto_deeplab.foundations.configurable import (
     Count,
     CountOrZero,
@@ -28,6 +27,7 @@ from auto_deeplab.foundations.configurable import (
     Text,
     configurable,
 )
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.models.supernet.supernet import Supernet
 from auto_deeplab.search_space import append_history, decode_model_dir
 from auto_deeplab.training import job, schedules

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import tf_keras
 
-from auto_deeplab import configuration
 from auto_deeplab.data.description import DatasetDescription
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations import gin_files
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.search_space import Genotype
 
 # Each config.gin has values for `runtime`, which gin must know to read them.
@@ -60,8 +60,8 @@ def load_trained(model_dir: str | os.PathLike, checkpoint: str = "latest") -> Tr
             f"--model_dir: {str(model_dir)!r} has no {folder.config.name}; expected a folder that "
             "python -m auto_deeplab.train wrote"
         )
-    configuration.load(str(folder.config))
-    with configuration.explaining_calls():
+    gin_files.load(str(folder.config))
+    with gin_files.explaining_calls():
         configured = job.configured_job()
     description = DatasetDescription.load(folder.path)
     model = configured.build_model(description, folder)

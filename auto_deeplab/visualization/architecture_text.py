@@ -1,6 +1,6 @@
 """An architecture as text for a terminal: the path through the trellis and the cell's blocks."""
 
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.search_space import STEM, Arc, Genotype, Relaxation, TrellisGraph
 
 _COLUMN = 5  # characters between one layer and the next

@@ -7,12 +7,12 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageDraw
 
-from auto_deeplab.atomic_file import replacing
 from auto_deeplab.data.augmentation import MEAN_PIXEL
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.data.pipeline import SCALES, augmented_example
 from auto_deeplab.data.segmentation_records import SegmentationRecords
 from auto_deeplab.data.survey import read_example
+from auto_deeplab.foundations.atomic_file import replacing
 from auto_deeplab.visualization.fonts import legend_font
 from auto_deeplab.visualization.overlays import legend, overlay
 

@@ -14,7 +14,7 @@ from matplotlib.font_manager import findfont
 from matplotlib.legend import Legend
 from matplotlib.text import Text
 
-from auto_deeplab.atomic_file import replacing
+from auto_deeplab.foundations.atomic_file import replacing
 from auto_deeplab.visualization.fonts import fallback_families
 
 INK = "#22303c"

@@ -12,9 +12,9 @@ from pathlib import Path
 import jinja2
 from matplotlib.figure import Figure
 
-from auto_deeplab.atomic_file import replacing
 from auto_deeplab.data.description import DatasetDescription
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.atomic_file import replacing
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.visualization.architecture import draw_architecture
 from auto_deeplab.visualization.curves import draw_curves, draw_trials
 from auto_deeplab.visualization.evaluations import draw_class_bars, draw_confusion_matrix

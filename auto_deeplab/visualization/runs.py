@@ -10,10 +10,10 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BaseModel, Field
 
-from auto_deeplab.errors import UserError
 from auto_deeplab.evaluation.metrics import ConfusionMatrix
 from auto_deeplab.evaluation.report import read_document
 from auto_deeplab.foundations import json_files
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.search_space import Genotype, HistoryEntry, Relaxation
 from auto_deeplab.search_space.model_dir import searched_relaxation
 from auto_deeplab.training.model_dir import EpochMetrics, Figure, ModelDir

@@ -2,7 +2,7 @@ import pytest
 from cityscapesscripts.helpers.labels import labels as official_labels
 
 from auto_deeplab.data import cityscapes
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 
 
 def test_label_table_is_the_official_one():

@@ -5,7 +5,7 @@ import pytest
 
 from auto_deeplab.data.conversion_beam import write_shards_with_beam
 from auto_deeplab.data.conversion_engine import convert
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 
 _has_beam = importlib.util.find_spec("apache_beam") is not None
 needs_beam = pytest.mark.skipif(

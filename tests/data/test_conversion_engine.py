@@ -19,7 +19,7 @@ from auto_deeplab.data.conversion_verification import verify
 from auto_deeplab.data.label_table import LabelTable
 from auto_deeplab.data.pairs import pair_by_stem
 from auto_deeplab.data.segmentation_records import SegmentationRecords
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 from tests.helpers import REPOSITORY
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from auto_deeplab.data.conversion import Conversion, list_problems, plan_splits
 from auto_deeplab.data.conversion_shards import is_part_of_conversion, plan_shards
 from auto_deeplab.data.label_table import LabelTable
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 
 _CONVERSION = Conversion(
     name="numbers", splits={}, labels=LabelTable({0: 0}), classes=["a"], palette=[(0, 0, 0)]

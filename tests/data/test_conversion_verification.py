@@ -8,7 +8,7 @@ import tensorflow as tf
 from auto_deeplab.data.conversion_engine import convert
 from auto_deeplab.data.conversion_verification import verify
 from auto_deeplab.data.label_table import LabelTable
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 
 _SHARD = "train-00001-of-00003.tfrecord"
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auto_deeplab.data.description import FILE_NAME, DatasetDescription
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 
 _NAMES = st.text(min_size=1, max_size=12).filter(str.strip)
 _BYTE = st.integers(0, 255)

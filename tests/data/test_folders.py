@@ -20,7 +20,7 @@ from auto_deeplab.data.folders import (
     read_values,
 )
 from auto_deeplab.data.pairs import BadPair
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 
 
 @pytest.fixture

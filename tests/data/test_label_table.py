@@ -3,7 +3,7 @@ import pytest
 
 from auto_deeplab.data.image_files import BadInput
 from auto_deeplab.data.label_table import LabelTable, count_values
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 
 
 def test_label_table_counts_and_lists_unknown_values():

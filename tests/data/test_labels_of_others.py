@@ -16,7 +16,7 @@ from auto_deeplab.data.pipeline import evaluation_batches, open_records, trainin
 from auto_deeplab.data.records import shard_name
 from auto_deeplab.data.segmentation_records import SegmentationRecords
 from auto_deeplab.data.survey import naming_corrupt_records, read_example, survey
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 
 CLASSES = 5
 HEIGHT, WIDTH = 6, 9

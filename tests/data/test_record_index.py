@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auto_deeplab.data.record_index import index_records
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 
 
 def _write(path, payloads):

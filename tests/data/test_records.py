@@ -11,7 +11,7 @@ from auto_deeplab.data.records import (
     shard_name,
     shard_paths,
 )
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 
 _IMAGE = np.random.default_rng(1).integers(0, 256, (7, 9, 3), np.uint8)
 _LABEL = np.random.default_rng(2).integers(0, 5, (7, 9), np.uint8)

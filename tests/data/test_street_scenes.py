@@ -10,7 +10,7 @@ from auto_deeplab.data.cityscapes import CLASSES, TRAIN_IDS, image_path, label_p
 from auto_deeplab.data.scenes.composition import draw_scene
 from auto_deeplab.data.segmentation_records import SegmentationRecords
 from auto_deeplab.data.street_scenes import street_scenes
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 
 _SMALL = {"train_images": 9, "val_images": 3, "height": 64, "width": 128, "workers": 2}
 

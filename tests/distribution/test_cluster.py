@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from auto_deeplab.distribution.cluster import Cluster
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 
 HOSTS = ["host0:2222", "host1:2222"]
 

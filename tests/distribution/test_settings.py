@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from auto_deeplab.distribution.settings import Distribution
 from auto_deeplab.distribution.strategy import make_strategy
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 from tests.helpers import REPOSITORY, run_python
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from auto_deeplab import configuration
+from auto_deeplab.foundations import gin_files
 from auto_deeplab.search_space import read_history
 from auto_deeplab.training.checkpoint_files import CheckpointFiles
 from auto_deeplab.training.job import configured_job
@@ -136,7 +136,7 @@ def test_two_workers_search_like_one_and_survive_a_loss(
     assert "epoch" not in done[1].stdout
 
     monkeypatch.setattr(tf.nn, "relu", tf.nn.elu)
-    configuration.load(str(gin_file))
+    gin_files.load(str(gin_file))
     alone = tmp_path / "alone"
     configured_job().train(ModelDir(alone), tf.distribute.get_strategy())
     metrics, expected = (ModelDir(path).read_metrics() for path in (folder, alone))

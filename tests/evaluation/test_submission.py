@@ -7,9 +7,9 @@ from PIL import Image
 
 from auto_deeplab.data import cityscapes
 from auto_deeplab.data.description import DatasetDescription
-from auto_deeplab.errors import UserError
 from auto_deeplab.evaluation.inference import evaluate
 from auto_deeplab.evaluation.submission import SubmissionWriter
+from auto_deeplab.foundations.errors import UserError
 
 
 def describe(classes):

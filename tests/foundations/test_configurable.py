@@ -11,9 +11,8 @@ from annotated_types import Ge, Gt, Le, Lt
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from auto_deeplab import configuration
 from auto_deeplab.data import pipeline, street_scenes
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations import gin_files
 from auto_deeplab.foundations.configurable import (
     Count,
     PathText,
@@ -22,6 +21,7 @@ from auto_deeplab.foundations.configurable import (
     describe,
     external_configurable,
 )
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.models import deeplabv3plus, network
 from auto_deeplab.models.supernet.supernet import Supernet
 from auto_deeplab.training import optimizers, runtime
@@ -69,7 +69,7 @@ def load(tmp_path):
     def load(*parameters):
         path = tmp_path / "values.gin"
         path.write_text("")
-        configuration.load(str(path), parameters)
+        gin_files.load(str(path), parameters)
 
     return load
 
@@ -311,7 +311,7 @@ def test_every_parameter_takes_its_default(tmp_path):
             if default is None or isinstance(default, bool | int | float | str | tuple)
         )
     )
-    configuration.load(str(path))
+    gin_files.load(str(path))
 
 
 LITERALS = st.recursive(
@@ -346,7 +346,7 @@ def test_any_value_is_of_the_declared_type_or_named_in_a_user_error(tmp_path, pa
     path.write_text(f"{name}.{parameter} = {value!r}\n", encoding="utf-8")
     message = None
     try:
-        configuration.load(str(path))
+        gin_files.load(str(path))
     except UserError as error:
         message = str(error)
     if message is None:
@@ -380,8 +380,8 @@ def test_a_job_is_made_of_any_value_with_its_declared_type_or_not_at_all(
     path.write_text(f"{BASES[name]}{name}.{parameter} = {value!r}\n", encoding="utf-8")
     message = None
     try:
-        configuration.load(str(path))
-        with configuration.explaining_calls():
+        gin_files.load(str(path))
+        with gin_files.explaining_calls():
             made = getattr(configured_job(), parameter)
     except UserError as error:
         message = str(error)

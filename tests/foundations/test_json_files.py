@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auto_deeplab.errors import UserError
 from auto_deeplab.foundations import json_files
+from auto_deeplab.foundations.errors import UserError
 
 # What the reader takes: the documents that it has to give back as they were written.
 DOCUMENTS = st.recursive(

@@ -9,7 +9,7 @@ import tf_keras
 from official.core import exp_factory, task_factory
 from official.modeling.optimization import OptimizerFactory
 
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.model_garden.backbone import AutoDeepLabBackbone
 from auto_deeplab.model_garden.experiments import segmentation_model
 from auto_deeplab.model_garden.task import AutoDeepLabTask, AutoDeepLabTaskConfig

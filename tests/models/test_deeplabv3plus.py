@@ -8,7 +8,7 @@ from official.core import exp_factory
 from official.vision import registry_imports  # noqa: F401
 from official.vision.modeling.factory import build_segmentation_model
 
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.models.counting import count_parameters
 from auto_deeplab.models.deeplabv3plus import build_deeplabv3plus
 

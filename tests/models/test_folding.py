@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.models.deeplabv3plus import build_deeplabv3plus
 from auto_deeplab.models.folding import folded, shifted_depthwise_convolution
 from auto_deeplab.models.network import build_network

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.models.decoder import atrous_rates
 from auto_deeplab.models.network import build_network
 from auto_deeplab.search_space import Branch, Genotype

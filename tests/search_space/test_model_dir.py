@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.search_space import (
     CellGraph,
     Genotype,

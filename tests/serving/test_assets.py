@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from auto_deeplab.errors import UserError
 from auto_deeplab.evaluation.metrics import ConfusionMatrix
 from auto_deeplab.evaluation.report import EvaluationReport
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.search_space import Genotype
 from auto_deeplab.serving.assets import collect_metrics, load_description, write_assets
 from auto_deeplab.serving.options import ExportOptions

@@ -17,8 +17,8 @@ from PIL import Image
 
 from auto_deeplab.data.augmentation import normalize_image
 from auto_deeplab.data.description import DatasetDescription
-from auto_deeplab.errors import UserError
 from auto_deeplab.evaluation.views import mean_probabilities
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.models.network import build_network
 from auto_deeplab.search_space import Branch, Genotype
 from auto_deeplab.serving.exported import load_exported

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.serving.image_files import UnreadableImage, find_images, read_image
 
 

@@ -23,7 +23,7 @@ from PIL import Image
 from tensorflow.core.framework import tensor_pb2, tensor_shape_pb2, types_pb2
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.serving.image_files import UnreadableImage
 from auto_deeplab.serving.remote import class_maps_of_server
 from auto_deeplab.serving.saved_model import class_maps_of_saved_model

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.search_space import Genotype
 from auto_deeplab.serving.assets import load_description
 from auto_deeplab.serving.exported import load_exported

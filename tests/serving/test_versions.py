@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.serving import versions
 from tests.helpers import REPOSITORY
 

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from auto_deeplab.data.ade20k import CLASSES, PALETTE, ade20k_conversion
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 
 
 @pytest.fixture

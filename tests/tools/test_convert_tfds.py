@@ -8,7 +8,7 @@ from auto_deeplab.data.cityscapes import CLASSES
 from auto_deeplab.data.conversion_engine import convert
 from auto_deeplab.data.scenes.composition import draw_scene
 from auto_deeplab.data.tfds_records import tfds_conversion
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 
 _NAME = "auto_deeplab_street_scenes/tiny"
 

@@ -8,7 +8,7 @@ from PIL import Image
 from auto_deeplab.data.conversion_engine import convert
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.data.voc2012 import PALETTE, color_map, voc2012_conversion
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 
 # In VOC: two training, two validation images and a test image; in SBD one of each of VOC's and two
 # of its own.

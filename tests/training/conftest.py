@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from auto_deeplab import configuration
+from auto_deeplab.foundations import gin_files
 from auto_deeplab.models.supernet.supernet import Supernet
 
 OPERATIONS = ("none", "skip", "sep_conv_3x3")
@@ -61,6 +61,6 @@ def configure_search(colored_dataset, tmp_path):
     def configure(*parameters):
         path = tmp_path / "tiny.gin"
         path.write_text(SEARCH.format(dataset=colored_dataset, operations=OPERATIONS))
-        configuration.load(str(path), parameters)
+        gin_files.load(str(path), parameters)
 
     return configure

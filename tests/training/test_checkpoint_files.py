@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.training.checkpoint_files import CheckpointFiles, Content, Manifest
 
 NOTES = {"epoch": {"steps": 3, "sums": {"loss": 1.25}, "seconds": 4.5}, "val_mean_iou": 0.75}

@@ -8,7 +8,7 @@ import tensorflow as tf
 import tf_keras
 from tf_keras.optimizers import legacy
 
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.training.checkpoint_files import CheckpointFiles, Content
 from auto_deeplab.training.checkpoints import Checkpoints, NotFiniteError, load_weights
 from auto_deeplab.training.model_dir import ModelDir

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from auto_deeplab.data.description import DatasetDescription
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.models.decoder import classifier_variables
 from auto_deeplab.models.network import build_network
 from auto_deeplab.search_space import Branch, Genotype

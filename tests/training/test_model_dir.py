@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.training.model_dir import ModelDir
 
 

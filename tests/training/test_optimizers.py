@@ -5,8 +5,8 @@ import sys
 import pytest
 import tensorflow as tf
 
-from auto_deeplab import configuration
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations import gin_files
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.training.job import configured_job
 
 BASE = """
@@ -22,8 +22,8 @@ def configure(tmp_path):
     def configure(*parameters):
         path = tmp_path / "retrain.gin"
         path.write_text(BASE)
-        configuration.load(str(path), parameters)
-        with configuration.explaining_calls():
+        gin_files.load(str(path), parameters)
+        with gin_files.explaining_calls():
             return configured_job()
 
     return configure

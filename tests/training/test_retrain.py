@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from auto_deeplab import configuration
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations import gin_files
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.models.decoder import classifier_variables
 from auto_deeplab.models.drop_path import ScheduledDropPath
 from auto_deeplab.models.network import build_network
@@ -44,7 +44,7 @@ def configure_retraining(colored_dataset, tmp_path):
         genotype.save(file, overwrite=True)
         path = tmp_path / "retrain.gin"
         path.write_text(RETRAIN.format(dataset=colored_dataset, genotype=file))
-        configuration.load(str(path), parameters)
+        gin_files.load(str(path), parameters)
 
     return configure
 

@@ -3,8 +3,8 @@
 import gin
 import pytest
 
-from auto_deeplab import configuration
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations import gin_files
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.training.job import configured_job
 
 
@@ -16,8 +16,8 @@ def build_without_genotype(classes):
 def configure(tmp_path, *parameters):
     path = tmp_path / "retrain.gin"
     path.write_text("include 'base/retrain.gin'\nRetrain.dataset = 'datasets/any'\n")
-    configuration.load(str(path), parameters)
-    with configuration.explaining_calls():
+    gin_files.load(str(path), parameters)
+    with gin_files.explaining_calls():
         return configured_job()
 
 

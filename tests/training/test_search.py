@@ -10,11 +10,11 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.summary.summary_iterator import summary_iterator
 
-from auto_deeplab import configuration
 from auto_deeplab.data.image_files import encode_png
 from auto_deeplab.distribution.workers import Workers
-from auto_deeplab.errors import UserError
 from auto_deeplab.evaluation.inference import ReplicatedPrediction
+from auto_deeplab.foundations import gin_files
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.search_space import Genotype, read_history
 from auto_deeplab.training import epochs
 from auto_deeplab.training.checkpoint_files import CheckpointFiles
@@ -290,7 +290,7 @@ def test_a_validation_without_labels_that_count_has_null_for_a_score(
             ]
             writer.write(example.SerializeToString())
     (tmp_path / "tiny.gin").write_text(TINY_SEARCH.format(dataset=dataset))
-    configuration.load(str(tmp_path / "tiny.gin"))
+    gin_files.load(str(tmp_path / "tiny.gin"))
     search(tmp_path / "run")
     assert caplog.text.count("no pixel of the validation images has a label that counts") == 1
     text = (tmp_path / "run" / "metrics.jsonl").read_text()

@@ -1,6 +1,6 @@
 import pytest
 
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.training.trained import load_trained
 
 

@@ -6,8 +6,8 @@ import shutil
 import pytest
 import tensorflow as tf
 
-from auto_deeplab import configuration
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations import gin_files
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.training.job import configured_job
 from auto_deeplab.training.model_dir import ModelDir
 from tests.helpers import TINY_SEARCH
@@ -22,7 +22,7 @@ def test_a_search_names_the_record(colored_dataset, tmp_path, jit_compile):
     path.write_text(json.dumps(fields))
     gin_file = tmp_path / "tiny.gin"
     gin_file.write_text(TINY_SEARCH.format(dataset=folder))
-    configuration.load(str(gin_file), [f"Search.jit_compile = {jit_compile}"])
+    gin_files.load(str(gin_file), [f"Search.jit_compile = {jit_compile}"])
     shard = folder / "train-00000-of-00001.tfrecord"
     with pytest.raises(UserError) as error:
         configured_job().train(ModelDir(tmp_path / "run"), tf.distribute.get_strategy())

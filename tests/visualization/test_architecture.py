@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.search_space import OPERATIONS, CellGraph, Genotype, Relaxation, TrellisGraph
 from auto_deeplab.visualization.architecture import draw_architecture, save_architecture
 

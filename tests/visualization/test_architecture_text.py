@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.search_space import CellGraph, Genotype, Relaxation, TrellisGraph
 from auto_deeplab.visualization.architecture_text import branch_weights, describe
 

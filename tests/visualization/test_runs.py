@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auto_deeplab.data.description import DatasetDescription
-from auto_deeplab.errors import UserError
 from auto_deeplab.evaluation.metrics import ConfusionMatrix
 from auto_deeplab.evaluation.report import EvaluationReport
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.visualization.curves import draw_trials
 from auto_deeplab.visualization.runs import (
     differing_values,

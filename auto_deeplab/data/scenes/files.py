@@ -5,10 +5,10 @@ from pathlib import Path
 
 import cv2
 
-from auto_deeplab.atomic_file import replacing
 from auto_deeplab.data.cityscapes import image_path, label_path
 from auto_deeplab.data.image_files import encode_png
 from auto_deeplab.data.scenes.composition import draw_scene
+from auto_deeplab.foundations.atomic_file import replacing
 
 # Scenes of one folder of the layout, which has a folder for each city.
 _SCENES_PER_CITY = 500

@@ -9,8 +9,8 @@ import tensorflow as tf
 import tf_keras
 from annotated_types import Ge, Le, Predicate, doc
 
-from auto_deeplab.errors import UserError
 from auto_deeplab.foundations.configurable import Decay, GraphName, configurable
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.models.resize import resize_bilinear
 from auto_deeplab.models.supernet.convolution_block import ConvolutionBlock
 from auto_deeplab.models.supernet.heads import AtrousSpatialPyramid

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.models.supernet import mixed_operations
 from auto_deeplab.models.supernet.supernet import Supernet
 from tests.models.supernet.textbook import textbook_supernet

@@ -1,7 +1,7 @@
 """The flags by which commands take an exported network."""
 
 from auto_deeplab import command_line
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 
 _FLAGS = {
     "saved_model": command_line.define_path(

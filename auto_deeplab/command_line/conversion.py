@@ -16,7 +16,7 @@ from absl import flags
 
 from auto_deeplab import command_line
 from auto_deeplab.data.image_files import MAX_PIXELS, MOST_PIXELS_IN_RECORDS
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 
 if TYPE_CHECKING:
     from auto_deeplab.data.conversion import Conversion

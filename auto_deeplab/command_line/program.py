@@ -1,18 +1,16 @@
-"""What every command shares: start-up, clean error messages, near matches for mistyped names."""
+"""How every command starts and ends: flags, standard streams, errors as one line, statuses."""
 
 import contextlib
-import difflib
 import io
 import os
-import re
 import sys
 import traceback
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from absl import app, flags, logging
 
-from auto_deeplab.errors import UNEXPECTED_STATUS, UserError, one_line
+from auto_deeplab.foundations.errors import UNEXPECTED_STATUS, UserError, one_line
 
 # What is defined here belongs to the help of the command that asks for it.
 flags.disclaim_key_flags()
@@ -141,93 +139,3 @@ def _report_of(error: Exception) -> str:
         f"error: unexpected {type(error).__name__}{': ' if shown else ''}{shown}; please report "
         "this, with what the same command prints with --traceback"
     )
-
-
-class PathParser(flags.ArgumentParser):
-    """Reads a path, in which ~ is the home folder as in a shell.
-
-    Shells themselves leave --flag=~/folder as it is.
-    """
-
-    def parse(self, argument: str) -> str:
-        """Returns the path."""
-        return os.path.expanduser(super().parse(argument))
-
-
-class PathListParser(flags.ListParser):
-    """Reads paths with commas between them, each as `PathParser` does."""
-
-    def parse(self, argument: str | list[str]) -> list[str]:
-        """Returns the paths."""
-        return [os.path.expanduser(path) for path in super().parse(argument)]
-
-
-def define_path(name: str, default: str | None, help: str, **options) -> flags.FlagHolder:
-    """Defines a flag that takes a path; `options` are those of absl's DEFINE functions."""
-    return flags.DEFINE(PathParser(), name, default, help, **options)
-
-
-def define_paths(name: str, default: str | None, help: str, **options) -> flags.FlagHolder:
-    """Defines a flag that takes several paths, with commas between them."""
-    return flags.DEFINE(
-        PathListParser(), name, default, help, serializer=flags.CsvListSerializer(","), **options
-    )
-
-
-def define_checkpoint_flag() -> flags.FlagHolder[str]:
-    """Defines `--checkpoint`, which says with which weights of a training a command works."""
-    return flags.DEFINE_enum(
-        "checkpoint",
-        "latest",
-        ["latest", "best"],
-        "Whose weights: of the newest checkpoint of --model_dir, or of the one with the best "
-        "validation mIOU.",
-    )
-
-
-def parse_size(text: str, flag: str = "image_size") -> tuple[int, int]:
-    """Returns (height, width) of a flag's HEIGHTxWIDTH.
-
-    Raises:
-      UserError: it is none.
-    """
-    size = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
-    if not size:
-        raise UserError(
-            f"--{flag}: received {text!r}; expected HEIGHTxWIDTH in pixels, such as 1025x2049"
-        )
-    return int(size[1]), int(size[2])
-
-
-def parse_scales(values: Sequence[str]) -> tuple[float, ...]:
-    """Returns the factors of the list flag --scales.
-
-    Raises:
-      UserError: there is none, or one is not above 0 and at most 8.
-    """
-    try:
-        scales = tuple(float(value) for value in values)
-    except ValueError:
-        scales = ()
-    if not scales or not all(0 < scale <= 8 for scale in scales):
-        raise UserError(
-            f"--scales: received {','.join(values)!r}; expected factors above 0, to 8, such as "
-            "0.5,0.75,1"
-        )
-    return scales
-
-
-def require_known(flag: str, values: Iterable[str], known: Collection[str]) -> None:
-    """Raises a `UserError` that lists near matches for what a flag's list has and `known` not."""
-    for value in values:
-        if value not in known:
-            raise UserError(f"--{flag}: received {value!r}{near_matches(value, known)}")
-
-
-def near_matches(name: str, known: Iterable[str]) -> str:
-    """Returns `"; did you mean a, b?"` with the known names that resemble `name`, else them all."""
-    known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    if near:
-        return f"; did you mean {', '.join(near)}?"
-    return f"; known: {', '.join(known)}" if known else ""

@@ -1,8 +1,8 @@
 import gin
 import pytest
 
-from auto_deeplab import configuration
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations import gin_files
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.models.supernet.supernet import Supernet
 from auto_deeplab.search_space import OPERATIONS
 from auto_deeplab.training import runtime  # noqa: F401 (registers what every file configures)
@@ -22,17 +22,17 @@ def write(tmp_path):
 
 
 def test_finds_files_as_given_and_among_those_of_the_project(write):
-    assert configuration.find("search.gin") == str(configuration.GIN_FOLDER / "search.gin")
+    assert gin_files.find("search.gin") == str(gin_files.GIN_FOLDER / "search.gin")
     path = write("")
-    assert configuration.find(path) == path
+    assert gin_files.find(path) == path
 
 
 def test_an_unknown_file_lists_near_matches(write, tmp_path):
     with pytest.raises(UserError, match=r"--gin_file: 'serch\.gin' .* did you mean search\.gin"):
-        configuration.find("serch.gin")
+        gin_files.find("serch.gin")
     write("")
     with pytest.raises(UserError, match=r"did you mean \S*/mine\.gin"):
-        configuration.find(str(tmp_path / "mien.gin"))
+        gin_files.find(str(tmp_path / "mien.gin"))
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_an_unknown_file_lists_near_matches(write, tmp_path):
 def test_a_wrong_name_is_reported_in_one_line(write, text, parts):
     path = write(text)
     with pytest.raises(UserError) as error:
-        configuration.load(path)
+        gin_files.load(path)
     message = str(error.value)
     assert message.startswith(f"{path}: ")
     assert "\n" not in message
@@ -74,35 +74,35 @@ def test_a_wrong_name_is_reported_in_one_line(write, text, parts):
 )
 def test_a_wrong_parameter_is_reported(parameter, part):
     with pytest.raises(UserError, match=part):
-        configuration.load("search_cityscapes.gin", [parameter])
+        gin_files.load("search_cityscapes.gin", [parameter])
 
 
 def test_parameters_win_over_the_file_and_do_not_outlive_it():
-    configuration.load("search_cityscapes.gin", ["Search.epochs = 3", "Search.warm_up_epochs = 1"])
+    gin_files.load("search_cityscapes.gin", ["Search.epochs = 3", "Search.warm_up_epochs = 1"])
     job = configured_job()
     assert (job.epochs, job.warm_up_epochs, job.batch_size) == (3, 1, 2)
-    configuration.load("search_cityscapes.gin")
+    gin_files.load("search_cityscapes.gin")
     assert configured_job().epochs == 40
 
 
 def test_missing_values_and_errors_of_what_is_called_are_one_line(write):
-    configuration.load(write(BASE))
+    gin_files.load(write(BASE))
     with (
         pytest.raises(UserError, match=r'^Search\.dataset: received nothing.*\.dataset = \.\.\."$'),
-        configuration.explaining_calls(),
+        gin_files.explaining_calls(),
     ):
         configured_job()
-    configuration.load(write(BASE + "Search.dataset = 'x'\nSearch.epochs = 2"))
+    gin_files.load(write(BASE + "Search.dataset = 'x'\nSearch.epochs = 2"))
     with (
         pytest.raises(UserError, match=r"^Search\.warm_up_epochs: received 20; .* is 2$"),
-        configuration.explaining_calls(),
+        gin_files.explaining_calls(),
     ):
         configured_job()
 
 
 def test_the_search_on_cityscapes_is_the_papers():
     """DESIGN section 2, the paper's section 5.1."""
-    configuration.load("search_cityscapes.gin")
+    gin_files.load("search_cityscapes.gin")
     job = configured_job()
     assert (job.epochs, job.warm_up_epochs, job.batch_size) == (40, 20, 2)
     assert (job.network_learning_rate, job.network_final_learning_rate) == (0.025, 0.001)
@@ -122,11 +122,9 @@ def test_the_search_on_cityscapes_is_the_papers():
     assert gin.query_parameter("Supernet.filters") == 8
 
 
-@pytest.mark.parametrize(
-    "path", sorted(configuration.GIN_FOLDER.glob("*.gin")), ids=lambda p: p.name
-)
+@pytest.mark.parametrize("path", sorted(gin_files.GIN_FOLDER.glob("*.gin")), ids=lambda p: p.name)
 def test_every_file_names_a_job(path):
-    configuration.load(path.name)
+    gin_files.load(path.name)
     job = gin.query_parameter("configured_job.job")
     assert job.selector in ("Search", "Retrain")
     assert configured_job().dataset
@@ -135,6 +133,6 @@ def test_every_file_names_a_job(path):
 def test_a_byte_order_mark_is_no_part_of_a_gin_file_or_of_one_that_it_includes(write, tmp_path):
     (tmp_path / "included.gin").write_text(BASE + "Search.seed = 5\n", encoding="utf-8-sig")
     path = write(f"\ufeffinclude '{tmp_path}/included.gin'\nSearch.epochs = 3\n")
-    configuration.load(path)
+    gin_files.load(path)
     assert gin.query_parameter("Search.seed") == 5
     assert gin.query_parameter("Search.epochs") == 3

@@ -15,11 +15,10 @@ from typing import TextIO
 
 import gin
 
-from auto_deeplab.command_line import near_matches
-from auto_deeplab.errors import UserError, one_line
+from auto_deeplab.foundations.errors import UserError, near_matches, one_line
 
 # The gin files that come with the project.
-GIN_FOLDER = Path(__file__).resolve().parents[1] / "gin_configs"
+GIN_FOLDER = Path(__file__).resolve().parents[2] / "gin_configs"
 gin.add_config_file_search_path(str(GIN_FOLDER))
 
 # The gin files that are being read, each included by the one before.

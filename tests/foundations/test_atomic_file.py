@@ -2,8 +2,8 @@ import os
 
 import pytest
 
-from auto_deeplab.atomic_file import replacing
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.atomic_file import replacing
+from auto_deeplab.foundations.errors import UserError
 
 
 def test_the_file_appears_with_its_content(tmp_path):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from auto_deeplab.errors import UserError
+from auto_deeplab.foundations.errors import UserError
 
 
 @contextmanager
