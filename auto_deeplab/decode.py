@@ -30,7 +30,8 @@ _GENOTYPE = command_line.define_path(
 
 def main(argv: list[str]) -> None:
     del argv
-    from auto_deeplab.search_space import Genotype, decode_model_dir, searched_relaxation
+    from auto_deeplab.runs.decode import decode_model_dir
+    from auto_deeplab.search_space import Genotype, searched_relaxation
     from auto_deeplab.visualization.architecture_text import describe
 
     if (_MODEL_DIR.value is None) == (_GENOTYPE.value is None):

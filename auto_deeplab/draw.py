@@ -30,7 +30,8 @@ _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a file that exists."
 
 def main(argv: list[str]) -> None:
     del argv
-    from auto_deeplab.search_space import Genotype, read_epoch, searched_relaxation
+    from auto_deeplab.runs.decode import read_epoch
+    from auto_deeplab.search_space import Genotype, searched_relaxation
     from auto_deeplab.visualization.architecture import PARTS, save_architecture
 
     if _OUTPUT.value is None:

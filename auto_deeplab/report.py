@@ -22,8 +22,8 @@ from auto_deeplab import command_line
 from auto_deeplab.foundations.errors import UserError
 
 if TYPE_CHECKING:
+    from auto_deeplab.runs.run import Run
     from auto_deeplab.visualization.report import Examples
-    from auto_deeplab.visualization.runs import Run
 
 _OUTPUT = command_line.define_path(
     "output", None, "The HTML file; needed where there are several MODEL_DIRs."
@@ -49,8 +49,8 @@ def main(argv: list[str]) -> None:
         if path.exists() and not _OVERWRITE.value:
             raise UserError(f"{path}: exists already; expected another --output, or --overwrite")
 
+    from auto_deeplab.runs.run import find_runs
     from auto_deeplab.visualization.report import build_sections, write_report
-    from auto_deeplab.visualization.runs import find_runs
 
     runs = find_runs(folders)
     examples = _draw_examples(runs, _IMAGES.value) if _IMAGES.value else []

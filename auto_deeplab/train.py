@@ -60,8 +60,8 @@ def main(argv: list[str]) -> None:
     distribution = _distribution()
     from auto_deeplab.distribution.strategy import make_strategy
     from auto_deeplab.distribution.workers import Workers, ending_with_lost_workers
+    from auto_deeplab.runs.model_dir import ModelDir
     from auto_deeplab.training.job import configured_job
-    from auto_deeplab.training.model_dir import ModelDir
     from auto_deeplab.training.runtime import PRECISIONS, configure_runtime
 
     parameters = list(_GIN_PARAM.value)

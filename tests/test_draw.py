@@ -4,12 +4,12 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from auto_deeplab.runs.decode import decode_model_dir
 from auto_deeplab.search_space import (
     CellGraph,
     Relaxation,
     TrellisGraph,
     append_history,
-    decode_model_dir,
 )
 from tests.helpers import run_python
 

@@ -14,10 +14,10 @@ from auto_deeplab.data.example import EncodedExample
 from auto_deeplab.data.image_files import encode_png
 from auto_deeplab.data.records import serialize_example, shard_name
 from auto_deeplab.foundations import gin_files
+from auto_deeplab.runs.model_dir import ModelDir
 from auto_deeplab.search_space import Branch, Genotype
 from auto_deeplab.training import runtime  # noqa: F401 (registers what every file configures)
 from auto_deeplab.training.job import configured_job
-from auto_deeplab.training.model_dir import ModelDir
 
 FOLDER = gin_files.GIN_FOLDER
 FILES = sorted(path.name for path in FOLDER.glob("*.gin"))

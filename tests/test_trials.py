@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from auto_deeplab.visualization.runs import find_runs, group_trials
+from auto_deeplab.runs.run import find_runs, group_trials
 from tests.helpers import REPOSITORY, TINY_SEARCH, run_python
 
 

@@ -69,8 +69,8 @@ class Run:
     """
 
     def __init__(self, folder: Path):
+        from auto_deeplab.runs.model_dir import ModelDir
         from auto_deeplab.training.checkpoint_files import CheckpointFiles
-        from auto_deeplab.training.model_dir import ModelDir
 
         self.folder = folder
         self.model_dir = ModelDir(folder / "training")

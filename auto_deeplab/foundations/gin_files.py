@@ -163,6 +163,6 @@ def _modules(missing: str) -> list[str]:
     """Returns the modules beside one that does not exist."""
     package = missing.rpartition(".")[0]
     if not package:
-        return difflib.get_close_matches(missing, [__package__])
+        return difflib.get_close_matches(missing, [__package__.partition(".")[0]])
     folders = getattr(importlib.import_module(package), "__path__", [])
     return [f"{package}.{module.name}" for module in pkgutil.iter_modules(folders)]

@@ -2,22 +2,11 @@
 
 from auto_deeplab.search_space.cell import CellGraph, Edge
 from auto_deeplab.search_space.decoding import decode_cell, decode_network
-from auto_deeplab.search_space.genotype import Branch, Genotype, GenotypeError
-from auto_deeplab.search_space.model_dir import (
-    Decoded,
-    decode_model_dir,
-    package_versions,
-    read_epoch,
-    searched_relaxation,
-)
+from auto_deeplab.search_space.genotype import Branch, Genotype, GenotypeError, path_arcs
+from auto_deeplab.search_space.history import HistoryEntry, append_history, read_history
 from auto_deeplab.search_space.operations import OPERATIONS
 from auto_deeplab.search_space.presets import PRESETS
-from auto_deeplab.search_space.relaxation import (
-    HistoryEntry,
-    Relaxation,
-    append_history,
-    read_history,
-)
+from auto_deeplab.search_space.relaxation import Relaxation, branch_weights, searched_relaxation
 from auto_deeplab.search_space.sampling import (
     numbered_draw,
     path_of_rank,
@@ -34,7 +23,6 @@ __all__ = [
     "Arc",
     "Branch",
     "CellGraph",
-    "Decoded",
     "Edge",
     "Genotype",
     "GenotypeError",
@@ -43,13 +31,12 @@ __all__ = [
     "Relaxation",
     "TrellisGraph",
     "append_history",
+    "branch_weights",
     "decode_cell",
-    "decode_model_dir",
     "decode_network",
     "numbered_draw",
-    "package_versions",
+    "path_arcs",
     "path_of_rank",
-    "read_epoch",
     "read_history",
     "sample_cell",
     "sample_genotype",

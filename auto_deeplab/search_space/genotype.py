@@ -17,6 +17,7 @@ from auto_deeplab.search_space.trellis import (
     LARGEST_STRIDE,
     MOST_LAYERS,
     STEM,
+    Arc,
     is_step,
     is_stride,
 )
@@ -166,6 +167,12 @@ class Genotype:
                 expected = f"cannot be read ({getattr(cause, 'strerror', None) or cause})"
             raise GenotypeError("file", str(name_or_path), expected) from None
         return cls.from_json(text, source=str(path))
+
+
+def path_arcs(genotype: Genotype) -> tuple[Arc, ...]:
+    """Returns the arcs of the genotype's path, from the stem on."""
+    strides = (STEM.stride, *genotype.network)
+    return tuple(Arc(layer, strides[layer - 1], strides[layer]) for layer in range(1, len(strides)))
 
 
 def _check_keys(

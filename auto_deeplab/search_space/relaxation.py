@@ -1,10 +1,9 @@
-"""The searched values, alpha and beta, with the space they live in, and their history file."""
+"""The searched values, alpha and beta, with the space they live in."""
 
 import os
 import reprlib
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -109,6 +108,39 @@ class Relaxation:
             raise UserError(f"{source}: {error}") from None
 
 
+def searched_relaxation(
+    genotype: Genotype, source: str | os.PathLike | None = None
+) -> Relaxation | None:
+    """Returns the alpha and beta that `genotype` was decoded from, if its provenance has them.
+
+    Args:
+      genotype: with or without provenance.
+      source: the file that it is from, for messages; its name by default.
+
+    Raises:
+      UserError: the provenance is not as a search writes it.
+    """
+    document = (genotype.provenance or {}).get("relaxation")
+    if document is None:
+        return None
+    return Relaxation.from_json_dict(
+        document, source=f"{source or genotype.name}: provenance.relaxation"
+    )
+
+
+def branch_weights(genotype: Genotype, relaxation: Relaxation) -> list[list[float | None]]:
+    """Returns softmax(alpha) of each branch of each block; None for an operation not searched."""
+    weights = {
+        (edge, operation): float(weight)
+        for edge, row in zip(relaxation.cell.edges, relaxation.operation_weights(), strict=True)
+        for operation, weight in zip(relaxation.cell.operations, row, strict=True)
+    }
+    return [
+        [weights.get(((block, branch.input), branch.op)) for branch in branches]
+        for block, branches in enumerate(genotype.cell, start=1)
+    ]
+
+
 def _check_numbers(values: object, field: str) -> None:
     """Checks that a JSON value is a list of numbers, or of such lists.
 
@@ -121,61 +153,3 @@ def _check_numbers(values: object, field: str) -> None:
             _check_numbers(value, f"{field}[{index}]")
         elif isinstance(value, bool) or not isinstance(value, int | float):
             raise UserError(f"{field}[{index}]: received {reprlib.repr(value)}; expected a number")
-
-
-class HistoryEntry(NamedTuple):
-    """What a search had found at the end of an epoch, after `step` steps in all."""
-
-    epoch: int
-    step: int
-    relaxation: Relaxation
-
-
-def read_history(path: str | os.PathLike) -> list[HistoryEntry]:
-    """Reads an architecture.jsonl: one line an epoch, ordered by epoch.
-
-    A last line that an interrupted write left unfinished is not read. An epoch that was repeated
-    after an interruption counts once, as it was last.
-
-    Raises:
-      UserError: the file does not exist, or a line is wrong (the message has its number).
-    """
-    path = Path(path)
-    if not path.exists():
-        raise UserError(
-            f"{path}: no such file; expected the history that a search writes after each epoch"
-        )
-    entries: dict[int, HistoryEntry] = {}
-    for source, document in json_files.read_lines(path, may_be_torn=True):
-        if not isinstance(document, dict):
-            raise UserError(f"{source}: received {reprlib.repr(document)}; expected an object")
-        for key in ("epoch", "step"):
-            value = document.get(key)
-            if type(value) is not int or not 0 <= value <= json_files.LARGEST_INTEGER:
-                raise UserError(
-                    f"{source}: {key}: received {reprlib.repr(value)}; expected an integer >= 0"
-                )
-        epoch, step = document.pop("epoch"), document.pop("step")
-        entries[epoch] = HistoryEntry(
-            epoch, step, Relaxation.from_json_dict(document, source=source)
-        )
-    return [entries[epoch] for epoch in sorted(entries)]
-
-
-def append_history(path: str | os.PathLike, epoch: int, step: int, relaxation: Relaxation) -> None:
-    """Adds an epoch to an architecture.jsonl, and removes what an interrupted run left behind.
-
-    That is an unfinished last line, and this epoch and later ones where a run goes on from a
-    checkpoint that is older than the file. The file changes whole or not at all.
-    """
-    path = Path(path)
-    earlier = (
-        [entry for entry in read_history(path) if entry.epoch < epoch] if path.exists() else []
-    )
-    json_files.write_lines(
-        path,
-        [
-            {"epoch": entry.epoch, "step": entry.step} | entry.relaxation.to_json_dict()
-            for entry in (*earlier, HistoryEntry(epoch, step, relaxation))
-        ],
-    )

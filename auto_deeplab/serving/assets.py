@@ -10,9 +10,10 @@ from pydantic import BaseModel, PositiveInt
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.evaluation.report import read_document
 from auto_deeplab.foundations import json_files
-from auto_deeplab.search_space import Genotype, package_versions
+from auto_deeplab.runs.model_dir import ModelDir
+from auto_deeplab.runs.versions import package_versions
+from auto_deeplab.search_space import Genotype
 from auto_deeplab.serving.options import ExportOptions
-from auto_deeplab.training.model_dir import ModelDir
 
 GENOTYPE = "genotype.json"
 METRICS = "metrics.json"

@@ -13,7 +13,7 @@ from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.distribution.workers import Workers
 from auto_deeplab.foundations.configurable import PathText, configurable
 from auto_deeplab.foundations.errors import UserError
-from auto_deeplab.training.model_dir import ModelDir
+from auto_deeplab.runs.model_dir import ModelDir
 
 # A folder with TFRecords, or a function that makes one and returns its path.
 DatasetSource = Annotated[

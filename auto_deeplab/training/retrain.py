@@ -34,6 +34,7 @@ from auto_deeplab.foundations.configurable import (
 )
 from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.models.network import build_network
+from auto_deeplab.runs.model_dir import ModelDir
 from auto_deeplab.search_space import Genotype
 from auto_deeplab.training import job, schedules
 from auto_deeplab.training.accumulation import check_parts, check_synchronization
@@ -42,7 +43,6 @@ from auto_deeplab.training.checkpoints import Checkpoints
 from auto_deeplab.training.epochs import Validation, run_epochs
 from auto_deeplab.training.initial_weights import copy_initial_weights
 from auto_deeplab.training.loss import cross_entropy
-from auto_deeplab.training.model_dir import ModelDir
 from auto_deeplab.training.optimizers import sgd, with_loss_scale
 from auto_deeplab.training.retrain_model import RetrainModel
 from auto_deeplab.training.update import create_slots

@@ -10,12 +10,12 @@ import tf_keras
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.foundations import gin_files
 from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.runs.model_dir import ModelDir
 from auto_deeplab.search_space import Genotype
 
 # Each config.gin has values for `runtime`, which gin must know to read them.
 from auto_deeplab.training import job, runtime  # noqa: F401
 from auto_deeplab.training.checkpoints import load_weights
-from auto_deeplab.training.model_dir import ModelDir
 
 
 @dataclasses.dataclass(frozen=True)

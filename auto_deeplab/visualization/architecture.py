@@ -11,8 +11,16 @@ from matplotlib.path import Path as Curve
 from matplotlib.text import Text
 
 from auto_deeplab.foundations.errors import UserError
-from auto_deeplab.search_space import STEM, Arc, Genotype, Relaxation, TrellisGraph
-from auto_deeplab.visualization.architecture_text import branch_weights, path_arcs, shown_trellis
+from auto_deeplab.search_space import (
+    STEM,
+    Arc,
+    Genotype,
+    Relaxation,
+    TrellisGraph,
+    branch_weights,
+    path_arcs,
+)
+from auto_deeplab.visualization.architecture_text import shown_trellis
 from auto_deeplab.visualization.figures import (
     FAINT,
     INK,

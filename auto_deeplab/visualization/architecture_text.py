@@ -1,7 +1,14 @@
 """An architecture as text for a terminal: the path through the trellis and the cell's blocks."""
 
 from auto_deeplab.foundations.errors import UserError
-from auto_deeplab.search_space import STEM, Arc, Genotype, Relaxation, TrellisGraph
+from auto_deeplab.search_space import (
+    STEM,
+    Genotype,
+    Relaxation,
+    TrellisGraph,
+    branch_weights,
+    path_arcs,
+)
 
 _COLUMN = 5  # characters between one layer and the next
 
@@ -31,25 +38,6 @@ def shown_trellis(genotype: Genotype, relaxation: Relaxation | None = None) -> T
             f"one {relaxation.cell.blocks}"
         )
     return trellis
-
-
-def path_arcs(genotype: Genotype) -> tuple[Arc, ...]:
-    """Returns the arcs of the genotype's path, from the stem on."""
-    strides = (STEM.stride, *genotype.network)
-    return tuple(Arc(layer, strides[layer - 1], strides[layer]) for layer in range(1, len(strides)))
-
-
-def branch_weights(genotype: Genotype, relaxation: Relaxation) -> list[list[float | None]]:
-    """Returns softmax(alpha) of each branch of each block; None for an operation not searched."""
-    weights = {
-        (edge, operation): float(weight)
-        for edge, row in zip(relaxation.cell.edges, relaxation.operation_weights(), strict=True)
-        for operation, weight in zip(relaxation.cell.operations, row, strict=True)
-    }
-    return [
-        [weights.get(((block, branch.input), branch.op)) for branch in branches]
-        for block, branches in enumerate(genotype.cell, start=1)
-    ]
 
 
 def describe(genotype: Genotype, relaxation: Relaxation | None = None) -> str:

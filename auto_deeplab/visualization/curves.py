@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from auto_deeplab.runs.run import Run
 from auto_deeplab.visualization.figures import INK, MUTED, add_legend, plain_axes, series_color
-from auto_deeplab.visualization.runs import Run
 
 _SIZE = (5.0, 3.1)
 _LINES = ("-", "--", ":")

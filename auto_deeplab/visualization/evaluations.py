@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from auto_deeplab.runs.run import Evaluation
 from auto_deeplab.visualization.figures import (
     ABSENT,
     INK,
@@ -16,7 +17,6 @@ from auto_deeplab.visualization.figures import (
     series_color,
     soften,
 )
-from auto_deeplab.visualization.runs import Evaluation
 
 # Matrices of more classes have no numbers in their cells, and smaller names.
 _MOST_NUMBERED = 25

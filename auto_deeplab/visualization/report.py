@@ -15,12 +15,12 @@ from matplotlib.figure import Figure
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.foundations.atomic_file import replacing
 from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.runs.run import Run, differing_values, group_trials
 from auto_deeplab.visualization.architecture import draw_architecture
 from auto_deeplab.visualization.curves import draw_curves, draw_trials
 from auto_deeplab.visualization.evaluations import draw_class_bars, draw_confusion_matrix
 from auto_deeplab.visualization.figures import save_figure
 from auto_deeplab.visualization.heat_maps import draw_alpha, draw_beta
-from auto_deeplab.visualization.runs import Run, differing_values, group_trials
 
 _TEMPLATE = Path(__file__).parent / "templates" / "report.html.jinja"
 _NOTHING = "\u2013"

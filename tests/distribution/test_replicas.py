@@ -28,7 +28,7 @@ from auto_deeplab.search_space import Branch, Genotype
 from auto_deeplab.training.checkpoints import Checkpoints
 from auto_deeplab.training.divergence import largest_gradients
 from auto_deeplab.training.loss import cross_entropy
-from auto_deeplab.training.model_dir import ModelDir
+from auto_deeplab.runs.model_dir import ModelDir
 from auto_deeplab.training.retrain_model import RetrainModel
 from auto_deeplab.training.search_model import SearchModel
 from auto_deeplab.training.update import create_slots

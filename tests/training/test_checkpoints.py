@@ -9,9 +9,9 @@ import tf_keras
 from tf_keras.optimizers import legacy
 
 from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.runs.model_dir import ModelDir
 from auto_deeplab.training.checkpoint_files import CheckpointFiles, Content
 from auto_deeplab.training.checkpoints import Checkpoints, NotFiniteError, load_weights
-from auto_deeplab.training.model_dir import ModelDir
 from auto_deeplab.training.update import create_slots
 
 

@@ -8,9 +8,9 @@ from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.models.decoder import classifier_variables
 from auto_deeplab.models.network import build_network
+from auto_deeplab.runs.model_dir import ModelDir
 from auto_deeplab.search_space import Branch, Genotype
 from auto_deeplab.training.initial_weights import copy_initial_weights
-from auto_deeplab.training.model_dir import ModelDir
 
 GENOTYPE = Genotype("small", (4, 8), ((Branch("prev", "sep_conv_3x3"), Branch("prev", "skip")),))
 

@@ -5,8 +5,8 @@ import pytest
 
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.runs.model_dir import ModelDir
 from auto_deeplab.training.job import dataset_dir, write_once
-from auto_deeplab.training.model_dir import ModelDir
 
 
 def test_a_dataset_is_a_folder_or_a_function_that_makes_one(tmp_path):

@@ -13,8 +13,8 @@ import tensorflow as tf
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.evaluation.inference import class_map_function, evaluate
 from auto_deeplab.models.supernet.supernet import Supernet
+from auto_deeplab.runs.model_dir import ModelDir
 from auto_deeplab.training.job import configured_job
-from auto_deeplab.training.model_dir import ModelDir
 from auto_deeplab.training.search_model import SearchModel
 
 COPIES = 11

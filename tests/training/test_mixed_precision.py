@@ -13,10 +13,10 @@ from auto_deeplab.models.encoder import encode
 from auto_deeplab.models.network import build_network
 from auto_deeplab.models.resize import ResizeLike
 from auto_deeplab.models.supernet.supernet import Supernet
+from auto_deeplab.runs.model_dir import ModelDir
 from auto_deeplab.search_space import Branch, Genotype
 from auto_deeplab.training.checkpoints import Checkpoints
 from auto_deeplab.training.loss import cross_entropy
-from auto_deeplab.training.model_dir import ModelDir
 from auto_deeplab.training.optimizers import with_loss_scale
 from auto_deeplab.training.retrain_model import RetrainModel
 from auto_deeplab.training.runtime import PRECISIONS, configure_runtime

@@ -15,14 +15,14 @@ from auto_deeplab.distribution.workers import Workers
 from auto_deeplab.evaluation.inference import ReplicatedPrediction
 from auto_deeplab.foundations import gin_files
 from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.runs.model_dir import ModelDir
+from auto_deeplab.runs.run import read_run
 from auto_deeplab.search_space import Genotype, read_history
 from auto_deeplab.training import epochs
 from auto_deeplab.training.checkpoint_files import CheckpointFiles
 from auto_deeplab.training.job import configured_job
-from auto_deeplab.training.model_dir import ModelDir
 from auto_deeplab.training.search_model import SearchModel
 from auto_deeplab.training.trained import load_trained
-from auto_deeplab.visualization.runs import read_run
 from tests.helpers import TINY_SEARCH
 
 EPOCH_STEPS, EPOCHS = 5, 3

@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from auto_deeplab.foundations import gin_files
 from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.runs.model_dir import ModelDir
 from auto_deeplab.training.job import configured_job
-from auto_deeplab.training.model_dir import ModelDir
 from tests.helpers import TINY_SEARCH
 
 

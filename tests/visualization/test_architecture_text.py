@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auto_deeplab.foundations.errors import UserError
-from auto_deeplab.search_space import CellGraph, Genotype, Relaxation, TrellisGraph
-from auto_deeplab.visualization.architecture_text import branch_weights, describe
+from auto_deeplab.search_space import CellGraph, Genotype, Relaxation, TrellisGraph, branch_weights
+from auto_deeplab.visualization.architecture_text import describe
 
 PUBLISHED = """\
 Architecture 'published'

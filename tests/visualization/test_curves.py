@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from auto_deeplab.runs.run import find_runs
 from auto_deeplab.visualization.curves import draw_curves, draw_trials
-from auto_deeplab.visualization.runs import find_runs
 
 
 def labels_of(axes):

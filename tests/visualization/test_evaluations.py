@@ -3,8 +3,8 @@ import re
 import numpy as np
 import pytest
 
+from auto_deeplab.runs.run import find_runs
 from auto_deeplab.visualization.evaluations import draw_class_bars, draw_confusion_matrix
-from auto_deeplab.visualization.runs import find_runs
 
 
 def test_bars_are_the_class_ious(make_training):

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from auto_deeplab.data.description import DatasetDescription
+from auto_deeplab.runs.run import find_runs
 from auto_deeplab.search_space import Genotype
 from auto_deeplab.visualization import figures
 from auto_deeplab.visualization.architecture import draw_architecture
@@ -17,7 +18,6 @@ from auto_deeplab.visualization.curves import draw_curves, draw_trials
 from auto_deeplab.visualization.evaluations import draw_class_bars, draw_confusion_matrix
 from auto_deeplab.visualization.examples import Example, draw_examples
 from auto_deeplab.visualization.figures import TextFigure, as_formula, save_figure
-from auto_deeplab.visualization.runs import find_runs
 
 # What Matplotlib would read as mathematics, leave out or take for its own.
 NAMES = ("cost $x_{ of $5", "_background_", r"a\$b $\alpha$")

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from auto_deeplab.runs.run import find_runs
 from auto_deeplab.visualization.report import Examples, build_sections, write_report
-from auto_deeplab.visualization.runs import find_runs
 
 
 class Page(HTMLParser):

@@ -17,13 +17,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat
 from auto_deeplab.data.description import FILE_NAME as DESCRIPTION_NAME
 from auto_deeplab.foundations import json_files
 from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.runs.versions import package_versions
 from auto_deeplab.search_space import HistoryEntry, read_history
-from auto_deeplab.search_space.model_dir import (
-    CONFIG_NAME,
-    GENOTYPE_NAME,
-    HISTORY_NAME,
-    package_versions,
-)
+
+CONFIG_NAME = "config.gin"
+GENOTYPE_NAME = "genotype.json"
+HISTORY_NAME = "architecture.jsonl"
 
 Count = Annotated[int, Field(ge=0, le=json_files.LARGEST_INTEGER)]
 # Float32 has no larger ones, and the figures of a report no room for them.

@@ -4,14 +4,13 @@ import numpy as np
 import pytest
 
 from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.runs.decode import decode_model_dir, read_epoch
 from auto_deeplab.search_space import (
     CellGraph,
     Genotype,
     Relaxation,
     TrellisGraph,
     append_history,
-    decode_model_dir,
-    read_epoch,
     searched_relaxation,
 )
 

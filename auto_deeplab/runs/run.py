@@ -14,9 +14,8 @@ from auto_deeplab.evaluation.metrics import ConfusionMatrix
 from auto_deeplab.evaluation.report import read_document
 from auto_deeplab.foundations import json_files
 from auto_deeplab.foundations.errors import UserError
-from auto_deeplab.search_space import Genotype, HistoryEntry, Relaxation
-from auto_deeplab.search_space.model_dir import searched_relaxation
-from auto_deeplab.training.model_dir import EpochMetrics, Figure, ModelDir
+from auto_deeplab.runs.model_dir import EpochMetrics, Figure, ModelDir
+from auto_deeplab.search_space import Genotype, HistoryEntry, Relaxation, searched_relaxation
 
 _TRIAL_SEED = "Search.seed"
 

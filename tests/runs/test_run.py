@@ -10,14 +10,8 @@ from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.evaluation.metrics import ConfusionMatrix
 from auto_deeplab.evaluation.report import EvaluationReport
 from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.runs.run import differing_values, find_runs, group_trials, parse_config, read_run
 from auto_deeplab.visualization.curves import draw_trials
-from auto_deeplab.visualization.runs import (
-    differing_values,
-    find_runs,
-    group_trials,
-    parse_config,
-    read_run,
-)
 
 
 def test_a_configuration_as_gin_writes_it():

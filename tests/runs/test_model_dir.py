@@ -5,7 +5,7 @@ import os
 import pytest
 
 from auto_deeplab.foundations.errors import UserError
-from auto_deeplab.training.model_dir import ModelDir
+from auto_deeplab.runs.model_dir import ModelDir
 
 
 def test_keeps_the_configuration_of_its_run(tmp_path):

@@ -1,23 +1,16 @@
 """Decoding what a search left in its model_dir."""
 
 import os
-import platform
 import re
-from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from auto_deeplab import __version__
 from auto_deeplab.foundations import json_files
 from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.runs.model_dir import CONFIG_NAME, GENOTYPE_NAME, HISTORY_NAME
+from auto_deeplab.runs.versions import package_versions
 from auto_deeplab.search_space.genotype import Genotype
-from auto_deeplab.search_space.relaxation import HistoryEntry, Relaxation, read_history
-
-HISTORY_NAME = "architecture.jsonl"
-GENOTYPE_NAME = "genotype.json"
-CONFIG_NAME = "config.gin"
-
-_PACKAGES = ("gin-config", "numpy", "tensorflow", "tf-keras", "tf-models-official")
+from auto_deeplab.search_space.history import HistoryEntry, read_history
 
 
 class Decoded(NamedTuple):
@@ -84,37 +77,6 @@ def decode_model_dir(
         )
     genotype.save(path, overwrite=overwrite)
     return Decoded(genotype, entry, path, written=True)
-
-
-def searched_relaxation(
-    genotype: Genotype, source: str | os.PathLike | None = None
-) -> Relaxation | None:
-    """Returns the alpha and beta that `genotype` was decoded from, if its provenance has them.
-
-    Args:
-      genotype: with or without provenance.
-      source: the file that it is from, for messages; its name by default.
-
-    Raises:
-      UserError: the provenance is not as a search writes it.
-    """
-    document = (genotype.provenance or {}).get("relaxation")
-    if document is None:
-        return None
-    return Relaxation.from_json_dict(
-        document, source=f"{source or genotype.name}: provenance.relaxation"
-    )
-
-
-def package_versions() -> dict[str, str]:
-    """Returns the versions of Python, of this package and of those that its results depend on."""
-    packages = {"python": platform.python_version(), "auto-deeplab": __version__}
-    for package in _PACKAGES:
-        try:
-            packages[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return packages
 
 
 def _provenance(model_dir: Path, entry: HistoryEntry) -> dict[str, Any]:
