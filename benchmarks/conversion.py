@@ -22,7 +22,7 @@ from absl import flags
 from auto_deeplab import command_line
 
 if TYPE_CHECKING:
-    from auto_deeplab.data.pairs import Pair
+    from auto_deeplab.data.conversion.pairs import Pair
 
 _IMAGES = flags.DEFINE_integer("images", 24, "Images to draw and convert.", lower_bound=1)
 _HEIGHT = flags.DEFINE_integer("height", 1024, "Of the images, in pixels.", lower_bound=32)
@@ -62,9 +62,9 @@ def main(argv: list[str]) -> None:
     import dataclasses
     import statistics
 
-    from auto_deeplab.data.cityscapes import cityscapes_conversion
-    from auto_deeplab.data.conversion_engine import convert
-    from auto_deeplab.data.scenes.files import SceneFiles, write_scenes
+    from auto_deeplab.data.conversion.engine import convert
+    from auto_deeplab.data.datasets.cityscapes import cityscapes_conversion
+    from auto_deeplab.data.street_scenes.files import SceneFiles, write_scenes
 
     workers = _NUM_WORKERS.value or os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as folder:

@@ -57,12 +57,12 @@ def write_dataset(folder: Path, size: tuple[int, int], image_format: str, images
     import numpy as np
     import tensorflow as tf
 
-    from auto_deeplab.data.cityscapes import cityscapes_conversion
+    from auto_deeplab.data.datasets.cityscapes import cityscapes_conversion
     from auto_deeplab.data.description import DatasetDescription
     from auto_deeplab.data.example import EncodedExample
     from auto_deeplab.data.image_files import encode_png
-    from auto_deeplab.data.records import serialize_example, shard_name
-    from auto_deeplab.data.scenes.files import SceneFiles, write_scenes
+    from auto_deeplab.data.schema import serialize_example, shard_name
+    from auto_deeplab.data.street_scenes.files import SceneFiles, write_scenes
 
     # A quarter of the size is quickly drawn; enlarged, edges stay as soft as a lens leaves them.
     drawn = (max(size[0] // 4, 32), max(size[1] // 4, 32))
@@ -97,7 +97,7 @@ def plain_loop(folder: Path, crop: int, scales: tuple[float, ...]) -> Iterator[A
     import numpy as np
     import tensorflow as tf
 
-    from auto_deeplab.data import records
+    from auto_deeplab.data import schema
 
     cv2.setNumThreads(1)
     rng = np.random.default_rng(0)
@@ -107,8 +107,8 @@ def plain_loop(folder: Path, crop: int, scales: tuple[float, ...]) -> Iterator[A
         image, label = (
             cv2.imdecode(np.frombuffer(feature[key].bytes_list.value[0], np.uint8), flag)
             for key, flag in (
-                (records.IMAGE, cv2.IMREAD_COLOR),
-                (records.LABEL, cv2.IMREAD_UNCHANGED),
+                (schema.IMAGE, cv2.IMREAD_COLOR),
+                (schema.LABEL, cv2.IMREAD_UNCHANGED),
             )
         )
         scale = scales[rng.integers(len(scales))]

@@ -39,7 +39,7 @@ def colored_dataset(tmp_path_factory) -> Path:
     from auto_deeplab.data.description import DatasetDescription
     from auto_deeplab.data.example import EncodedExample
     from auto_deeplab.data.image_files import encode_png
-    from auto_deeplab.data.records import serialize_example, shard_name
+    from auto_deeplab.data.schema import serialize_example, shard_name
 
     folder = tmp_path_factory.mktemp("colored")
     palette = np.array([[200, 40, 40], [40, 200, 40], [40, 40, 200]])

@@ -13,7 +13,7 @@ from PIL import Image
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.data.example import EncodedExample
 from auto_deeplab.data.image_files import encode_png
-from auto_deeplab.data.records import serialize_example, shard_name
+from auto_deeplab.data.schema import serialize_example, shard_name
 from tests.helpers import REPOSITORY, run_python
 
 SIZES = [(24, 40), (33, 21)]

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from auto_deeplab.data import cityscapes
+from auto_deeplab.data.datasets import cityscapes
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.data.example import EncodedExample
 from auto_deeplab.data.image_files import encode_png
-from auto_deeplab.data.records import serialize_example, shard_name
+from auto_deeplab.data.schema import serialize_example, shard_name
 from auto_deeplab.foundations import gin_files
 from auto_deeplab.runs.model_dir import ModelDir
 from auto_deeplab.search_space import Branch, Genotype

@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from auto_deeplab import command_line
 from auto_deeplab.command_line import conversion
-from auto_deeplab.data.ade20k import LONGER_SIDE, ade20k_conversion
+from auto_deeplab.data.datasets.ade20k import LONGER_SIDE, ade20k_conversion
 
 _ROOT = command_line.define_path(
     "ade20k_root", None, "Folder ADEChallengeData2016, or the one above.", required=True

@@ -53,7 +53,7 @@ flags.adopt_module_key_flags(conversion)
 
 def main(argv: list[str]) -> None:
     del argv
-    from auto_deeplab.data.cityscapes import SPLITS, cityscapes_conversion
+    from auto_deeplab.data.datasets.cityscapes import SPLITS, cityscapes_conversion
 
     splits = _SPLITS.value or SPLITS[_ANNOTATION.value]
     conversion.run(lambda: cityscapes_conversion(_ROOT.value, splits, _ANNOTATION.value))

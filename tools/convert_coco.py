@@ -40,7 +40,7 @@ flags.adopt_module_key_flags(conversion)
 
 def main(argv: list[str]) -> None:
     del argv
-    from auto_deeplab.data.coco import coco_conversion
+    from auto_deeplab.data.datasets.coco import coco_conversion
 
     conversion.run(
         lambda: coco_conversion(_ROOT.value, _SPLITS.value, _YEAR.value, _MIN_AREA.value)

@@ -80,7 +80,7 @@ flags.adopt_module_key_flags(conversion)
 
 def main(argv: list[str]) -> None:
     del argv
-    from auto_deeplab.data.folders import (
+    from auto_deeplab.data.datasets.folders import (
         folder_conversion,
         palette_of,
         read_classes,

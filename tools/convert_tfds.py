@@ -69,8 +69,8 @@ def main(argv: list[str]) -> None:
     del argv
     import importlib
 
-    from auto_deeplab.data.folders import read_classes, read_values
-    from auto_deeplab.data.tfds_records import tfds_conversion
+    from auto_deeplab.data.datasets.folders import read_classes, read_values
+    from auto_deeplab.data.datasets.tfds import tfds_conversion
     from auto_deeplab.foundations.errors import UserError
 
     for module in _IMPORTS.value:

@@ -47,7 +47,7 @@ flags.adopt_module_key_flags(conversion)
 
 def main(argv: list[str]) -> None:
     del argv
-    from auto_deeplab.data.voc2012 import voc2012_conversion
+    from auto_deeplab.data.datasets.voc2012 import voc2012_conversion
 
     conversion.run(lambda: voc2012_conversion(_ROOT.value, _SPLITS.value, _SBD.value))
 

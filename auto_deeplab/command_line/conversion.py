@@ -19,7 +19,7 @@ from auto_deeplab.data.image_files import MAX_PIXELS, MOST_PIXELS_IN_RECORDS
 from auto_deeplab.foundations.errors import UserError
 
 if TYPE_CHECKING:
-    from auto_deeplab.data.conversion import Conversion
+    from auto_deeplab.data.conversion.plan import Conversion
 
 OUTPUT_DIR = command_line.define_path("output_dir", None, "Folder to make.", required=True)
 SCALE = flags.DEFINE_float("scale", 1.0, "Factor of height and width, at most 1.")
@@ -88,11 +88,11 @@ def run(plan: Callable[[], "Conversion"]) -> None:
 
 
 def _convert(conversion: "Conversion") -> None:
-    from auto_deeplab.data.conversion_engine import convert
+    from auto_deeplab.data.conversion.engine import convert
 
     write_shards = None
     if _RUNNER.value:
-        from auto_deeplab.data.conversion_beam import write_shards_with_beam
+        from auto_deeplab.data.conversion.beam import write_shards_with_beam
 
         write_shards = functools.partial(
             write_shards_with_beam, _RUNNER.value, _RUNNER_OPTIONS.value
@@ -113,10 +113,10 @@ def _convert(conversion: "Conversion") -> None:
 
 
 def _dry_run(conversion: "Conversion") -> None:
-    from auto_deeplab.data.conversion import list_problems
-    from auto_deeplab.data.conversion_engine import refuse_non_empty
-    from auto_deeplab.data.conversion_shards import plan_shards
-    from auto_deeplab.data.conversion_survey import survey
+    from auto_deeplab.data.conversion.dry_run import survey
+    from auto_deeplab.data.conversion.engine import refuse_non_empty
+    from auto_deeplab.data.conversion.plan import list_problems
+    from auto_deeplab.data.conversion.shards import plan_shards
 
     output = Path(OUTPUT_DIR.value)
     found = survey(conversion, _NUM_WORKERS.value)
@@ -160,7 +160,7 @@ def _dry_run(conversion: "Conversion") -> None:
 
 
 def _verify(conversion: "Conversion") -> None:
-    from auto_deeplab.data.conversion_verification import verify
+    from auto_deeplab.data.conversion.verification import verify
 
     result = verify(conversion, OUTPUT_DIR.value, _NUM_WORKERS.value)
     if result.problems:
@@ -176,7 +176,7 @@ def _verify(conversion: "Conversion") -> None:
 
 def _written_label_pixels(conversion: "Conversion") -> dict[str, dict[int, int]]:
     """Returns for each split how many pixels of the finished output have each label."""
-    from auto_deeplab.data.conversion_shards import plan_shards, read_manifest
+    from auto_deeplab.data.conversion.shards import plan_shards, read_manifest
 
     written = read_manifest(Path(OUTPUT_DIR.value))["shards"]
     label_pixels = {split: collections.Counter() for split in conversion.splits}
@@ -190,7 +190,7 @@ def _print_remarks(
     conversion: "Conversion", label_pixels: Mapping[str, Mapping[int, int]]
 ) -> Sequence[str]:
     """Prints what was noted of the input, and returns the warnings that it prints after that."""
-    from auto_deeplab.data.conversion_survey import label_warnings
+    from auto_deeplab.data.conversion.dry_run import label_warnings
 
     for note in conversion.notes:
         print(f"note: {note}", file=sys.stderr)

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.data.record_index import CorruptRecord, index_records
-from auto_deeplab.data.records import (
+from auto_deeplab.data.schema import (
     FILE_NAME,
     EncodedImage,
     parse_encoded,

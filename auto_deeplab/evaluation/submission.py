@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from auto_deeplab.data.cityscapes import CLASSES, TRAIN_LABELS
+from auto_deeplab.data.datasets.cityscapes import CLASSES, TRAIN_LABELS
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.evaluation.inference import Predict
 from auto_deeplab.foundations.atomic_file import replacing

@@ -7,7 +7,7 @@ import tensorflow as tf
 import tf_keras
 
 from auto_deeplab.data.description import Color
-from auto_deeplab.data.records import IMAGE
+from auto_deeplab.data.schema import IMAGE
 from auto_deeplab.models.folding import folded
 from auto_deeplab.serving import encoded_images
 from auto_deeplab.serving.options import ExportOptions

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
 
-from auto_deeplab.data.records import IMAGE
+from auto_deeplab.data.schema import IMAGE
 
 DEFAULT_SIZE = (513, 513)
 # The names are TensorFlow Serving's.

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from auto_deeplab.data.conversion import Conversion
+from auto_deeplab.data.conversion.label_table import LabelTable
+from auto_deeplab.data.conversion.pairs import pair_by_stem
+from auto_deeplab.data.conversion.plan import Conversion
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.data.example import EncodedExample
-from auto_deeplab.data.label_table import LabelTable
-from auto_deeplab.data.pairs import pair_by_stem
-from auto_deeplab.data.records import serialize_example, shard_name
+from auto_deeplab.data.schema import serialize_example, shard_name
 
 
 @pytest.fixture

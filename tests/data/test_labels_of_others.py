@@ -13,7 +13,7 @@ from PIL import Image
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.data.inspection import inspect_dataset
 from auto_deeplab.data.pipeline import evaluation_batches, open_records, training_batches
-from auto_deeplab.data.records import shard_name
+from auto_deeplab.data.schema import shard_name
 from auto_deeplab.data.segmentation_records import SegmentationRecords
 from auto_deeplab.data.survey import naming_corrupt_records, read_example, survey
 from auto_deeplab.foundations.errors import UserError

@@ -17,7 +17,7 @@ from auto_deeplab.data.pipeline import (
     training_batches,
     training_records,
 )
-from auto_deeplab.data.records import serialize_example, shard_name
+from auto_deeplab.data.schema import serialize_example, shard_name
 from auto_deeplab.data.segmentation_records import SegmentationRecords
 from auto_deeplab.data.survey import naming_corrupt_records
 from auto_deeplab.foundations.errors import UserError

@@ -2,7 +2,7 @@ import numpy as np
 import tensorflow as tf
 
 from auto_deeplab.data.description import DatasetDescription
-from auto_deeplab.data.records import shard_name
+from auto_deeplab.data.schema import shard_name
 from auto_deeplab.data.segmentation_records import SegmentationRecords
 from auto_deeplab.data.survey import survey
 

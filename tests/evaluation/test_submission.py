@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from auto_deeplab.data import cityscapes
+from auto_deeplab.data.datasets import cityscapes
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.evaluation.inference import evaluate
 from auto_deeplab.evaluation.submission import SubmissionWriter

@@ -11,7 +11,8 @@ from annotated_types import Ge, Gt, Le, Lt
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from auto_deeplab.data import pipeline, street_scenes
+from auto_deeplab.data import pipeline
+from auto_deeplab.data.street_scenes import dataset
 from auto_deeplab.foundations import gin_files
 from auto_deeplab.foundations.configurable import (
     Count,
@@ -241,7 +242,7 @@ FUNCTIONS = (
     Supernet,
     network.build_network,
     deeplabv3plus.build_deeplabv3plus,
-    street_scenes.street_scenes,
+    dataset.street_scenes,
     pipeline.open_records,
     pipeline.training_records,
     pipeline.training_batches,

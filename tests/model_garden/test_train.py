@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import tensorflow as tf
 
-from auto_deeplab.data.street_scenes import street_scenes
+from auto_deeplab.data.street_scenes.dataset import street_scenes
 from auto_deeplab.search_space import Branch, Genotype
 from tests.helpers import REPOSITORY, run_python
 

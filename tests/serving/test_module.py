@@ -11,7 +11,7 @@ from PIL import Image
 
 from auto_deeplab.data.example import EncodedExample
 from auto_deeplab.data.image_files import encode_png
-from auto_deeplab.data.records import serialize_example
+from auto_deeplab.data.schema import serialize_example
 from auto_deeplab.evaluation.views import mean_probabilities
 from auto_deeplab.serving.module import ServingModule
 from auto_deeplab.serving.options import OUTPUTS, ExportOptions

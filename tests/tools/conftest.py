@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from auto_deeplab.data import records
+from auto_deeplab.data import schema
 from tests.helpers import run_python
 
 
@@ -47,7 +47,7 @@ def read_split() -> Callable[[Path, str], list[Record]]:
                 image, label, image_format, name = (
                     features[key].bytes_list.value[0]
                     for key in (
-                        records.IMAGE, records.LABEL, records.IMAGE_FORMAT, records.FILE_NAME
+                        schema.IMAGE, schema.LABEL, schema.IMAGE_FORMAT, schema.FILE_NAME
                     )
                 )  # fmt: skip
                 found.append(

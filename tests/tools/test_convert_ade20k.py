@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from auto_deeplab.data.ade20k import CLASSES, PALETTE, ade20k_conversion
+from auto_deeplab.data.datasets.ade20k import CLASSES, PALETTE, ade20k_conversion
 from auto_deeplab.foundations.errors import UserError
 
 

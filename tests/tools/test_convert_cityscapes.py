@@ -7,7 +7,8 @@ import pytest
 from cityscapesscripts.helpers.labels import labels as official_labels
 from PIL import Image
 
-from auto_deeplab.data.cityscapes import (
+from auto_deeplab.data.conversion.engine import convert
+from auto_deeplab.data.datasets.cityscapes import (
     CLASSES,
     COARSE,
     FINE,
@@ -17,7 +18,6 @@ from auto_deeplab.data.cityscapes import (
     image_path,
     label_path,
 )
-from auto_deeplab.data.conversion_engine import convert
 
 # CamVid's class numbers as Cityscapes labels; "unlabelled" at the end.
 _AS_CITYSCAPES = [

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from auto_deeplab.data.coco import TRAIN_IDS, coco_conversion
-from auto_deeplab.data.conversion_engine import convert
-from auto_deeplab.data.pairs import BadPair
-from auto_deeplab.data.voc2012 import CLASSES
+from auto_deeplab.data.conversion.engine import convert
+from auto_deeplab.data.conversion.pairs import BadPair
+from auto_deeplab.data.datasets.coco import TRAIN_IDS, coco_conversion
+from auto_deeplab.data.datasets.voc2012 import CLASSES
 from auto_deeplab.foundations.errors import UserError
 
 # COCO's ids of the categories that are VOC classes, as in instances_val2017.json, and two others.

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from auto_deeplab.data.cityscapes import CLASSES
-from auto_deeplab.data.conversion_engine import convert
-from auto_deeplab.data.scenes.composition import draw_scene
-from auto_deeplab.data.tfds_records import tfds_conversion
+from auto_deeplab.data.conversion.engine import convert
+from auto_deeplab.data.datasets.cityscapes import CLASSES
+from auto_deeplab.data.datasets.tfds import tfds_conversion
+from auto_deeplab.data.street_scenes.composition import draw_scene
 from auto_deeplab.foundations.errors import UserError
 
 _NAME = "auto_deeplab_street_scenes/tiny"
@@ -16,7 +16,10 @@ _NAME = "auto_deeplab_street_scenes/tiny"
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory):
     """Where tensorflow_datasets keeps 5 + 2 prepared street scenes."""
-    from auto_deeplab.data.street_scenes_builder import AutoDeeplabStreetScenes, StreetScenesConfig
+    from auto_deeplab.data.street_scenes.tfds_builder import (
+        AutoDeeplabStreetScenes,
+        StreetScenesConfig,
+    )
 
     folder = tmp_path_factory.mktemp("tfds")
     config = StreetScenesConfig(name="tiny", train_images=5, val_images=2, height=64, width=128)
@@ -30,7 +33,7 @@ def test_converts_splits_and_parts_of_them(run_tool, read_split, data_dir, tmp_p
         "convert_tfds",
         f"--dataset={_NAME}",
         f"--data_dir={data_dir}",
-        "--imports=auto_deeplab.data.street_scenes_builder",
+        "--imports=auto_deeplab.data.street_scenes.tfds_builder",
         "--splits=train=train[1:4],test=val",
         f"--classes={','.join(CLASSES)}",
         f"--output_dir={output}",

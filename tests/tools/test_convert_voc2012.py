@@ -5,9 +5,9 @@ import pytest
 import scipy.io
 from PIL import Image
 
-from auto_deeplab.data.conversion_engine import convert
+from auto_deeplab.data.conversion.engine import convert
+from auto_deeplab.data.datasets.voc2012 import PALETTE, color_map, voc2012_conversion
 from auto_deeplab.data.description import DatasetDescription
-from auto_deeplab.data.voc2012 import PALETTE, color_map, voc2012_conversion
 from auto_deeplab.foundations.errors import UserError
 
 # In VOC: two training, two validation images and a test image; in SBD one of each of VOC's and two

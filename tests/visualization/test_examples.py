@@ -5,7 +5,7 @@ import tensorflow as tf
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.data.example import EncodedExample
 from auto_deeplab.data.image_files import encode_png
-from auto_deeplab.data.records import serialize_example, shard_name
+from auto_deeplab.data.schema import serialize_example, shard_name
 from auto_deeplab.data.segmentation_records import SegmentationRecords
 from auto_deeplab.visualization.examples import best_and_worst, draw_examples
 

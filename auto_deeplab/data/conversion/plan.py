@@ -1,0 +1,152 @@
+"""What a converter is asked to do: which files become which splits of which dataset."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from auto_deeplab.data.conversion.label_table import LabelTable
+from auto_deeplab.data.conversion.pairs import DecodedPair, Pair, read_pair
+from auto_deeplab.data.description import Color, DatasetDescription
+from auto_deeplab.data.image_files import MAX_PIXELS
+from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.foundations.files import utf8_text
+
+_MOST_PROBLEMS_SHOWN = 50
+
+
+@dataclasses.dataclass(frozen=True)
+class Conversion:
+    """What to convert, and how.
+
+    Args:
+      name: the dataset's name.
+      splits: the files of each split, in the order of the records.
+      labels: maps the values of label files to train ids and the ignore label.
+      classes: class names, in the order of the train ids.
+      palette: a color for each class.
+      ignore_label: the label in the records of pixels that do not count.
+      source: where the data come from, for `dataset.json`.
+      scale: the factor of height and width, 0 < scale <= 1.
+      longer_side: the most pixels of the longer side, after `scale`; None for no limit.
+      max_pixels: images with more, in their files, are refused before they are decoded.
+      examples_per_shard: the most examples in a TFRecord file; a split's have equally many.
+      problems: what was wrong with the input when `splits` were put together, such as files
+        without partner, which are not in `splits`.
+      notes: what the user should know of the input although it is no problem, such as what was
+        skipped in it.
+      label_advice: what the user can do if labels mean something other than what `labels` says;
+        "" where a data set's own rules fix their meaning.
+    """
+
+    name: str
+    splits: Mapping[str, Sequence[Pair]]
+    labels: LabelTable
+    classes: Sequence[str]
+    palette: Sequence[Color]
+    ignore_label: int = 255
+    source: str = ""
+    scale: float = 1.0
+    longer_side: int | None = None
+    max_pixels: int = MAX_PIXELS
+    examples_per_shard: int = 100
+    problems: Sequence[str] = ()
+    notes: Sequence[str] = ()
+    label_advice: str = ""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.scale <= 1:
+            raise UserError(f"scale: expected 0 < scale <= 1, received {self.scale}")
+        if self.longer_side is not None and self.longer_side < 1:
+            raise UserError(f"longer_side: expected at least 1, received {self.longer_side}")
+        if self.examples_per_shard < 1:
+            raise UserError(
+                f"examples_per_shard: expected at least 1, received {self.examples_per_shard}"
+            )
+        allowed = {*range(len(self.classes)), self.ignore_label}
+        for value, train_id in self.labels.train_ids.items():
+            if train_id not in allowed:
+                raise UserError(
+                    f"label table: {value} -> {train_id}: expected a class 0.."
+                    f"{len(self.classes) - 1} or the ignore label {self.ignore_label}"
+                )
+
+    def target_size(self, height: int, width: int) -> tuple[int, int]:
+        """Returns the (height, width) of the example of an image of that size."""
+        factor = self.scale
+        if self.longer_side is not None:
+            factor = min(factor, self.longer_side / max(height, width))
+        return max(1, round(height * factor)), max(1, round(width * factor))
+
+    def read(self, pair: Pair) -> DecodedPair:
+        """Reads, checks and resizes one pair; see `read_pair`."""
+        return read_pair(pair, self.labels, self.target_size, self.max_pixels)
+
+    def describe(self, examples: Mapping[str, int]) -> DatasetDescription:
+        """Returns the description of the dataset with so many examples in each split.
+
+        Raises:
+          UserError: names, colors or counts are not usable.
+        """
+        return DatasetDescription(
+            name=utf8_text(self.name),
+            splits=examples,
+            classes=tuple(self.classes),
+            palette=tuple(self.palette),
+            ignore_label=self.ignore_label,
+            source=utf8_text(self.source),
+        )
+
+    def check(self) -> None:
+        """Raises a `UserError` if `dataset.json` could not be written for this conversion."""
+        self.describe({split: max(1, len(pairs)) for split, pairs in self.splits.items()})
+
+
+def plan_splits(
+    splits: Iterable[str], pairs_of: Callable[[str], tuple[Sequence[Pair], Sequence[str]]]
+) -> dict[str, Any]:
+    """Puts splits together.
+
+    Args:
+      splits: their names.
+      pairs_of: finds the pairs of a split, and the problems with its files. A `UserError` of it is
+        a problem too.
+
+    Returns:
+      The arguments `splits` and `problems` of `Conversion`.
+
+    Raises:
+      UserError: a split has no pair at all; the message lists the problems of every split.
+    """
+    pairs, problems = {}, []
+    for split in splits:
+        try:
+            pairs[split], found = pairs_of(split)
+        except UserError as error:
+            pairs[split], found = [], [str(error)]
+        problems += found
+    problems = list(dict.fromkeys(problems))
+    if not all(pairs.values()):
+        raise_problems(problems)
+    return {"splits": pairs, "problems": problems}
+
+
+def raise_problems(problems: Sequence[str], hint: str = "") -> None:
+    """Raises a `UserError` that lists problems with input files, one a line, if there are any."""
+    if problems:
+        raise UserError(list_problems(problems, hint))
+
+
+def list_problems(
+    problems: Sequence[str],
+    hint: str = "",
+    consequence: str = "nothing written",
+    most: int | None = _MOST_PROBLEMS_SHOWN,
+) -> str:
+    """Returns the text that lists problems with input files, one a line."""
+    shown = problems[:most]
+    hidden = len(problems) - len(shown)
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    lines = [f"{count} with the input, {consequence}:", *(f"  {problem}" for problem in shown)]
+    if hidden:
+        lines.append(f"  and {hidden} more; --dry_run lists them all")
+    return "\n".join(lines + [hint] * bool(hint))

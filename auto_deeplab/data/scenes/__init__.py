@@ -1,1 +1,0 @@
-"""Procedurally drawn street scenes with the Cityscapes labels. Imports no TensorFlow."""
