@@ -168,7 +168,7 @@ def _count(
     import tf_keras
 
     from auto_deeplab.models.counting import count_multiply_adds, count_parameters
-    from auto_deeplab.models.network import build_network
+    from auto_deeplab.models.final.network import build_network
 
     # Keras keeps the graph of every network that was built.
     tf_keras.backend.clear_session()

@@ -36,7 +36,7 @@ ENGINES = {
 
 def build(genotype: str, filters: int) -> "tf_keras.Model":
     """Returns a network with random weights: its speed is that of a trained one."""
-    from auto_deeplab.models.network import build_network
+    from auto_deeplab.models.final.network import build_network
     from auto_deeplab.search_space import Genotype
 
     return build_network(Genotype.load(genotype), CLASSES, filters=filters)

@@ -24,7 +24,7 @@ SETTINGS = ("plain", "folded", "xla")
 def build(name: str) -> "tf_keras.Model":
     """Returns one of the networks, initialized at random: its speed is that of a trained one."""
     from auto_deeplab.models.deeplabv3plus import build_deeplabv3plus
-    from auto_deeplab.models.network import build_network
+    from auto_deeplab.models.final.network import build_network
     from auto_deeplab.search_space import Genotype
 
     filters = MODELS[name]

@@ -26,7 +26,7 @@ import auto_deeplab
 def load_trained(model_dir, checkpoint):
     import tf_keras
     from auto_deeplab.data.description import DatasetDescription
-    from auto_deeplab.models.network import build_network
+    from auto_deeplab.models.final.network import build_network
     from auto_deeplab.search_space import Branch, Genotype
 
     tf_keras.utils.set_random_seed(5)

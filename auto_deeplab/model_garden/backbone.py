@@ -13,8 +13,8 @@ from official.modeling import hyperparams
 from official.vision.configs import backbones
 from official.vision.modeling.backbones.factory import register_backbone_builder
 
-from auto_deeplab.models.decoder import level_of_stride
-from auto_deeplab.models.encoder import encode
+from auto_deeplab.models.final.decoder import level_of_stride
+from auto_deeplab.models.final.encoder import encode
 from auto_deeplab.search_space import Genotype
 
 LOW_LEVEL = "low_level"

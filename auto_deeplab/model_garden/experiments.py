@@ -13,7 +13,7 @@ from official.vision.configs import semantic_segmentation as configs
 from auto_deeplab.data.augmentation import MEAN_PIXEL
 from auto_deeplab.model_garden.backbone import LOW_LEVEL, AutoDeepLab, Backbone
 from auto_deeplab.model_garden.task import AutoDeepLabTaskConfig
-from auto_deeplab.models.decoder import atrous_rates, level_of_stride
+from auto_deeplab.models.final.decoder import atrous_rates, level_of_stride
 from auto_deeplab.search_space import Genotype
 
 BATCH_SIZE = 16

@@ -11,8 +11,8 @@ from official.vision.tasks.semantic_segmentation import SemanticSegmentationTask
 
 from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.model_garden.backbone import LOW_LEVEL
-from auto_deeplab.models.decoder import atrous_rates, level_of_stride
-from auto_deeplab.models.drop_path import set_step_ratio
+from auto_deeplab.models.final.decoder import atrous_rates, level_of_stride
+from auto_deeplab.models.final.drop_path import set_step_ratio
 from auto_deeplab.search_space import Genotype
 
 

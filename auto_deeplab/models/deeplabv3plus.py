@@ -8,8 +8,8 @@ from official.vision.modeling.backbones.resnet_deeplab import RESNET_SPECS, Dila
 
 from auto_deeplab.foundations.configurable import Decay, Positive, Size, configurable
 from auto_deeplab.foundations.errors import UserError
-from auto_deeplab.models.decoder import decode, level_of_stride
-from auto_deeplab.models.encoder import EncoderFeatures
+from auto_deeplab.models.final.decoder import decode, level_of_stride
+from auto_deeplab.models.final.encoder import EncoderFeatures
 
 OUTPUT_STRIDES = (8, 16)
 Depth = Annotated[

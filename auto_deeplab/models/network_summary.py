@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from auto_deeplab.foundations import json_files
 from auto_deeplab.foundations.text_table import TextTable
 from auto_deeplab.models.counting import LayerCount, count_layers
-from auto_deeplab.models.network import build_network
+from auto_deeplab.models.final.network import build_network
 from auto_deeplab.search_space import STEM, Genotype
 
 FORMAT = 1

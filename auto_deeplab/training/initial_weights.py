@@ -6,7 +6,7 @@ import tf_keras
 
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.foundations.errors import UserError
-from auto_deeplab.models.decoder import classifier_variables
+from auto_deeplab.models.final.decoder import classifier_variables
 from auto_deeplab.runs.model_dir import ModelDir
 from auto_deeplab.training.checkpoints import load_weights
 

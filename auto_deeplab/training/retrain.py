@@ -33,7 +33,7 @@ from auto_deeplab.foundations.configurable import (
     takes,
 )
 from auto_deeplab.foundations.errors import UserError
-from auto_deeplab.models.network import build_network
+from auto_deeplab.models.final.network import build_network
 from auto_deeplab.runs.model_dir import ModelDir
 from auto_deeplab.search_space import Genotype
 from auto_deeplab.training import job, schedules

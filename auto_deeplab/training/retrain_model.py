@@ -3,8 +3,8 @@
 import tensorflow as tf
 import tf_keras
 
-from auto_deeplab.models.decoder import classifier_variables
-from auto_deeplab.models.drop_path import drawing_for_part, set_step_ratio
+from auto_deeplab.models.final.decoder import classifier_variables
+from auto_deeplab.models.final.drop_path import drawing_for_part, set_step_ratio
 from auto_deeplab.training.accumulation import part_of
 from auto_deeplab.training.loss import counted_pixels, cross_entropy
 from auto_deeplab.training.update import update

@@ -10,7 +10,7 @@ from tests.helpers import run_python
 
 
 def test_a_worker_trains_when_told_to(monkeypatch, capsys):
-    from auto_deeplab.models.network import build_network
+    from auto_deeplab.models.final.network import build_network
 
     published = Genotype.load("published")
     small = Genotype("small", (4, 8), published.cell[:1])

@@ -21,7 +21,7 @@ tf.nn.relu = tf.nn.elu
 from auto_deeplab.distribution.settings import Distribution
 from auto_deeplab.distribution.strategy import make_strategy
 from auto_deeplab.evaluation.inference import ReplicatedPrediction
-from auto_deeplab.models.network import build_network
+from auto_deeplab.models.final.network import build_network
 from auto_deeplab.models.supernet import mixed_operations
 from auto_deeplab.models.supernet.supernet import Supernet
 from auto_deeplab.search_space import Branch, Genotype

@@ -23,7 +23,8 @@ from auto_deeplab.foundations.configurable import (
     external_configurable,
 )
 from auto_deeplab.foundations.errors import UserError
-from auto_deeplab.models import deeplabv3plus, network
+from auto_deeplab.models import deeplabv3plus
+from auto_deeplab.models.final import network
 from auto_deeplab.models.supernet.supernet import Supernet
 from auto_deeplab.training import optimizers, runtime
 from auto_deeplab.training.job import configured_job

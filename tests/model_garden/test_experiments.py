@@ -14,8 +14,8 @@ from auto_deeplab.model_garden.backbone import AutoDeepLabBackbone
 from auto_deeplab.model_garden.experiments import segmentation_model
 from auto_deeplab.model_garden.task import AutoDeepLabTask, AutoDeepLabTaskConfig
 from auto_deeplab.models.counting import count_parameters
-from auto_deeplab.models.drop_path import ScheduledDropPath
-from auto_deeplab.models.network import build_network
+from auto_deeplab.models.final.drop_path import ScheduledDropPath
+from auto_deeplab.models.final.network import build_network
 from auto_deeplab.search_space import Branch, Genotype
 
 EXPERIMENTS = {

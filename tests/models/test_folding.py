@@ -7,8 +7,8 @@ import tf_keras
 
 from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.models.deeplabv3plus import build_deeplabv3plus
+from auto_deeplab.models.final.network import build_network
 from auto_deeplab.models.folding import folded, shifted_depthwise_convolution
-from auto_deeplab.models.network import build_network
 from auto_deeplab.search_space import Branch, Genotype
 
 layers = tf_keras.layers

@@ -24,7 +24,7 @@ def network():
     import tensorflow as tf
     import tf_keras
 
-    from auto_deeplab.models.network import build_network
+    from auto_deeplab.models.final.network import build_network
 
     tf_keras.utils.set_random_seed(0)
     network = build_network(GENOTYPE, classes=3, filters=4, batch_norm_momentum=0.1)

@@ -19,7 +19,7 @@ from auto_deeplab.data.augmentation import normalize_image
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.evaluation.views import mean_probabilities
 from auto_deeplab.foundations.errors import UserError
-from auto_deeplab.models.network import build_network
+from auto_deeplab.models.final.network import build_network
 from auto_deeplab.search_space import Branch, Genotype
 from auto_deeplab.serving.exported import load_exported
 from auto_deeplab.serving.exporting import export_saved_model

@@ -10,7 +10,7 @@ import tf_keras
 from tf_keras.optimizers import legacy
 
 from auto_deeplab.evaluation.inference import class_map_function
-from auto_deeplab.models.network import build_network
+from auto_deeplab.models.final.network import build_network
 from auto_deeplab.models.supernet.supernet import Supernet
 from auto_deeplab.search_space import Branch, Genotype
 from auto_deeplab.training.retrain_model import RetrainModel

@@ -7,7 +7,7 @@ import tf_keras
 from tf_keras.optimizers import legacy
 
 from auto_deeplab.foundations.errors import UserError
-from auto_deeplab.models.network import build_network
+from auto_deeplab.models.final.network import build_network
 from auto_deeplab.search_space import Branch, Genotype
 from auto_deeplab.training.accumulation import check_parts, check_synchronization
 from auto_deeplab.training.loss import counted_pixels, cross_entropy

@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.foundations.errors import UserError
-from auto_deeplab.models.decoder import classifier_variables
-from auto_deeplab.models.network import build_network
+from auto_deeplab.models.final.decoder import classifier_variables
+from auto_deeplab.models.final.network import build_network
 from auto_deeplab.runs.model_dir import ModelDir
 from auto_deeplab.search_space import Branch, Genotype
 from auto_deeplab.training.initial_weights import copy_initial_weights

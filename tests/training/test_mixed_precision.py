@@ -9,8 +9,8 @@ import tf_keras
 from tf_keras.optimizers import legacy
 
 from auto_deeplab.foundations.errors import UserError
-from auto_deeplab.models.encoder import encode
-from auto_deeplab.models.network import build_network
+from auto_deeplab.models.final.encoder import encode
+from auto_deeplab.models.final.network import build_network
 from auto_deeplab.models.resize import ResizeLike
 from auto_deeplab.models.supernet.supernet import Supernet
 from auto_deeplab.runs.model_dir import ModelDir

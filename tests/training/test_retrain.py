@@ -7,9 +7,9 @@ import tf_keras
 
 from auto_deeplab.foundations import gin_files
 from auto_deeplab.foundations.errors import UserError
-from auto_deeplab.models.decoder import classifier_variables
-from auto_deeplab.models.drop_path import ScheduledDropPath
-from auto_deeplab.models.network import build_network
+from auto_deeplab.models.final.decoder import classifier_variables
+from auto_deeplab.models.final.drop_path import ScheduledDropPath
+from auto_deeplab.models.final.network import build_network
 from auto_deeplab.runs.model_dir import ModelDir
 from auto_deeplab.search_space import Branch, Genotype
 from auto_deeplab.training import epochs

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import tensorflow as tf
 import tf_keras
 
-from auto_deeplab.models.supernet import grouped
-from auto_deeplab.models.supernet.batch_norms import BatchNorms
+from auto_deeplab.models.supernet.fast import grouped
+from auto_deeplab.models.supernet.fast.batch_norms import BatchNorms
 from auto_deeplab.models.supernet.mixed_operations import MixedOperations
 from auto_deeplab.search_space import CellGraph
 

@@ -3,8 +3,8 @@
 import tensorflow as tf
 import tf_keras
 
-from auto_deeplab.models.supernet import grouped
-from auto_deeplab.models.supernet.batch_norms import update_moving
+from auto_deeplab.models.supernet.fast import grouped
+from auto_deeplab.models.supernet.fast.batch_norms import update_moving
 
 
 class ConvolutionBlock(tf_keras.layers.Layer):

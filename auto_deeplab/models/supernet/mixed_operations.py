@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import tensorflow as tf
 import tf_keras
 
-from auto_deeplab.models.supernet import grouped
-from auto_deeplab.models.supernet.batch_norms import BatchNorms
-from auto_deeplab.models.supernet.kernels import Kernel
+from auto_deeplab.models.supernet.fast import grouped
+from auto_deeplab.models.supernet.fast.batch_norms import BatchNorms
+from auto_deeplab.models.supernet.fast.kernels import Kernel
 
 POOLS = {"max_pool_3x3": tf.nn.max_pool2d, "avg_pool_3x3": tf.nn.avg_pool2d}
 SEPARABLE_SIZES = {"sep_conv_3x3": 3, "sep_conv_5x5": 5}

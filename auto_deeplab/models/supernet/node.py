@@ -7,10 +7,10 @@ import tensorflow as tf
 import tf_keras
 
 from auto_deeplab.models.resize import resize_bilinear
-from auto_deeplab.models.supernet import grouped
-from auto_deeplab.models.supernet.batch_norms import BatchNorms
 from auto_deeplab.models.supernet.cell import Cell
-from auto_deeplab.models.supernet.kernels import Kernel, initial_vectors, unpack
+from auto_deeplab.models.supernet.fast import grouped
+from auto_deeplab.models.supernet.fast.batch_norms import BatchNorms
+from auto_deeplab.models.supernet.fast.kernels import Kernel, initial_vectors, unpack
 from auto_deeplab.search_space import CellGraph
 
 

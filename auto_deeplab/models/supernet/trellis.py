@@ -8,9 +8,9 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from auto_deeplab.models.supernet.batch_norms import update_moving
+from auto_deeplab.models.supernet.fast.batch_norms import update_moving
+from auto_deeplab.models.supernet.layer_stack import LayerStack, run_as_loop, run_unrolled
 from auto_deeplab.models.supernet.node import NodeStructure
-from auto_deeplab.models.supernet.segment import Segment, run_as_loop, run_unrolled
 from auto_deeplab.search_space import STEM, CellGraph, TrellisGraph
 
 
@@ -73,7 +73,7 @@ class Trellis(tf_keras.layers.Layer):
             layers = list(layers)
             with tf.name_scope(f"layer{layers[0]}"):
                 self.segments.append(
-                    Segment(
+                    LayerStack(
                         alike,
                         layers[0],
                         len(layers),

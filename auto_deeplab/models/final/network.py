@@ -7,8 +7,8 @@ from annotated_types import Ge, Le
 
 from auto_deeplab.foundations.configurable import Decay, Positive, Share, Size, configurable
 from auto_deeplab.foundations.errors import UserError
-from auto_deeplab.models.decoder import decode
-from auto_deeplab.models.encoder import encode
+from auto_deeplab.models.final.decoder import decode
+from auto_deeplab.models.final.encoder import encode
 from auto_deeplab.search_space import Genotype
 
 

@@ -6,8 +6,8 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auto_deeplab.models.final_cell import FinalCell
-from auto_deeplab.models.operations import make_operation
+from auto_deeplab.models.final.cell import FinalCell
+from auto_deeplab.models.final.operations import make_operation
 from auto_deeplab.models.resize import ResizeLike
 from auto_deeplab.search_space import OPERATIONS, Branch, Genotype
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from auto_deeplab.models.supernet import grouped
+from auto_deeplab.models.supernet.fast import grouped
 
 
 class BatchNorms:

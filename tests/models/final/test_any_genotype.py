@@ -10,7 +10,7 @@ import tf_keras
 
 from auto_deeplab.data.augmentation import normalize_image
 from auto_deeplab.data.description import DatasetDescription
-from auto_deeplab.models.network import build_network
+from auto_deeplab.models.final.network import build_network
 from auto_deeplab.search_space import (
     CellGraph,
     Genotype,

@@ -1,4 +1,4 @@
-"""The network: shapes, wiring, configuration. tests/models/test_any_genotype.py trains it."""
+"""The network: shapes, wiring, configuration. tests/models/final/test_any_genotype.py trains it."""
 
 import random
 
@@ -9,8 +9,8 @@ import tensorflow as tf
 import tf_keras
 
 from auto_deeplab.foundations.errors import UserError
-from auto_deeplab.models.decoder import atrous_rates
-from auto_deeplab.models.network import build_network
+from auto_deeplab.models.final.decoder import atrous_rates
+from auto_deeplab.models.final.network import build_network
 from auto_deeplab.search_space import Branch, Genotype
 from tests.helpers import skip_unless_computed
 

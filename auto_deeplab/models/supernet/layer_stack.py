@@ -6,8 +6,8 @@ from typing import NamedTuple
 import tensorflow as tf
 import tf_keras
 
+from auto_deeplab.models.supernet.fast.shared_function import SharedFunction
 from auto_deeplab.models.supernet.node import Node, NodeStructure
-from auto_deeplab.models.supernet.shared_function import SharedFunction
 from auto_deeplab.search_space import CellGraph
 
 Outputs = Mapping[int, tf.Tensor]  # stride -> a layer's output
@@ -25,7 +25,7 @@ class Stacked(NamedTuple):
     moving: Statistics | list[None]
 
 
-class Segment(tf_keras.layers.Layer):
+class LayerStack(tf_keras.layers.Layer):
     """Consecutive layers of identical structure, with their kernels stacked.
 
     Args:

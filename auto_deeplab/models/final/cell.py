@@ -6,8 +6,8 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
-from auto_deeplab.models.drop_path import ScheduledDropPath
-from auto_deeplab.models.operations import make_operation, relu_convolution_norm
+from auto_deeplab.models.final.drop_path import ScheduledDropPath
+from auto_deeplab.models.final.operations import make_operation, relu_convolution_norm
 from auto_deeplab.search_space import Branch
 
 

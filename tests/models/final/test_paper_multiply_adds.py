@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from auto_deeplab.models.counting import count_multiply_adds
-from auto_deeplab.models.network import build_network
+from auto_deeplab.models.final.network import build_network
 from auto_deeplab.search_space import Genotype
 
 IMAGE_SIZE = (1025, 2049)

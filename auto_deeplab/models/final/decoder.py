@@ -7,8 +7,8 @@ import tf_keras
 from official.vision.modeling.decoders.aspp import ASPP
 from official.vision.modeling.heads.segmentation_heads import SegmentationHead
 
-from auto_deeplab.models.encoder import EncoderFeatures
-from auto_deeplab.models.operations import KERNEL_INITIALIZER
+from auto_deeplab.models.final.encoder import EncoderFeatures
+from auto_deeplab.models.final.operations import KERNEL_INITIALIZER
 from auto_deeplab.models.resize import (
     ResizeLike,
     is_compiled_by_xla,

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from auto_deeplab.models.supernet import grouped
+from auto_deeplab.models.supernet.fast import grouped
 
 GRADIENT_OF_SUPERNET = """
 import sys
 import numpy as np
 import tensorflow as tf
 import tf_keras
-from auto_deeplab.models.supernet.grouped import can_differentiate_atrous_convolutions
+from auto_deeplab.models.supernet.fast.grouped import can_differentiate_atrous_convolutions
 from auto_deeplab.models.supernet.supernet import Supernet
 
 tf_keras.utils.set_random_seed(0)

@@ -6,8 +6,8 @@ import tensorflow as tf
 import tf_keras
 
 from auto_deeplab.foundations.errors import UserError
-from auto_deeplab.models.final_cell import FinalCell
-from auto_deeplab.models.operations import KERNEL_INITIALIZER, relu_convolution_norm
+from auto_deeplab.models.final.cell import FinalCell
+from auto_deeplab.models.final.operations import KERNEL_INITIALIZER, relu_convolution_norm
 from auto_deeplab.models.resize import ResizeLike
 from auto_deeplab.search_space import STEM, Genotype
 

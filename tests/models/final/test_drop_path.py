@@ -7,8 +7,8 @@ import tf_keras
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auto_deeplab.models.drop_path import ScheduledDropPath, drawing_for_part, set_step_ratio
-from auto_deeplab.models.final_cell import FinalCell
+from auto_deeplab.models.final.cell import FinalCell
+from auto_deeplab.models.final.drop_path import ScheduledDropPath, drawing_for_part, set_step_ratio
 from auto_deeplab.search_space import Branch
 from tests.helpers import run_python
 
@@ -18,7 +18,7 @@ import auto_deeplab
 import numpy as np
 import tensorflow as tf
 
-from auto_deeplab.models.drop_path import ScheduledDropPath
+from auto_deeplab.models.final.drop_path import ScheduledDropPath
 
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)

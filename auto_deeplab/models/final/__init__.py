@@ -1,0 +1,1 @@
+"""The final network that a genotype describes: encoder, ASPP, decoder."""
