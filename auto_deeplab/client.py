@@ -37,9 +37,9 @@ def main(argv: list[str]) -> None:
     files = prediction_flags.given_files()
 
     from auto_deeplab.data import description
-    from auto_deeplab.serving.assets import load_description
-    from auto_deeplab.serving.remote import class_maps_of_server
-    from auto_deeplab.serving.versions import find_version
+    from auto_deeplab.serving.engines.server import class_maps_of_server
+    from auto_deeplab.serving.export.assets import load_description
+    from auto_deeplab.serving.export.versions import find_version
 
     labels = Path(_LABELS.value)
     if (labels / description.FILE_NAME).is_file():

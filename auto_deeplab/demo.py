@@ -25,7 +25,7 @@ from absl import flags
 from auto_deeplab import command_line
 from auto_deeplab.command_line import export_flags
 from auto_deeplab.foundations.errors import UserError
-from auto_deeplab.serving.options import MAX_PIXELS
+from auto_deeplab.serving.export.options import MAX_PIXELS
 
 flags.adopt_module_key_flags(export_flags)
 _HOST = flags.DEFINE_string(
@@ -70,7 +70,7 @@ def main(argv: list[str]) -> None:
     ):
         import numpy as np
 
-        from auto_deeplab.serving.exported import load_exported
+        from auto_deeplab.serving.engines.load import load_exported
 
         print(f"loading {export[1]}", flush=True)
         network = load_exported(*export)
@@ -81,7 +81,7 @@ def main(argv: list[str]) -> None:
         os.environ["GRADIO_TEMP_DIR"] = os.path.realpath(uploads)
         import uvicorn
 
-        from auto_deeplab.serving.demo_page import demo_app
+        from auto_deeplab.serving.demo.page import demo_app
 
         app = demo_app(network, _MAX_PIXELS.value, _MAX_UPLOAD_MEGABYTES.value)
         url = _url(listening)

@@ -142,7 +142,7 @@ def _evaluate(
             trained = load_trained(_MODEL_DIR.value, _CHECKPOINT.value)
         predict = _predict_function(trained.model, scales, window)
     if export:
-        from auto_deeplab.serving.exported import load_exported
+        from auto_deeplab.serving.engines.load import load_exported
 
         exported = load_exported(*export)
         reference, predict = predict, _predict_normalized(exported.class_maps)
@@ -247,7 +247,7 @@ def _default_output(export: tuple[str, str] | None) -> Path:
         return Path(_MODEL_DIR.value, name)
     kind, path = export
     if kind in ("saved_model", "openvino"):
-        from auto_deeplab.serving.versions import find_version
+        from auto_deeplab.serving.export.versions import find_version
 
         # TensorFlow Serving looks at the folders beside it whose names are numbers, and no others.
         path = find_version(path)
@@ -259,7 +259,7 @@ def _default_output(export: tuple[str, str] | None) -> Path:
 def _predict_normalized(class_maps):
     """Returns the function from batches of images to class maps that an exported network is."""
     from auto_deeplab.data.augmentation import pixels_of
-    from auto_deeplab.serving.image_files import UnreadableImage
+    from auto_deeplab.serving.files.image_files import UnreadableImage
 
     def predict_one(images):
         try:

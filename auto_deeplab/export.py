@@ -36,7 +36,7 @@ from absl import flags
 
 from auto_deeplab import command_line
 from auto_deeplab.foundations.errors import UserError
-from auto_deeplab.serving.options import (
+from auto_deeplab.serving.export.options import (
     KERNEL_DTYPES,
     MAX_PIXELS,
     OUTPUTS,
@@ -65,7 +65,7 @@ _DATASET_DIR = command_line.define_path(
 )
 _SPLIT = flags.DEFINE_string("split", "train", "The split of --dataset_dir.")
 _REPRESENTATIVE_IMAGES = flags.DEFINE_integer(
-    "representative_images", 100, "How many images of it, evenly spread.", lower_bound=1
+    "calibration_images", 100, "How many images of it, evenly spread.", lower_bound=1
 )
 _VERSION = flags.DEFINE_integer(
     "version", None, "The version's number; the next one by default.", lower_bound=1
@@ -113,7 +113,7 @@ def main(argv: list[str]) -> None:
 
     _check_format()
 
-    from auto_deeplab.serving.assets import collect_metrics
+    from auto_deeplab.serving.export.assets import collect_metrics
     from auto_deeplab.training.trained import load_trained
 
     trained = load_trained(_MODEL_DIR.value, _CHECKPOINT.value)
@@ -121,15 +121,15 @@ def main(argv: list[str]) -> None:
     metrics = collect_metrics(_MODEL_DIR.value, trained.step)
     written = Path(_OUTPUT.value)
     if _FORMAT.value == "onnx":
-        from auto_deeplab.serving.onnx_model import export_onnx
+        from auto_deeplab.serving.export.to_onnx import export_onnx
 
         export_onnx(*network, metrics=metrics)
     elif _FORMAT.value == "tflite":
-        from auto_deeplab.serving.tflite_model import export_tflite
+        from auto_deeplab.serving.export.to_tflite import export_tflite
 
         export_tflite(*network, _PRECISION.value, _representative_images(), metrics)
     else:
-        from auto_deeplab.serving.exporting import export_saved_model
+        from auto_deeplab.serving.export.to_saved_model import export_saved_model
 
         written = export_saved_model(
             *network, version=_VERSION.value, metrics=metrics, warm_up_size=warm_up_size
@@ -160,9 +160,9 @@ def _check_format() -> None:
 def _representative_images() -> list["np.ndarray"]:
     if not _DATASET_DIR.value:
         return []
-    from auto_deeplab.serving.representative import representative_images
+    from auto_deeplab.serving.export.calibration_images import calibration_images
 
-    return representative_images(_DATASET_DIR.value, _SPLIT.value, _REPRESENTATIVE_IMAGES.value)
+    return calibration_images(_DATASET_DIR.value, _SPLIT.value, _REPRESENTATIVE_IMAGES.value)
 
 
 def _size(text: str | None, flag: str) -> tuple[int, int] | None:

@@ -44,11 +44,11 @@ def main(argv: list[str]) -> None:
 
     files = prediction_flags.given_files()
     if export:
-        from auto_deeplab.serving.exported import load_exported
+        from auto_deeplab.serving.engines.load import load_exported
 
         _, class_maps, description = load_exported(*export)
     else:
-        from auto_deeplab.serving.saved_model import class_maps_of_model
+        from auto_deeplab.serving.engines.saved_model import class_maps_of_model
         from auto_deeplab.training.trained import load_trained
 
         trained = load_trained(_MODEL_DIR.value, _CHECKPOINT.value)

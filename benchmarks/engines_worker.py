@@ -17,7 +17,7 @@ from benchmarks.turns import answer, tell
 if TYPE_CHECKING:
     import tf_keras
 
-    from auto_deeplab.serving.class_maps import ClassMaps
+    from auto_deeplab.serving.segmenter import Segmenter
 
 CLASSES = 19
 
@@ -53,10 +53,10 @@ def write_exports(folder: Path, engines: Collection[str], genotype: str, filters
         return
 
     from auto_deeplab.data.description import DatasetDescription
-    from auto_deeplab.serving.exporting import export_saved_model
-    from auto_deeplab.serving.onnx_model import export_onnx
-    from auto_deeplab.serving.options import ExportOptions
-    from auto_deeplab.serving.tflite_model import export_tflite
+    from auto_deeplab.serving.export.options import ExportOptions
+    from auto_deeplab.serving.export.to_onnx import export_onnx
+    from auto_deeplab.serving.export.to_saved_model import export_saved_model
+    from auto_deeplab.serving.export.to_tflite import export_tflite
 
     names = [f"class {index}" for index in range(CLASSES)]
     description = DatasetDescription("random", {"val": 1}, names, [(0, 0, 0)] * CLASSES)
@@ -73,9 +73,9 @@ def write_exports(folder: Path, engines: Collection[str], genotype: str, filters
             export_tflite(*network, path, None, path.stem, list(images))
 
 
-def load(engine: str, folder: str, genotype: str, filters: int) -> "ClassMaps":
+def load(engine: str, folder: str, genotype: str, filters: int) -> "Segmenter":
     """Returns the class maps' function of an engine."""
-    from auto_deeplab.serving.exported import load_exported
+    from auto_deeplab.serving.engines.load import load_exported
 
     if ENGINES[engine]:
         kind, name = ENGINES[engine]

@@ -38,7 +38,7 @@ _DIFFERENT_FILES = 64
 
 def main(argv: list[str]) -> None:
     del argv
-    from auto_deeplab.serving.versions import find_version
+    from auto_deeplab.serving.export.versions import find_version
 
     version = find_version(_SAVED_MODEL.value)
 

@@ -9,8 +9,8 @@ from auto_deeplab.data.image_files import MAX_PIXELS
 
 if TYPE_CHECKING:
     from auto_deeplab.data.description import DatasetDescription
-    from auto_deeplab.serving.class_maps import ClassMaps
-    from auto_deeplab.serving.image_files import ImageFile
+    from auto_deeplab.serving.files.image_files import ImageFile
+    from auto_deeplab.serving.segmenter import Segmenter
 
 _IMAGES = command_line.define_path(
     "images",
@@ -42,8 +42,8 @@ def given_files() -> "list[ImageFile]":
     Raises:
       UserError: there are none.
     """
-    from auto_deeplab.serving.image_files import SUFFIXES, VIDEO_SUFFIXES, find_images
-    from auto_deeplab.serving.prediction import without_results
+    from auto_deeplab.serving.files.image_files import SUFFIXES, VIDEO_SUFFIXES, find_images
+    from auto_deeplab.serving.files.predict_files import without_results
 
     suffixes = SUFFIXES + VIDEO_SUFFIXES
     files = find_images(_IMAGES.value, outside=_OUTPUT.value, suffixes=suffixes)
@@ -52,7 +52,7 @@ def given_files() -> "list[ImageFile]":
 
 def predict(
     files: "list[ImageFile]",
-    class_maps: "ClassMaps",
+    class_maps: "Segmenter",
     description: "DatasetDescription",
     batch_size: int = 1,
 ) -> None:
@@ -67,9 +67,9 @@ def predict(
     Raises:
       UserError: there are files that could not be read or were refused; the message lists them.
     """
-    from auto_deeplab.serving.prediction import Prediction
+    from auto_deeplab.serving.files.predict_files import FilePredictor
 
-    summary = Prediction(
+    summary = FilePredictor(
         class_maps,
         description,
         _OUTPUT.value,

@@ -22,8 +22,8 @@ from auto_deeplab.foundations import json_files
 from auto_deeplab.foundations.atomic_file import replacing
 from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.search_space import Genotype
-from auto_deeplab.serving import assets, warm_up
-from auto_deeplab.serving.versions import SAVED_MODEL_FILE, list_versions
+from auto_deeplab.serving.export import assets, warm_up
+from auto_deeplab.serving.export.versions import SAVED_MODEL_FILE, list_versions
 
 SIGNATURES = ("serving_default", "image_bytes", "tf_example")
 MODEL_CONFIG = "model.config"

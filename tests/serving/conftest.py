@@ -43,8 +43,8 @@ def network():
 @pytest.fixture(scope="session")
 def exported(network, tmp_path_factory):
     """The folder of versions of an export, called shapes, that takes images of 4000 pixels."""
-    from auto_deeplab.serving.exporting import export_saved_model
-    from auto_deeplab.serving.options import ExportOptions
+    from auto_deeplab.serving.export.options import ExportOptions
+    from auto_deeplab.serving.export.to_saved_model import export_saved_model
 
     output = tmp_path_factory.mktemp("exported") / "shapes"
     options = ExportOptions(max_pixels=4000)

@@ -21,14 +21,14 @@ from auto_deeplab.evaluation.views import mean_probabilities
 from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.models.final.network import build_network
 from auto_deeplab.search_space import Branch, Genotype
-from auto_deeplab.serving.exported import load_exported
-from auto_deeplab.serving.exporting import export_saved_model
-from auto_deeplab.serving.onnx_model import export_onnx
-from auto_deeplab.serving.openvino_model import class_maps_of_openvino
-from auto_deeplab.serving.options import PRECISIONS, ExportOptions
-from auto_deeplab.serving.representative import representative_images
-from auto_deeplab.serving.saved_model import class_maps_of_model
-from auto_deeplab.serving.tflite_model import export_tflite
+from auto_deeplab.serving.engines.load import load_exported
+from auto_deeplab.serving.engines.openvino import class_maps_of_openvino
+from auto_deeplab.serving.engines.saved_model import class_maps_of_model
+from auto_deeplab.serving.export.calibration_images import calibration_images
+from auto_deeplab.serving.export.options import PRECISIONS, ExportOptions
+from auto_deeplab.serving.export.to_onnx import export_onnx
+from auto_deeplab.serving.export.to_saved_model import export_saved_model
+from auto_deeplab.serving.export.to_tflite import export_tflite
 
 CLASSES = ("road", "car", "sky", "tree")
 DESCRIPTION = DatasetDescription(
@@ -88,7 +88,7 @@ def exports(network, photographs, tmp_path_factory):
             GENOTYPE,
             folder / f"{precision}.tflite",
             precision=precision,
-            representative_images=photographs[4:] if precision == "int8" else (),
+            calibration_images=photographs[4:] if precision == "int8" else (),
         )
     return {
         "openvino": ("openvino", folder / "saved_model"),
@@ -239,8 +239,8 @@ def test_labels_of_fewer_classes_than_the_network_has(exports, photographs, tmp_
 
 
 def test_representative_images_are_spread_over_the_split(colored_dataset):
-    images = representative_images(colored_dataset, "train", 3)
-    everything = representative_images(colored_dataset, "train", 100)
+    images = calibration_images(colored_dataset, "train", 3)
+    everything = calibration_images(colored_dataset, "train", 100)
     assert len(everything) == 9
     for image, index in zip(images, (0, 4, 8), strict=True):
         assert image.dtype == np.uint8

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from auto_deeplab.serving.exporting import export_saved_model
-from auto_deeplab.serving.options import ExportOptions
+from auto_deeplab.serving.export.options import ExportOptions
+from auto_deeplab.serving.export.to_saved_model import export_saved_model
 from tests.serving.conftest import DESCRIPTION, GENOTYPE
 
 SEND = """

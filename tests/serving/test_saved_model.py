@@ -13,14 +13,14 @@ import tensorflow as tf
 
 from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.search_space import Genotype
-from auto_deeplab.serving.assets import load_description
-from auto_deeplab.serving.exported import load_exported
-from auto_deeplab.serving.exporting import export_saved_model
-from auto_deeplab.serving.image_files import UnreadableImage
-from auto_deeplab.serving.options import ExportOptions
-from auto_deeplab.serving.saved_model import class_maps_of_model, class_maps_of_saved_model
-from auto_deeplab.serving.tflite_model import export_tflite
-from auto_deeplab.serving.versions import find_version
+from auto_deeplab.serving.engines.load import load_exported
+from auto_deeplab.serving.engines.saved_model import class_maps_of_model, class_maps_of_saved_model
+from auto_deeplab.serving.export.assets import load_description
+from auto_deeplab.serving.export.options import ExportOptions
+from auto_deeplab.serving.export.to_saved_model import export_saved_model
+from auto_deeplab.serving.export.to_tflite import export_tflite
+from auto_deeplab.serving.export.versions import find_version
+from auto_deeplab.serving.files.image_files import UnreadableImage
 from tests.serving.conftest import DESCRIPTION, GENOTYPE
 
 SIZES = [(1, 32, 32), (3, 32, 32), (1, 33, 47), (3, 21, 50), (2, 1, 1)]

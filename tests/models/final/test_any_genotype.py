@@ -18,8 +18,8 @@ from auto_deeplab.search_space import (
     sample_cell,
     sample_genotype,
 )
-from auto_deeplab.serving.exporting import export_saved_model
-from auto_deeplab.serving.saved_model import class_maps_of_saved_model
+from auto_deeplab.serving.engines.saved_model import class_maps_of_saved_model
+from auto_deeplab.serving.export.to_saved_model import export_saved_model
 
 DESCRIPTION = DatasetDescription(
     "colors",

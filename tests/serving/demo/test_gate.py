@@ -15,7 +15,7 @@ import requests
 from PIL import Image
 
 from auto_deeplab.data.description import DatasetDescription
-from auto_deeplab.serving.class_maps import ExportedNetwork
+from auto_deeplab.serving.segmenter import ExportedNetwork
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("gradio") is None,
@@ -100,7 +100,7 @@ def page(tmp_path_factory):
     threading.Thread(target=decoy.serve_forever, daemon=True).start()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(uploads))
-        from auto_deeplab.serving.demo_page import demo_app
+        from auto_deeplab.serving.demo.page import demo_app
 
         app = demo_app(ExportedNetwork("halves", class_maps, DESCRIPTION), 10**6, 1)
         listening = socket.create_server(("127.0.0.1", 0))

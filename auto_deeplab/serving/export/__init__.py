@@ -1,0 +1,1 @@
+"""Writing a trained network for use outside of training, in each format."""

@@ -1,0 +1,1 @@
+"""Applying a network to people's image and video files."""
