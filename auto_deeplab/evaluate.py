@@ -129,7 +129,7 @@ def _evaluate(
     from auto_deeplab.distribution.workers import Workers
     from auto_deeplab.evaluation.comparison import evaluate_beside
     from auto_deeplab.evaluation.inference import evaluate
-    from auto_deeplab.evaluation.report import EvaluationReport
+    from auto_deeplab.evaluation.result import EvaluationResult
     from auto_deeplab.evaluation.submission import SubmissionWriter
 
     strategy = make_strategy(distribution)
@@ -194,7 +194,7 @@ def _evaluate(
             )
     matrix.counts = workers.sum(matrix.counts)
     if workers.is_chief:
-        report = EvaluationReport(
+        report = EvaluationResult(
             model=name,
             step=step,
             checkpoint=None if exported else _CHECKPOINT.value,

@@ -18,8 +18,8 @@ def main(model: str, crop: int, batch: int, jit_compile: bool) -> None:
     import tf_keras
 
     from auto_deeplab.models.counting import count_multiply_adds, count_parameters
+    from auto_deeplab.training.optimization.update import create_slots
     from auto_deeplab.training.retrain_model import RetrainModel
-    from auto_deeplab.training.update import create_slots
 
     random = np.random.default_rng(0)
     data = (

@@ -7,7 +7,7 @@ import pytest
 
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.evaluation.metrics import ConfusionMatrix
-from auto_deeplab.evaluation.report import EvaluationReport
+from auto_deeplab.evaluation.result import EvaluationResult
 from auto_deeplab.runs.decode import decode_model_dir
 from auto_deeplab.search_space import (
     CellGraph,
@@ -108,7 +108,7 @@ def make_training(tmp_path):
         )
         matrix = ConfusionMatrix(len(CLASSES))
         matrix.counts += np.array(counts)
-        EvaluationReport(name, 20, "shapes", "val", 4, CLASSES, matrix).save(
+        EvaluationResult(name, 20, "shapes", "val", 4, CLASSES, matrix).save(
             folder / "evaluation_val.json"
         )
         return folder

@@ -70,7 +70,7 @@ class Run:
 
     def __init__(self, folder: Path):
         from auto_deeplab.runs.model_dir import ModelDir
-        from auto_deeplab.training.checkpoint_files import CheckpointFiles
+        from auto_deeplab.training.checkpoints.files import CheckpointFiles
 
         self.folder = folder
         self.model_dir = ModelDir(folder / "training")

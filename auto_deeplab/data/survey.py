@@ -198,7 +198,7 @@ def naming_corrupt_records(*read: SegmentationRecords) -> Iterator[None]:
         first, records = corrupt[0]
         others = ""
         if len(corrupt) > 1:
-            others = f" (python -m auto_deeplab.inspect {records.dataset_dir} lists all)"
+            others = f" (python -m auto_deeplab.inspect_dataset {records.dataset_dir} lists all)"
         raise UserError(
             f"{_count(corrupt)}: {first}{others}. Convert the data again, fetch it anew or correct "
             "dataset.json, and run the same command to continue; --ignore_corrupt leaves such "

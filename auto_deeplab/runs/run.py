@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import BaseModel, Field
 
 from auto_deeplab.evaluation.metrics import ConfusionMatrix
-from auto_deeplab.evaluation.report import read_document
+from auto_deeplab.evaluation.result import read_document
 from auto_deeplab.foundations import json_files
 from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.runs.model_dir import EpochMetrics, Figure, ModelDir

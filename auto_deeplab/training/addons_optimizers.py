@@ -14,7 +14,7 @@ import tf_keras.src.engine.keras_tensor
 
 from auto_deeplab.foundations.configurable import external_configurable
 from auto_deeplab.foundations.errors import UserError
-from auto_deeplab.training.optimizers import COMMON, GIVEN
+from auto_deeplab.training.optimization.optimizers import COMMON, GIVEN
 
 NAMES = (
     "AdaBelief",

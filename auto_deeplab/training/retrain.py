@@ -36,17 +36,18 @@ from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.models.final.network import build_network
 from auto_deeplab.runs.model_dir import ModelDir
 from auto_deeplab.search_space import Genotype
-from auto_deeplab.training import job, schedules
-from auto_deeplab.training.accumulation import check_parts, check_synchronization
-from auto_deeplab.training.checkpoint_files import CheckpointFiles
-from auto_deeplab.training.checkpoints import Checkpoints
-from auto_deeplab.training.epochs import Validation, run_epochs
-from auto_deeplab.training.initial_weights import copy_initial_weights
-from auto_deeplab.training.loss import cross_entropy
-from auto_deeplab.training.optimizers import sgd, with_loss_scale
+from auto_deeplab.training import job
+from auto_deeplab.training.checkpoints.checkpoints import Checkpoints
+from auto_deeplab.training.checkpoints.files import CheckpointFiles
+from auto_deeplab.training.checkpoints.initial_weights import copy_initial_weights
+from auto_deeplab.training.loop.epochs import Validation, run_epochs
+from auto_deeplab.training.optimization import schedules
+from auto_deeplab.training.optimization.accumulation import check_parts, check_synchronization
+from auto_deeplab.training.optimization.loss import cross_entropy
+from auto_deeplab.training.optimization.optimizers import sgd, with_loss_scale
+from auto_deeplab.training.optimization.update import create_slots
+from auto_deeplab.training.optimization.weight_average import WeightAverage
 from auto_deeplab.training.retrain_model import RetrainModel
-from auto_deeplab.training.update import create_slots
-from auto_deeplab.training.weight_average import WeightAverage
 
 Network = Annotated[
     Callable[..., tf_keras.Model],

@@ -5,10 +5,10 @@ import tf_keras
 
 from auto_deeplab.models.final.decoder import classifier_variables
 from auto_deeplab.models.final.drop_path import drawing_for_part, set_step_ratio
-from auto_deeplab.training.accumulation import part_of
-from auto_deeplab.training.loss import counted_pixels, cross_entropy
-from auto_deeplab.training.update import update
-from auto_deeplab.training.weight_average import WeightAverage
+from auto_deeplab.training.optimization.accumulation import part_of
+from auto_deeplab.training.optimization.loss import counted_pixels, cross_entropy
+from auto_deeplab.training.optimization.update import update
+from auto_deeplab.training.optimization.weight_average import WeightAverage
 
 
 class RetrainModel(tf_keras.Model):

@@ -32,11 +32,12 @@ from auto_deeplab.models.supernet.supernet import Supernet
 from auto_deeplab.runs.decode import decode_model_dir
 from auto_deeplab.runs.model_dir import ModelDir
 from auto_deeplab.search_space import append_history
-from auto_deeplab.training import job, schedules
-from auto_deeplab.training.accumulation import check_parts, check_synchronization
-from auto_deeplab.training.checkpoints import Checkpoints
-from auto_deeplab.training.epochs import Validation, run_epochs
-from auto_deeplab.training.loss import cross_entropy
+from auto_deeplab.training import job
+from auto_deeplab.training.checkpoints.checkpoints import Checkpoints
+from auto_deeplab.training.loop.epochs import Validation, run_epochs
+from auto_deeplab.training.optimization import schedules
+from auto_deeplab.training.optimization.accumulation import check_parts, check_synchronization
+from auto_deeplab.training.optimization.loss import cross_entropy
 from auto_deeplab.training.search_model import SearchModel
 
 

@@ -6,10 +6,10 @@ import tensorflow as tf
 import tf_keras
 
 from auto_deeplab.models.supernet.supernet import Supernet
-from auto_deeplab.training.accumulation import part_of
-from auto_deeplab.training.loss import counted_pixels, cross_entropy
-from auto_deeplab.training.optimizers import with_loss_scale
-from auto_deeplab.training.update import create_slots, update
+from auto_deeplab.training.optimization.accumulation import part_of
+from auto_deeplab.training.optimization.loss import counted_pixels, cross_entropy
+from auto_deeplab.training.optimization.optimizers import with_loss_scale
+from auto_deeplab.training.optimization.update import create_slots, update
 
 
 class SearchModel(tf_keras.Model):

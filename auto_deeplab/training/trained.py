@@ -15,7 +15,7 @@ from auto_deeplab.search_space import Genotype
 
 # Each config.gin has values for `runtime`, which gin must know to read them.
 from auto_deeplab.training import job, runtime  # noqa: F401
-from auto_deeplab.training.checkpoints import load_weights
+from auto_deeplab.training.checkpoints.checkpoints import load_weights
 
 
 @dataclasses.dataclass(frozen=True)

@@ -25,14 +25,14 @@ from auto_deeplab.models.final.network import build_network
 from auto_deeplab.models.supernet import mixed_operations
 from auto_deeplab.models.supernet.supernet import Supernet
 from auto_deeplab.search_space import Branch, Genotype
-from auto_deeplab.training.checkpoints import Checkpoints
-from auto_deeplab.training.divergence import largest_gradients
-from auto_deeplab.training.loss import cross_entropy
+from auto_deeplab.training.checkpoints.checkpoints import Checkpoints
+from auto_deeplab.training.loop.divergence import largest_gradients
+from auto_deeplab.training.optimization.loss import cross_entropy
 from auto_deeplab.runs.model_dir import ModelDir
 from auto_deeplab.training.retrain_model import RetrainModel
 from auto_deeplab.training.search_model import SearchModel
-from auto_deeplab.training.update import create_slots
-from auto_deeplab.training.weight_average import WeightAverage
+from auto_deeplab.training.optimization.update import create_slots
+from auto_deeplab.training.optimization.weight_average import WeightAverage
 
 mixed_operations.POOLS["max_pool_3x3"] = lambda images, size, stride, padding: tf.math.log(
     tf.nn.avg_pool2d(tf.exp(images), size, stride, padding)

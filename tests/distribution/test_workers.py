@@ -14,7 +14,7 @@ import tensorflow as tf
 from auto_deeplab.foundations import gin_files
 from auto_deeplab.runs.model_dir import ModelDir
 from auto_deeplab.search_space import read_history
-from auto_deeplab.training.checkpoint_files import CheckpointFiles
+from auto_deeplab.training.checkpoints.files import CheckpointFiles
 from auto_deeplab.training.job import configured_job
 from tests.helpers import RunningPython
 

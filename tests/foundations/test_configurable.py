@@ -26,8 +26,9 @@ from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.models import deeplabv3plus
 from auto_deeplab.models.final import network
 from auto_deeplab.models.supernet.supernet import Supernet
-from auto_deeplab.training import optimizers, runtime
+from auto_deeplab.training import runtime
 from auto_deeplab.training.job import configured_job
+from auto_deeplab.training.optimization import optimizers
 from auto_deeplab.training.retrain import Retrain
 from auto_deeplab.training.search import Search
 

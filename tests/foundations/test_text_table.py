@@ -10,7 +10,7 @@ from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.data.inspection import Inspection
 from auto_deeplab.data.survey import Survey
 from auto_deeplab.evaluation.metrics import ConfusionMatrix
-from auto_deeplab.evaluation.report import EvaluationReport
+from auto_deeplab.evaluation.result import EvaluationResult
 from auto_deeplab.foundations.text_table import TextTable
 
 NAMES = ("car [moving]", "car [parked]", "b [/c]", "[red]", ":smile: \\[x]", "{x} %s <b>")
@@ -25,7 +25,7 @@ def shown(*tables):
 
 def test_names_in_an_evaluation_are_shown_as_they_are():
     matrix = ConfusionMatrix(len(NAMES))
-    table = EvaluationReport("[/m]", None, "[/d]", "[s]", 1, NAMES, matrix).table()
+    table = EvaluationResult("[/m]", None, "[/d]", "[s]", 1, NAMES, matrix).table()
     text = shown(table)
     assert all(text.count(name) == 1 for name in NAMES)
     assert "[/d] [s]: 1 images, [/m]" in text

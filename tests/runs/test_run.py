@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.evaluation.metrics import ConfusionMatrix
-from auto_deeplab.evaluation.report import EvaluationReport
+from auto_deeplab.evaluation.result import EvaluationResult
 from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.runs.run import differing_values, find_runs, group_trials, parse_config, read_run
 from auto_deeplab.visualization.curves import draw_trials
@@ -181,7 +181,7 @@ def test_any_change_to_a_file_of_a_run_is_read_exactly_or_refused_by_name(make_s
     )
     matrix = ConfusionMatrix(2)
     matrix.counts += 3
-    report = EvaluationReport("x", 20, "x", "val", 4, ("road", "car"), matrix)
+    report = EvaluationResult("x", 20, "x", "val", 4, ("road", "car"), matrix)
     report.save(folder / "evaluation_val.json")
     session = {"started": "2026-01-31T12:00:00+00:00", "step": 0, "packages": {"numpy": "2"}}
     (folder / "sessions.jsonl").write_text(json.dumps(session | {"devices": ["a GPU"]}) + "\n")

@@ -13,9 +13,9 @@ from auto_deeplab.evaluation.inference import class_map_function
 from auto_deeplab.models.final.network import build_network
 from auto_deeplab.models.supernet.supernet import Supernet
 from auto_deeplab.search_space import Branch, Genotype
+from auto_deeplab.training.optimization.update import create_slots
 from auto_deeplab.training.retrain_model import RetrainModel
 from auto_deeplab.training.search_model import SearchModel
-from auto_deeplab.training.update import create_slots
 
 GENOTYPE = Genotype("small", (4, 8), ((Branch("prev", "sep_conv_3x3"), Branch("prev", "skip")),))
 PARTS = 2

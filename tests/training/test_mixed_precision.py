@@ -15,14 +15,14 @@ from auto_deeplab.models.resize import ResizeLike
 from auto_deeplab.models.supernet.supernet import Supernet
 from auto_deeplab.runs.model_dir import ModelDir
 from auto_deeplab.search_space import Branch, Genotype
-from auto_deeplab.training.checkpoints import Checkpoints
-from auto_deeplab.training.loss import cross_entropy
-from auto_deeplab.training.optimizers import with_loss_scale
+from auto_deeplab.training.checkpoints.checkpoints import Checkpoints
+from auto_deeplab.training.optimization.loss import cross_entropy
+from auto_deeplab.training.optimization.optimizers import with_loss_scale
+from auto_deeplab.training.optimization.update import create_slots, update
 from auto_deeplab.training.retrain_model import RetrainModel
 from auto_deeplab.training.runtime import PRECISIONS, configure_runtime
 from auto_deeplab.training.search_model import SearchModel
 from auto_deeplab.training.trained import load_trained
-from auto_deeplab.training.update import create_slots, update
 from tests.helpers import TINY_SEARCH, run_python, skip_unless_computed
 
 GENOTYPE = Genotype("small", (4, 8), ((Branch("prev", "sep_conv_3x3"), Branch("prev", "skip")),))

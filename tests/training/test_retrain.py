@@ -12,8 +12,8 @@ from auto_deeplab.models.final.drop_path import ScheduledDropPath
 from auto_deeplab.models.final.network import build_network
 from auto_deeplab.runs.model_dir import ModelDir
 from auto_deeplab.search_space import Branch, Genotype
-from auto_deeplab.training import epochs
 from auto_deeplab.training.job import configured_job
+from auto_deeplab.training.loop import epochs
 from auto_deeplab.training.retrain import Retrain
 from auto_deeplab.training.retrain_model import RetrainModel
 from auto_deeplab.training.trained import load_trained

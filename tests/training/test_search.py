@@ -18,9 +18,9 @@ from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.runs.model_dir import ModelDir
 from auto_deeplab.runs.run import read_run
 from auto_deeplab.search_space import Genotype, read_history
-from auto_deeplab.training import epochs
-from auto_deeplab.training.checkpoint_files import CheckpointFiles
+from auto_deeplab.training.checkpoints.files import CheckpointFiles
 from auto_deeplab.training.job import configured_job
+from auto_deeplab.training.loop import epochs
 from auto_deeplab.training.search_model import SearchModel
 from auto_deeplab.training.trained import load_trained
 from tests.helpers import TINY_SEARCH

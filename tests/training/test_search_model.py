@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 from tf_keras.optimizers import legacy
 
-from auto_deeplab.training.loss import cross_entropy
+from auto_deeplab.training.optimization.loss import cross_entropy
 from auto_deeplab.training.search_model import SearchModel
 
 NETWORK_DECAY, ARCHITECTURE_DECAY = 3e-4, 1e-3

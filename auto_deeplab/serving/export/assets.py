@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, PositiveInt
 
 from auto_deeplab.data.description import DatasetDescription
-from auto_deeplab.evaluation.report import read_document
+from auto_deeplab.evaluation.result import read_document
 from auto_deeplab.foundations import json_files
 from auto_deeplab.runs.model_dir import ModelDir
 from auto_deeplab.runs.versions import package_versions

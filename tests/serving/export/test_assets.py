@@ -5,7 +5,7 @@ import json
 import pytest
 
 from auto_deeplab.evaluation.metrics import ConfusionMatrix
-from auto_deeplab.evaluation.report import EvaluationReport
+from auto_deeplab.evaluation.result import EvaluationResult
 from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.search_space import Genotype
 from auto_deeplab.serving.export.assets import collect_metrics, load_description, write_assets
@@ -49,7 +49,7 @@ def test_metrics_are_those_of_the_exported_step(tmp_path):
     matrix.counts += 1
     for split, step in (("train", 10), ("val", 20)):
         path = tmp_path / f"evaluation_{split}.json"
-        EvaluationReport("model", step, "shapes", split, 4, ["road"], matrix).save(path)
+        EvaluationResult("model", step, "shapes", split, 4, ["road"], matrix).save(path)
     evaluation = json.loads((tmp_path / "evaluation_val.json").read_text())
     assert evaluation.pop("confusion_matrix") == [[1]]
     assert evaluation["mean_iou"] == 1

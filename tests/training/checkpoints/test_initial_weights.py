@@ -10,7 +10,7 @@ from auto_deeplab.models.final.decoder import classifier_variables
 from auto_deeplab.models.final.network import build_network
 from auto_deeplab.runs.model_dir import ModelDir
 from auto_deeplab.search_space import Branch, Genotype
-from auto_deeplab.training.initial_weights import copy_initial_weights
+from auto_deeplab.training.checkpoints.initial_weights import copy_initial_weights
 
 GENOTYPE = Genotype("small", (4, 8), ((Branch("prev", "sep_conv_3x3"), Branch("prev", "skip")),))
 

@@ -10,9 +10,9 @@ from tf_keras.optimizers import legacy
 
 from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.runs.model_dir import ModelDir
-from auto_deeplab.training.checkpoint_files import CheckpointFiles, Content
-from auto_deeplab.training.checkpoints import Checkpoints, NotFiniteError, load_weights
-from auto_deeplab.training.update import create_slots
+from auto_deeplab.training.checkpoints.checkpoints import Checkpoints, NotFiniteError, load_weights
+from auto_deeplab.training.checkpoints.files import CheckpointFiles, Content
+from auto_deeplab.training.optimization.update import create_slots
 
 
 def make_training(folder, units=2, every_seconds=1e9, kept=3):

@@ -60,7 +60,7 @@ class _Document(BaseModel):
 
 
 def read_document(path: str | os.PathLike) -> dict[str, Any]:
-    """Returns the JSON of an evaluation, as `EvaluationReport.to_json` writes it.
+    """Returns the JSON of an evaluation, as `EvaluationResult.to_json` writes it.
 
     Raises:
       UserError: the file is no such JSON.
@@ -71,7 +71,7 @@ def read_document(path: str | os.PathLike) -> dict[str, Any]:
 
 
 @dataclasses.dataclass(frozen=True)
-class EvaluationReport:
+class EvaluationResult:
     """What was evaluated on what, and how well it did.
 
     Args:

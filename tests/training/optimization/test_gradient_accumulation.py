@@ -9,11 +9,11 @@ from tf_keras.optimizers import legacy
 from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.models.final.network import build_network
 from auto_deeplab.search_space import Branch, Genotype
-from auto_deeplab.training.accumulation import check_parts, check_synchronization
-from auto_deeplab.training.loss import counted_pixels, cross_entropy
+from auto_deeplab.training.optimization.accumulation import check_parts, check_synchronization
+from auto_deeplab.training.optimization.loss import counted_pixels, cross_entropy
+from auto_deeplab.training.optimization.update import create_slots
 from auto_deeplab.training.retrain_model import RetrainModel
 from auto_deeplab.training.search_model import SearchModel
-from auto_deeplab.training.update import create_slots
 from tests.helpers import run_python
 
 GENOTYPE = Genotype("small", (4, 8), ((Branch("prev", "sep_conv_3x3"), Branch("prev", "skip")),))
@@ -186,7 +186,7 @@ import tf_keras
 from tf_keras.optimizers import legacy
 
 from auto_deeplab.training.retrain_model import RetrainModel
-from auto_deeplab.training.update import create_slots
+from auto_deeplab.training.optimization.update import create_slots
 
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)

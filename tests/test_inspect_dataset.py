@@ -11,7 +11,7 @@ from tests.helpers import run_python
 
 
 def run(*arguments):
-    return run_python("-m", "auto_deeplab.inspect", *map(str, arguments))
+    return run_python("-m", "auto_deeplab.inspect_dataset", *map(str, arguments))
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from absl import logging
 from auto_deeplab.distribution.workers import Workers
 from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.runs.model_dir import ModelDir
-from auto_deeplab.training.checkpoint_files import CheckpointFiles, Content, Manifest
+from auto_deeplab.training.checkpoints.files import CheckpointFiles, Content, Manifest
 
 # TensorFlow's file system within the process's memory.
 _MEMORY = "ram://"

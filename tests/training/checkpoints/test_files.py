@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auto_deeplab.foundations.errors import UserError
-from auto_deeplab.training.checkpoint_files import CheckpointFiles, Content, Manifest
+from auto_deeplab.training.checkpoints.files import CheckpointFiles, Content, Manifest
 
 NOTES = {"epoch": {"steps": 3, "sums": {"loss": 1.25}, "seconds": 4.5}, "val_mean_iou": 0.75}
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 import tf_keras
 
 from auto_deeplab.distribution.reduction import sum_over_replicas
-from auto_deeplab.training.accumulation import loss_and_gradients
+from auto_deeplab.training.optimization.accumulation import loss_and_gradients
 
 
 def update(

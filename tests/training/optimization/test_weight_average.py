@@ -6,8 +6,8 @@ import tf_keras
 from official.modeling.optimization.ema_optimizer import ExponentialMovingAverage
 from tf_keras.optimizers import legacy
 
+from auto_deeplab.training.optimization.weight_average import WeightAverage
 from auto_deeplab.training.retrain_model import RetrainModel
-from auto_deeplab.training.weight_average import WeightAverage
 
 
 def make_network():

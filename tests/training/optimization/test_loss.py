@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from official.vision.losses.segmentation_losses import SegmentationLoss
 
-from auto_deeplab.training.loss import cross_entropy
+from auto_deeplab.training.optimization.loss import cross_entropy
 
 CLASSES = 4
 

@@ -8,14 +8,14 @@ import pytest
 from rich.console import Console
 
 from auto_deeplab.evaluation.metrics import ConfusionMatrix
-from auto_deeplab.evaluation.report import EvaluationReport
+from auto_deeplab.evaluation.result import EvaluationResult
 
 
 @pytest.fixture
 def report():
     matrix = ConfusionMatrix(3)
     matrix.update(np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1]))
-    return EvaluationReport(
+    return EvaluationResult(
         "runs/a", 12, "streets", "val", 2, ("road", "car", "sky"), matrix, (0.5, 1.0), True
     )
 

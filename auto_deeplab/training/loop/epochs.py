@@ -18,11 +18,11 @@ from auto_deeplab.distribution.workers import Workers
 from auto_deeplab.evaluation.inference import Predict, ReplicatedPrediction, evaluate
 from auto_deeplab.foundations.errors import TRY_AGAIN_STATUS, UserError
 from auto_deeplab.runs.model_dir import ModelDir
-from auto_deeplab.training.checkpoint_files import SCORE
-from auto_deeplab.training.checkpoints import Checkpoints, NotFiniteError
-from auto_deeplab.training.divergence import largest_gradients
-from auto_deeplab.training.preemption import Preemption, watching_for_preemption
-from auto_deeplab.training.progress import ProgressBar
+from auto_deeplab.training.checkpoints.checkpoints import Checkpoints, NotFiniteError
+from auto_deeplab.training.checkpoints.files import SCORE
+from auto_deeplab.training.loop.divergence import largest_gradients
+from auto_deeplab.training.loop.preemption import Preemption, watching_for_preemption
+from auto_deeplab.training.loop.progress import ProgressBar
 from auto_deeplab.training.runtime import device_names
 
 

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 from tf_keras.optimizers import legacy
 
-from auto_deeplab.training.update import update
+from auto_deeplab.training.optimization.update import update
 
 TARGETS = {"decayed": np.array([1.0, -2.0]), "free": np.array([0.5])}
 STARTS = {"decayed": np.array([3.0, 1.0]), "free": np.array([-1.0])}

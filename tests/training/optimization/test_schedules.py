@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from auto_deeplab.training import schedules
+from auto_deeplab.training.optimization import schedules
 
 
 @pytest.mark.parametrize("step", [0, 1, 250, 500, 999, 1000])

@@ -4,9 +4,9 @@ Reads and checks every record, prints a table (JSON with --json) and draws a con
 examples with their labels over them, as they are and as training sees them after augmentation.
 
 Examples:
-  python -m auto_deeplab.inspect datasets/camvid
-  python -m auto_deeplab.inspect datasets/camvid --splits=val --json --contact_sheet=val.png
-  python -m auto_deeplab.inspect datasets/camvid --crop_size=513 --scales=0.5,1,2 --overwrite
+  python -m auto_deeplab.inspect_dataset datasets/camvid
+  python -m auto_deeplab.inspect_dataset datasets/camvid --splits=val --json --contact_sheet=val.png
+  python -m auto_deeplab.inspect_dataset datasets/camvid --crop_size=513 --scales=0.5,1,2
 """
 
 from pathlib import Path

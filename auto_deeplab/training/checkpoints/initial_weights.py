@@ -8,7 +8,7 @@ from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.models.final.decoder import classifier_variables
 from auto_deeplab.runs.model_dir import ModelDir
-from auto_deeplab.training.checkpoints import load_weights
+from auto_deeplab.training.checkpoints.checkpoints import load_weights
 
 
 def copy_initial_weights(

@@ -1,0 +1,1 @@
+"""Checkpoints: what is saved, how files are kept whole, and weights to begin with."""

@@ -1,0 +1,1 @@
+"""One step: the loss, its gradients, and what they do to the weights."""
