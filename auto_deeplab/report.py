@@ -23,7 +23,7 @@ from auto_deeplab.foundations.errors import UserError
 
 if TYPE_CHECKING:
     from auto_deeplab.runs.run import Run
-    from auto_deeplab.visualization.report import Examples
+    from auto_deeplab.visualization.report.sections import Examples
 
 _OUTPUT = command_line.define_path(
     "output", None, "The HTML file; needed where there are several MODEL_DIRs."
@@ -50,7 +50,8 @@ def main(argv: list[str]) -> None:
             raise UserError(f"{path}: exists already; expected another --output, or --overwrite")
 
     from auto_deeplab.runs.run import find_runs
-    from auto_deeplab.visualization.report import build_sections, write_report
+    from auto_deeplab.visualization.report.page import write_report
+    from auto_deeplab.visualization.report.sections import build_sections
 
     runs = find_runs(folders)
     examples = _draw_examples(runs, _IMAGES.value) if _IMAGES.value else []
@@ -68,7 +69,7 @@ def _draw_examples(runs: Sequence["Run"], count: int) -> list["Examples"]:
     from auto_deeplab.evaluation.inference import class_map_function
     from auto_deeplab.training.trained import load_trained
     from auto_deeplab.visualization.examples import best_and_worst, draw_examples
-    from auto_deeplab.visualization.report import Examples
+    from auto_deeplab.visualization.report.sections import Examples
 
     def examples_of(run: "Run") -> Iterator[Examples]:
         for evaluation in run.evaluations:

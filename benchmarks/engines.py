@@ -32,9 +32,9 @@ from auto_deeplab import command_line
 from auto_deeplab.foundations import json_files
 from auto_deeplab.foundations.errors import UserError, require_known
 from auto_deeplab.search_space import Genotype
-from benchmarks.engines_worker import ENGINES, write_exports
-from benchmarks.memory_needed import expected_megabytes, free_megabytes
-from benchmarks.turns import measure_in_turns
+from benchmarks.measuring.memory_needed import expected_megabytes, free_megabytes
+from benchmarks.measuring.taking_turns import measure_in_turns
+from benchmarks.workers.engines import ENGINES, write_exports
 
 _ENGINES = flags.DEFINE_list(
     "engines", list(ENGINES), "Engines to compare; ratios are to the last."
@@ -160,7 +160,7 @@ def _in_turns(folder: str, engines: list[str], size: tuple[int, int], batch: int
     _export(Path(folder), engines)
     setting = {"size": size, "batch": batch, **_network()}
     rows = measure_in_turns(
-        "benchmarks.engines_worker",
+        "benchmarks.workers.engines",
         [{"model": engine, "folder": folder, **setting} for engine in engines],
         _REPEATS.value,
         advice="Try smaller --sizes or --batches",

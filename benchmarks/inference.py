@@ -21,8 +21,8 @@ from absl import flags
 
 from auto_deeplab import command_line
 from auto_deeplab.foundations.errors import require_known
-from benchmarks.inference_worker import MODELS, SETTINGS
-from benchmarks.turns import measure_in_turns
+from benchmarks.measuring.taking_turns import measure_in_turns
+from benchmarks.workers.inference import MODELS, SETTINGS
 
 _MODELS = flags.DEFINE_list("models", list(MODELS), "Networks to compare; ratios are to the last.")
 _SIZES = flags.DEFINE_list("sizes", ["513x513", "1025x2049"], "Image sizes, HEIGHTxWIDTH.")
@@ -44,7 +44,7 @@ def measure(
         "inter_op_threads": _INTER.value,
     }
     rows = measure_in_turns(
-        "benchmarks.inference_worker",
+        "benchmarks.workers.inference",
         [{"model": model, **common} for model in models],
         repeats,
         advice="Try smaller --sizes or fewer --models",

@@ -20,7 +20,7 @@ from absl import flags
 
 from auto_deeplab import command_line
 from auto_deeplab.foundations.errors import UserError
-from benchmarks.search_step_process import MEASURED, run_worker, sweep
+from benchmarks.measuring.search_step_process import MEASURED, run_worker, sweep
 
 UPDATES = ("weights", "arch")
 

@@ -19,7 +19,7 @@ from typing import Any
 from absl import flags
 
 from auto_deeplab import command_line
-from benchmarks.peak_memory import memory_over_time, peak_megabytes
+from benchmarks.measuring.peak_memory import memory_over_time, peak_megabytes
 
 _SAVED_MODEL = command_line.define_path(
     "saved_model", None, "NAME/VERSION, or NAME for its newest version.", required=True

@@ -19,8 +19,8 @@ from absl import flags
 
 from auto_deeplab import command_line
 from auto_deeplab.foundations.errors import require_known
-from benchmarks.inference_worker import MODELS
-from benchmarks.turns import measure_in_turns
+from benchmarks.measuring.taking_turns import measure_in_turns
+from benchmarks.workers.inference import MODELS
 
 _MODELS = flags.DEFINE_list(
     "models", ["S", "deeplabv3plus"], "Networks to compare; ratios are to the last."
@@ -35,7 +35,7 @@ _JSON = flags.DEFINE_bool("json", False, "Print JSON with each time instead of a
 def measure(models: list[str], steps: int, **setting) -> list[dict[str, Any]]:
     """Returns a row for each model, measured in turns; `setting` is the worker's."""
     rows = measure_in_turns(
-        "benchmarks.training_step_worker",
+        "benchmarks.workers.training_step",
         [{"model": model, **setting} for model in models],
         steps,
         advice="Try a smaller --crop or --batch",

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from auto_deeplab.search_space import Branch, Genotype
-from benchmarks.engines_worker import write_exports
-from benchmarks.memory_needed import expected_megabytes
-from benchmarks.peak_memory import memory_over_time
+from benchmarks.measuring.memory_needed import expected_megabytes
+from benchmarks.measuring.peak_memory import memory_over_time
+from benchmarks.workers.engines import write_exports
 from tests.helpers import run_python
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks import search_step_process
+from benchmarks.measuring import search_step_process
 from tests.helpers import run_python
 
 TINY = ("--crop=33", "--layers=1", "--blocks=1", "--filters=4", "--classes=3", "--steps=1")

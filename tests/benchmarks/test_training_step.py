@@ -5,7 +5,7 @@ import json
 import sys
 
 from auto_deeplab.search_space import Genotype
-from benchmarks import training_step_worker
+from benchmarks.workers import training_step
 from tests.helpers import run_python
 
 
@@ -14,11 +14,9 @@ def test_a_worker_trains_when_told_to(monkeypatch, capsys):
 
     published = Genotype.load("published")
     small = Genotype("small", (4, 8), published.cell[:1])
-    monkeypatch.setattr(
-        training_step_worker, "build", lambda name: build_network(small, 19, filters=4)
-    )
+    monkeypatch.setattr(training_step, "build", lambda name: build_network(small, 19, filters=4))
     monkeypatch.setattr(sys, "stdin", io.StringIO("run\nrun\nend\n"))
-    training_step_worker.main("S", crop=33, batch=2, jit_compile=False)
+    training_step.main("S", crop=33, batch=2, jit_compile=False)
     first, *runs, end = map(json.loads, capsys.readouterr().out.splitlines())
     assert len(runs) == 2
     assert all(0 < run["seconds"] < first["first_step_seconds"] for run in runs)

@@ -11,8 +11,8 @@ import numpy as np
 
 # Before TensorFlow: it sets what TensorFlow reads when it is imported.
 import auto_deeplab  # noqa: F401
-from benchmarks.peak_memory import peak_megabytes
-from benchmarks.turns import answer, tell
+from benchmarks.measuring.peak_memory import peak_megabytes
+from benchmarks.measuring.taking_turns import answer, tell
 
 if TYPE_CHECKING:
     import tf_keras
@@ -81,7 +81,7 @@ def load(engine: str, folder: str, genotype: str, filters: int) -> "Segmenter":
         kind, name = ENGINES[engine]
         return load_exported(kind, str(Path(folder, name))).class_maps
 
-    from benchmarks.inference_worker import make_predict
+    from benchmarks.workers.inference import make_predict
 
     predict = make_predict(build(genotype, filters), engine)
     return lambda images: predict(images).numpy()

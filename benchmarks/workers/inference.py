@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 # Before TensorFlow: it sets what TensorFlow reads when it is imported.
 import auto_deeplab  # noqa: F401
-from benchmarks.peak_memory import peak_megabytes
-from benchmarks.turns import answer, tell
+from benchmarks.measuring.peak_memory import peak_megabytes
+from benchmarks.measuring.taking_turns import answer, tell
 
 if TYPE_CHECKING:
     import tf_keras

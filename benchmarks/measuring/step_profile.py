@@ -55,7 +55,7 @@ def account(
         multiply-adds and bytes. Where an operation's shape is not known before it runs, its
         multiply-adds and bytes are missing in the sums.
     """
-    from benchmarks import graph_work
+    from benchmarks.measuring import graph_work
 
     works = graph_work.works(concrete_function.graph.as_graph_def(add_shapes=True))
     rows = collections.defaultdict(lambda: {"calls": 0, "seconds": 0.0, "macs": 0, "bytes": 0})

@@ -4,9 +4,9 @@ import json
 import sys
 import time
 
-from benchmarks.inference_worker import CLASSES, build
-from benchmarks.peak_memory import peak_megabytes
-from benchmarks.turns import answer, tell
+from benchmarks.measuring.peak_memory import peak_megabytes
+from benchmarks.measuring.taking_turns import answer, tell
+from benchmarks.workers.inference import CLASSES, build
 
 # The paper's (section 5.1).
 LEARNING_RATE, MOMENTUM, TOTAL_STEPS = 0.05, 0.9, 1_500_000

@@ -8,7 +8,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from auto_deeplab.runs.run import find_runs
-from auto_deeplab.visualization.report import Examples, build_sections, write_report
+from auto_deeplab.visualization.report.page import write_report
+from auto_deeplab.visualization.report.sections import Examples, build_sections
 
 
 class Page(HTMLParser):
@@ -156,7 +157,7 @@ def test_text_is_never_taken_for_html(make_training, tmp_path):
 
 @pytest.mark.parametrize("seconds", [0, 59.6, 3 * 86400 + 7200])
 def test_durations_are_short(make_search, seconds):
-    from auto_deeplab.visualization.report import _duration
+    from auto_deeplab.visualization.report.sections import _duration
 
     assert _duration(seconds) == {0: "0\u2009s", 59.6: "1\u2009min"}.get(
         seconds, "3\u2009d 2\u2009h"

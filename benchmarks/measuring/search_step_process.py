@@ -1,4 +1,4 @@
-"""Runs benchmarks.search_step_worker in fresh processes, once or along the axes of a sweep."""
+"""Runs benchmarks.workers.search_step in fresh processes, once or along the axes of a sweep."""
 
 import json
 import subprocess
@@ -30,15 +30,15 @@ MEASURED = {
 
 
 def run_worker(task: str, **arguments) -> dict[str, Any]:
-    """Runs a task of benchmarks.search_step_worker in a fresh process; returns what it tells."""
+    """Runs a task of benchmarks.workers.search_step in a fresh process; returns what it tells."""
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.search_step_worker", task, json.dumps(arguments)],
+        [sys.executable, "-m", "benchmarks.workers.search_step", task, json.dumps(arguments)],
         capture_output=True,
         text=True,
     )
     if done.returncode:
         reason = done.stderr.strip().splitlines() or ["out of memory? Try a smaller setting"]
-        raise UserError(f"benchmarks.search_step_worker, status {done.returncode}: {reason[-1]}")
+        raise UserError(f"benchmarks.workers.search_step, status {done.returncode}: {reason[-1]}")
     return json.loads(done.stdout.splitlines()[-1])
 
 

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from benchmarks.graph_work import Work, works
+from benchmarks.measuring.graph_work import Work, works
 
 IMAGES, KERNEL, DEPTHWISE = [2, 9, 7, 4], [3, 3, 4, 8], [5, 5, 8, 1]
 

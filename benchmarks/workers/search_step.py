@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 # Before TensorFlow: the package sets what TensorFlow reads when it is imported.
 from auto_deeplab.foundations.errors import UserError
-from benchmarks.peak_memory import peak_megabytes
+from benchmarks.measuring.peak_memory import peak_megabytes
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -191,7 +191,7 @@ def profile(
         update: "weights" or "arch".
         gin_params: for `configure`.
     """
-    from benchmarks import step_profile
+    from benchmarks.measuring import step_profile
 
     configure(gin_params)
     model = build(setting, jit_compile=False)

@@ -19,7 +19,7 @@ class Worker:
     """A process that measures when told to.
 
     Args:
-      module: what it runs, such as "benchmarks.inference_worker"; it calls `answer`.
+      module: what it runs, such as "benchmarks.workers.inference"; it calls `answer`.
       arguments: its arguments, passed as JSON; "model" says what it measures.
       advice: what to try if it ends early.
     """
