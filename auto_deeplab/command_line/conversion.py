@@ -113,13 +113,13 @@ def _convert(conversion: "Conversion") -> None:
 
 
 def _dry_run(conversion: "Conversion") -> None:
-    from auto_deeplab.data.conversion.dry_run import survey
+    from auto_deeplab.data.conversion.dry_run import dry_run
     from auto_deeplab.data.conversion.engine import refuse_non_empty
     from auto_deeplab.data.conversion.plan import list_problems
     from auto_deeplab.data.conversion.shards import plan_shards
 
     output = Path(OUTPUT_DIR.value)
-    found = survey(conversion, _NUM_WORKERS.value)
+    found = dry_run(conversion, _NUM_WORKERS.value)
     shards = plan_shards(conversion)
     print(f"{output}: would hold {conversion.name}, {len(conversion.classes)} classes")
     for split, split_survey in found.splits.items():

@@ -29,14 +29,14 @@ class SplitSurvey:
 
 
 @dataclasses.dataclass(frozen=True)
-class Survey:
+class DryRun:
     """What was found in all splits, and the problems with pairs in their order."""
 
     splits: dict[str, SplitSurvey]
     problems: Sequence[str]
 
 
-def survey(conversion: Conversion, workers: int | None = None, progress: bool = True) -> Survey:
+def dry_run(conversion: Conversion, workers: int | None = None, progress: bool = True) -> DryRun:
     """Reads and checks every pair of a conversion.
 
     Args:
@@ -70,7 +70,7 @@ def survey(conversion: Conversion, workers: int | None = None, progress: bool = 
         split: SplitSurvey(sizes[split].total(), dict(sizes[split]), dict(label_pixels[split]))
         for split in conversion.splits
     }
-    return Survey(splits, problems)
+    return DryRun(splits, problems)
 
 
 def label_warnings(

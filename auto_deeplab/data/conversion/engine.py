@@ -18,7 +18,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from auto_deeplab.data.conversion.dry_run import survey
+from auto_deeplab.data.conversion.dry_run import dry_run
 from auto_deeplab.data.conversion.plan import Conversion, list_problems, raise_problems
 from auto_deeplab.data.conversion.shards import (
     Shard,
@@ -75,7 +75,7 @@ def convert(
     refuse_non_empty(output, overwrite)
     if conversion.problems and not skip_bad:
         # It cannot end well. Nothing is written, but the other problems are told as well.
-        raise_problems([*conversion.problems, *survey(conversion, workers, progress).problems])
+        raise_problems([*conversion.problems, *dry_run(conversion, workers, progress).problems])
     write_shards = write_shards or functools.partial(_write_shards_here, workers, progress)
     try:
         with locked_folder(partial):

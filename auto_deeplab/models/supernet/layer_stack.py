@@ -15,7 +15,7 @@ Statistics = list[tuple[tf.Tensor, tf.Tensor]]  # each node's batch norm means a
 
 
 class Stacked(NamedTuple):
-    """What differs between the layers of a segment.
+    """What differs between the layers of a stack.
 
     Each tensor has a leading axis of layers; for one layer the structure is the same without it.
     """
@@ -35,7 +35,7 @@ class LayerStack(tf_keras.layers.Layer):
         graph: the cell.
         filters: stride -> channels of a block.
         recompute: see `Supernet`.
-        functions: what evaluates a node, by its structure; the segments of a trellis share them.
+        functions: what evaluates a node, by its structure; the stacks of a trellis share them.
         synchronized_batch_norm: see `Supernet`.
     """
 
@@ -88,7 +88,7 @@ class LayerStack(tf_keras.layers.Layer):
 
     @property
     def depth(self) -> int:
-        """How many layers the segment has."""
+        """How many layers the stack has."""
         return len(self.layers_covered)
 
     def moving(self) -> list[tuple[tf.Variable, tf.Variable]]:
@@ -96,7 +96,7 @@ class LayerStack(tf_keras.layers.Layer):
         return [(node.moving_mean, node.moving_variance) for node in self.nodes]
 
     def stacked(self, arc_weights: tf.Tensor, training: bool) -> Stacked:
-        """Returns the segment's kernels and moving statistics beside its arc weights.
+        """Returns the stack's kernels and moving statistics beside its arc weights.
 
         Under mixed precision the kernels are cast here, once for all that reads them.
 
@@ -114,8 +114,8 @@ class LayerStack(tf_keras.layers.Layer):
 
     def call(
         self,
-        before: Outputs,
-        before_that: Outputs,
+        prev: Outputs,
+        prev_prev: Outputs,
         layer: Stacked,
         sizes: Mapping[int, tuple[int, int] | tf.Tensor],
         operation_weights: tf.Tensor,
@@ -124,8 +124,8 @@ class LayerStack(tf_keras.layers.Layer):
         """Evaluates one layer.
 
         Args:
-            before: stride -> outputs of layer l-1.
-            before_that: stride -> outputs of layer l-2.
+            prev: stride -> outputs of layer l-1.
+            prev_prev: stride -> outputs of layer l-2.
             layer: the layer's part of `stacked`.
             sizes: stride -> height and width.
             operation_weights: float32 [edges, operations], softmax(alpha).
@@ -135,9 +135,9 @@ class LayerStack(tf_keras.layers.Layer):
             stride -> the layer's outputs, and each node's batch norm statistics.
         """
         inputs = {
-            "before": before,
-            "before_that": {
-                node.stride: before_that[node.stride]
+            "prev": prev,
+            "prev_prev": {
+                node.stride: prev_prev[node.stride]
                 for node in self.nodes
                 if node.structure.prev_prev_channels is not None
             },
@@ -156,13 +156,13 @@ class LayerStack(tf_keras.layers.Layer):
         outputs, statistics = {}, []
         for index, node in enumerate(self.nodes):
             of_node = {
-                "before": [inputs["before"][source] for source in node.sources],
+                "prev": [inputs["prev"][source] for source in node.sources],
                 "arc_weights": arc_weights[index],
                 "operation_weights": inputs["operation_weights"],
                 "kernels": inputs["kernels"][index],
             }
-            if node.stride in inputs["before_that"]:
-                of_node["prev_prev"] = inputs["before_that"][node.stride]
+            if node.stride in inputs["prev_prev"]:
+                of_node["prev_prev"] = inputs["prev_prev"][node.stride]
             if "moving" in inputs:
                 of_node["moving"] = inputs["moving"][index]
             outputs[node.stride], node_statistics = self._functions[index](
@@ -176,15 +176,15 @@ Evaluate = Callable[[Outputs, Outputs, Stacked], tuple[Outputs, Statistics]]
 
 
 def run_unrolled(
-    evaluate: Evaluate, before: Outputs, before_that: Outputs, stacked: Stacked
+    evaluate: Evaluate, prev: Outputs, prev_prev: Outputs, stacked: Stacked
 ) -> tuple[Outputs, Outputs, Statistics]:
-    """Evaluates a segment's layers one by one.
+    """Evaluates a stack's layers one by one.
 
     Args:
-        evaluate: the segment, given the outputs of the two layers before and one layer's part of
+        evaluate: the stack, given the outputs of the two layers before and one layer's part of
             `stacked`.
-        before: the outputs of the layer before the segment.
-        before_that: the outputs of the layer before that.
+        prev: the outputs of the layer before the stack.
+        prev_prev: the outputs of the layer before that.
         stacked: what differs between the layers.
 
     Returns:
@@ -198,17 +198,17 @@ def run_unrolled(
     collected = []
     for one_layer in zip(*by_layer, strict=True):
         outputs, statistics = evaluate(
-            before, before_that, tf.nest.pack_sequence_as(stacked, one_layer)
+            prev, prev_prev, tf.nest.pack_sequence_as(stacked, one_layer)
         )
-        before, before_that = outputs, before
+        prev, prev_prev = outputs, prev
         collected.append(statistics)
-    return before, before_that, tf.nest.map_structure(lambda *layers: tf.stack(layers), *collected)
+    return prev, prev_prev, tf.nest.map_structure(lambda *layers: tf.stack(layers), *collected)
 
 
 def run_as_loop(
-    evaluate: Evaluate, before: Outputs, before_that: Outputs, stacked: Stacked
+    evaluate: Evaluate, prev: Outputs, prev_prev: Outputs, stacked: Stacked
 ) -> tuple[Outputs, Outputs, Statistics]:
-    """Evaluates a segment's layers as one loop; arguments and results as `run_unrolled`."""
+    """Evaluates a stack's layers as one loop; arguments and results as `run_unrolled`."""
     depth = stacked.arc_weights.shape[0]
     arrays = tf.nest.map_structure(
         lambda tensor: (
@@ -223,18 +223,18 @@ def run_as_loop(
         for _ in stacked.kernels
     ]
 
-    def body(index, before, before_that, collected):
+    def body(index, prev, prev_prev, collected):
         layer = tf.nest.map_structure(
             lambda array: None if array is None else array.read(index), arrays
         )
-        outputs, statistics = evaluate(before, before_that, layer)
+        outputs, statistics = evaluate(prev, prev_prev, layer)
         collected = tf.nest.map_structure(
             lambda array, value: array.write(index, value), collected, statistics
         )
-        return index + 1, outputs, before, collected
+        return index + 1, outputs, prev, collected
 
-    before_that = {stride: before_that[stride] for stride in before}
-    carried = (tf.constant(0), before, before_that, collected)
+    prev_prev = {stride: prev_prev[stride] for stride in prev}
+    carried = (tf.constant(0), prev, prev_prev, collected)
     _, last, last_but_one, collected = tf.while_loop(
         lambda index, *_: index < depth,
         body,

@@ -94,7 +94,7 @@ class Node(tf_keras.layers.Layer):
         """Evaluates the node at one layer; reads no variables, so that layers can share it.
 
         Args:
-            inputs: "before", the nodes of layer l-1 that arcs leave, in the order of the sources,
+            inputs: "prev", the nodes of layer l-1 that arcs leave, in the order of the sources,
                 after their ReLU, each float [batch, height, width, channels];
                 "prev_prev", the node of layer l-2 at this stride after its ReLU, where it exists;
                 "arc_weights", float32 [incoming arcs], softmax(beta) in the order of the sources;
@@ -114,7 +114,7 @@ class Node(tf_keras.layers.Layer):
         )
         arcs = [
             batch_norms(self._bring(images, source, size, kernels[f"arc_from_{source}"]))
-            for images, source in zip(inputs["before"], self.sources, strict=True)
+            for images, source in zip(inputs["prev"], self.sources, strict=True)
         ]
         prev_prev = inputs.get("prev_prev")
         if prev_prev is not None:

@@ -114,25 +114,25 @@ class Trellis(tf_keras.layers.Layer):
         if not tf.is_tensor(image_size):
             sizes = {stride: tuple(size.tolist()) for stride, size in sizes.items()}
         layer_of_arc = np.array([arc.layer for arc in self.graph.arcs])
-        before, before_that = {STEM.stride: stem}, {}
-        for segment in self.segments:
-            arcs = np.flatnonzero(np.isin(layer_of_arc, segment.layers_covered))
+        prev, prev_prev = {STEM.stride: stem}, {}
+        for stack in self.segments:
+            arcs = np.flatnonzero(np.isin(layer_of_arc, stack.layers_covered))
             weights = tf.reshape(
-                arc_weights[arcs[0] : arcs[-1] + 1], [segment.depth, sum(segment.arcs_of_nodes)]
+                arc_weights[arcs[0] : arcs[-1] + 1], [stack.depth, sum(stack.arcs_of_nodes)]
             )
-            run = run_unrolled if self.unroll or segment.depth == 1 else run_as_loop
-            before, before_that, statistics = run(
+            run = run_unrolled if self.unroll or stack.depth == 1 else run_as_loop
+            prev, prev_prev, statistics = run(
                 functools.partial(
-                    segment, sizes=sizes, operation_weights=operation_weights, frozen=frozen
+                    stack, sizes=sizes, operation_weights=operation_weights, frozen=frozen
                 ),
-                before,
-                before_that,
-                segment.stacked(weights, training),
+                prev,
+                prev_prev,
+                stack.stacked(weights, training),
             )
             if training:
                 update_moving(
-                    tf.nest.flatten(segment.moving()),
+                    tf.nest.flatten(stack.moving()),
                     tf.nest.flatten(statistics),
                     self.batch_norm_momentum,
                 )
-        return before
+        return prev

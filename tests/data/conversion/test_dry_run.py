@@ -1,11 +1,11 @@
 import dataclasses
 
-from auto_deeplab.data.conversion.dry_run import label_warnings, survey
+from auto_deeplab.data.conversion.dry_run import dry_run, label_warnings
 
 
 def test_counts_sizes_and_labels_without_writing(conversion, tmp_path):
     before = sorted(tmp_path.rglob("*"))
-    found = survey(dataclasses.replace(conversion, longer_side=5), workers=2, progress=False)
+    found = dry_run(dataclasses.replace(conversion, longer_side=5), workers=2, progress=False)
     assert found.problems == []
     assert found.splits["train"].examples == 7
     assert found.splits["train"].sizes == {"5x4": 7}
@@ -20,7 +20,7 @@ def test_gathers_the_problems_in_the_order_of_the_files(conversion):
     train[5].image.write_bytes(b"")
     train[2].label.file.write_bytes(b"")
     val[0].image.unlink()
-    found = survey(conversion, workers=3, progress=False)
+    found = dry_run(conversion, workers=3, progress=False)
     assert [problem.partition(":")[0] for problem in found.problems] == [
         str(train[2].label.file), str(train[5].image), str(val[0].image)
     ]  # fmt: skip
