@@ -1,4 +1,4 @@
-"""The search as a Keras model whose `train_step` alternates (paper, section 4.3)."""
+"""The search as a Keras model whose `train_step` alternates (paper, section 4.2)."""
 
 from collections.abc import Callable
 

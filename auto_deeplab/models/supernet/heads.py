@@ -1,4 +1,4 @@
-"""The heads of the supernet (paper, section 4.2): an ASPP at each stride of the last layer."""
+"""The heads of the supernet (paper, sections 4.1.2 and 5.1): one for each node of the last layer."""
 
 import tensorflow as tf
 import tf_keras
