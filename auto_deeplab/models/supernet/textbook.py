@@ -38,6 +38,7 @@ from auto_deeplab.search_space.trellis import STEM, TrellisGraph
 
 # Section 4.1.1, the cell. Hidden states are float64 [arcs, batch, height, width, channels]: a node
 # evaluates its cell once for each incoming arc. `prev_prev`, the same for all of them, has 1.
+# `alpha` is edge -> operation -> weight, as equation (3) makes it.
 
 
 def block(i, H, alpha, w):
@@ -73,7 +74,8 @@ def cell(prev, prev_prev, alpha, w):
     return tf.concat([H[f"block{i}"] for i in blocks], axis=-1)
 
 
-# Section 4.1.2, the network. Outputs of nodes are float64 [batch, height, width, B·F·s/4].
+# Section 4.1.2, the network. `H` is (layer, stride) -> output of the node, float64 [batch, height,
+# width, B·F·s/4]. `beta` is arc -> weight, as equation (7) makes it.
 
 
 def node(layer, s, H, alpha, beta, size, channels, w):

@@ -19,7 +19,7 @@ def random(*shape, seed=0):
 
 def test_example_runs():
     results = doctest.testmod(textbook)
-    assert results.attempted == 5
+    assert results.attempted > 0
     assert results.failed == 0
 
 
