@@ -6,11 +6,15 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from importlib import metadata
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
+import auto_deeplab
 from tests.helpers import REPOSITORY
 
 FOLDERS = ("auto_deeplab", "benchmarks", "gin_configs", "tests", "tools")
@@ -126,6 +130,24 @@ def test_the_lock_meets_the_requirements_on_every_python(python):
     for requirement in filter(applies, requirements("requirements-demo.txt")):
         assert requirement.specifier.contains(locked[requirement.name]), requirement
     assert "opencv-python" not in locked, "it and opencv-python-headless share their files"
+
+
+def test_commits_and_the_public_ci_run_what_is_run_here():
+    hooks = yaml.safe_load((REPOSITORY / ".pre-commit-config.yaml").read_text())
+    assert [hook["entry"] for repo in hooks["repos"] for hook in repo["hooks"]] == ["make lint"]
+    workflow = yaml.safe_load((REPOSITORY / ".github" / "workflows" / "checks.yml").read_text())
+    job = workflow["jobs"]["checks"]
+    assert [step["run"] for step in job["steps"] if "run" in step] == [".ci/run"]
+    assert os.access(REPOSITORY / ".ci" / "run", os.X_OK)
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    supported = SpecifierSet(project["requires-python"])
+    minors = [f"3.{minor}" for minor in range(30) if supported.contains(f"3.{minor}.0")]
+    assert job["strategy"]["matrix"]["python"] == minors
+
+
+def test_the_newest_changes_are_those_of_this_version():
+    headings = re.findall(r"^## (\S+)", (REPOSITORY / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert headings[0] == auto_deeplab.__version__
 
 
 def imported_modules(path):
