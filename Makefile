@@ -70,4 +70,4 @@ lock:  ## Compile requirements.lock from requirements-demo.txt (needs uv).
 	rm requirements.lock.new
 
 clean:  ## Remove .venv, caches and what pip left; results in runs/ and datasets/ stay.
-	rm -rf $(VENV) .build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) *.egg-info .pytest_cache .ruff_cache .hypothesis

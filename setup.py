@@ -1,5 +1,6 @@
 """What pyproject.toml has no rule for: the packages, and a console script for each command."""
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,10 +18,14 @@ def scripts(folder: str, commands: str) -> Iterator[str]:
             yield f"{name} = auto_deeplab.foundations.entry_points:{commands}.{path.stem}"
 
 
-setup(
-    packages=[*find_packages(include=["auto_deeplab", "auto_deeplab.*"]), *INSIDE],
-    package_dir=INSIDE,
-    entry_points={
-        "console_scripts": [*scripts("auto_deeplab", "commands"), *scripts("tools", "tools")]
-    },
-)
+# Not in the checkout, where a module that was moved would stay and be packed again, and where a
+# disk that does not tell A from a takes setuptools' folder "build" for Bazel's file BUILD.
+with tempfile.TemporaryDirectory() as build:
+    setup(
+        packages=[*find_packages(include=["auto_deeplab", "auto_deeplab.*"]), *INSIDE],
+        package_dir=INSIDE,
+        entry_points={
+            "console_scripts": [*scripts("auto_deeplab", "commands"), *scripts("tools", "tools")]
+        },
+        options={"build": {"build_base": build}},
+    )

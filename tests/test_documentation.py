@@ -59,6 +59,6 @@ def test_every_file_that_a_page_names_exists(page):
     folder = (REPOSITORY / page).parent
     links = re.findall(r"\]\(([^)#:=\s]+)(?:#[^)]*)?\)", text)
     missing = [link for link in links if not (folder / link).exists()]
-    paths = re.findall(rf"`((?:{'|'.join(OURS)}|tests|gin_configs|requirements)/[\w./-]+)`", text)
+    paths = re.findall(rf"`((?:{'|'.join(OURS)}|gin_configs|requirements)/[\w./-]+)`", text)
     missing += [path for path in paths if not (REPOSITORY / path).exists()]
     assert not missing
