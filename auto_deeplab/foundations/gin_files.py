@@ -15,10 +15,14 @@ from typing import TextIO
 
 import gin
 
+import auto_deeplab
 from auto_deeplab.foundations.errors import UserError, near_matches, one_line
 
-# The gin files that come with the project.
-GIN_FOLDER = Path(__file__).resolve().parents[2] / "gin_configs"
+# The gin files that come with the project: within an installed package, beside it in a checkout.
+_PACKAGE = Path(auto_deeplab.__file__).resolve().parent
+GIN_FOLDER = _PACKAGE / "gin_configs"
+if not GIN_FOLDER.is_dir():
+    GIN_FOLDER = _PACKAGE.parent / "gin_configs"
 gin.add_config_file_search_path(str(GIN_FOLDER))
 
 # The gin files that are being read, each included by the one before.
