@@ -15,7 +15,7 @@ def scripts(folder: str, commands: str) -> Iterator[str]:
     for path in sorted(Path(__file__).with_name(folder).glob("*.py")):
         if 'if __name__ == "__main__"' in path.read_text(encoding="utf-8"):
             name = f"auto-deeplab-{path.stem.replace('_', '-')}"
-            yield f"{name} = auto_deeplab.foundations.entry_points:{commands}.{path.stem}"
+            yield f"{name} = auto_deeplab.command_line.entry_points:{commands}.{path.stem}"
 
 
 # Not in the checkout, where a module that was moved would stay and be packed again, and where a
