@@ -5,8 +5,8 @@ with the ignore label do not count. A class that neither the labels nor the pred
 not count in the mean IOU, as in the official evaluation of Cityscapes and PASCAL VOC.
 
 Images are predicted whole, each at its own size, in one scale. --scales and --flip average the
-probabilities of several views; the paper's are 0.5,0.75,1,1.25,1.5,1.75 with --flip. --window
-predicts large images in overlapping windows, which bounds the memory.
+probabilities of several views; DeepLab's are 0.5,0.75,1,1.25,1.5,1.75 with --flip, for Cityscapes
+0.75,1,1.25. --window predicts large images in overlapping windows, which bounds the memory.
 
 --submission writes the predictions as files for a test server as well: label ids of Cityscapes,
 indexed PNGs in PASCAL VOC's folders, or ADE20K's class numbers. Interrupted, the same command goes

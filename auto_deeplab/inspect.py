@@ -37,7 +37,7 @@ _CROP_SIZE = flags.DEFINE_integer(
     "The augmentation's crops; by default the largest 32k+1 that fits the first example.",
     lower_bound=1,
 )
-_SCALES = flags.DEFINE_list("scales", None, "The augmentation's scales; by default the paper's.")
+_SCALES = flags.DEFINE_list("scales", None, "The augmentation's scales; by default DeepLab's.")
 _SEED = flags.DEFINE_integer("seed", 0, "Of the examples shown and of their augmentation.")
 
 # Where no record fits the classes the list would be endless; --json has all of it.

@@ -5,7 +5,7 @@ flip, one image after the other, with OpenCV. The records hold drawn street scen
 noise as makes their PNG files as large as Cityscapes' photographs.
 
   search    321x321 crops of 512x1024 images, unscaled: the paper's search
-  retrain   769x769 crops of 1024x2048 images, scaled by 0.5 to 2: the paper's retraining
+  retrain   769x769 crops of 1024x2048 images, scaled by 0.5 to 2 as in DeepLab: the retraining
 
 With --step_seconds, the time of a step of --step_examples examples (python -m
 benchmarks.search_step measures the supernet's), it tells how many times faster than the training
@@ -28,7 +28,7 @@ from absl import flags
 
 from auto_deeplab import command_line
 
-# Height and width of the images, the crops' side, the scales (None: the paper's).
+# Height and width of the images, the crops' side, the scales (None: DeepLab's).
 SETTINGS = {
     "search": ((512, 1024), 321, (1.0,)),
     "retrain": ((1024, 2048), 769, None),

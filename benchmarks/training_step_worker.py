@@ -8,7 +8,7 @@ from benchmarks.inference_worker import CLASSES, build
 from benchmarks.peak_memory import peak_megabytes
 from benchmarks.turns import answer, tell
 
-# The paper's (section 5.1).
+# The paper's (section 5.2); the momentum is DeepLab's.
 LEARNING_RATE, MOMENTUM, TOTAL_STEPS = 0.05, 0.9, 1_500_000
 
 

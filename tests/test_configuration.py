@@ -101,7 +101,7 @@ def test_missing_values_and_errors_of_what_is_called_are_one_line(write):
 
 
 def test_the_search_on_cityscapes_is_the_papers():
-    """DESIGN section 2, the paper's section 5.1."""
+    """The paper's section 5.1."""
     configuration.load("search_cityscapes.gin")
     job = configured_job()
     assert (job.epochs, job.warm_up_epochs, job.batch_size) == (40, 20, 2)

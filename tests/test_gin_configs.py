@@ -144,7 +144,7 @@ def test_no_value_is_given_twice(name):
         values[parameter] = value
 
 
-# DESIGN section 4 and the paper's section 5: data set, crop, steps, F, whether paths are dropped.
+# The paper's section 5.2: data set, crop, steps, F, whether paths are dropped.
 PAPER = {
     "retrain_cityscapes_s": ("cityscapes", 769, 1_500_000, 20, True),
     "retrain_cityscapes_m": ("cityscapes", 769, 1_500_000, 32, True),

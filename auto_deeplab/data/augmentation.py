@@ -1,4 +1,4 @@
-"""The paper's augmentation: random scale, random crop with padding, random horizontal flip.
+"""DeepLab's augmentation: random scale, random crop with padding, random horizontal flip.
 
 Every random choice comes from an explicit seed (stateless random operations), so an augmented
 example is a function of its image and its seed alone. TF Model Garden normalizes; its random

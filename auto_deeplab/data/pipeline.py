@@ -29,7 +29,7 @@ from auto_deeplab.foundations.configurable import (
     configurable,
 )
 
-# The paper's scales: 0.5 to 2.0 in steps of 0.25.
+# DeepLab's scales: 0.5 to 2.0 in steps of 0.25.
 SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
 # More than any dataset has records.
 _PASS = 2**40

@@ -4,9 +4,6 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-# The paper's scales (tables 5 to 7), each of them mirrored as well.
-PAPER_SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
-
 
 def mean_probabilities(
     model: Callable[..., tf.Tensor], images: tf.Tensor, scales: Sequence[float], flip: bool

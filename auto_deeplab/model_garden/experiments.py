@@ -1,4 +1,4 @@
-"""Experiments for Model Garden's trainer: DESIGN section 4's training on each of its datasets.
+"""Experiments for Model Garden's trainer: the paper's training (section 5.2), for each dataset.
 
 Importing this module registers `auto_deeplab_cityscapes`, `auto_deeplab_pascal` and
 `auto_deeplab_ade20k`. Each reads the TFRecords that this project's converters write.

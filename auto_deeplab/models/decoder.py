@@ -1,4 +1,4 @@
-"""From an encoder's features to logits, as in DeepLabv3+ (DESIGN section 4)."""
+"""From an encoder's features to logits, as in DeepLabv3+ (paper, section 5.2)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Scheduled drop path (Zoph et al. 2018, section 3; DESIGN section 4)."""
+"""Scheduled drop path (Zoph et al. 2018, section 4; paper, section 5.2.1)."""
 
 import random
 import threading

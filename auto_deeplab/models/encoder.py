@@ -1,4 +1,7 @@
-"""The stem and the path of cells that a genotype describes (DESIGN section 4)."""
+"""The stem and the path of cells that a genotype describes (paper, section 5.2).
+
+docs/networks.md has what the paper leaves to the authors' code.
+"""
 
 from typing import Any, NamedTuple
 

@@ -1,4 +1,4 @@
-"""The cell of the final network (DESIGN section 4; the paper's figure 3)."""
+"""The cell of the final network (the paper's figure 3; docs/networks.md)."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""The final network: encoder, atrous spatial pyramid pooling, decoder (DESIGN section 4)."""
+"""The final network: encoder, atrous spatial pyramid pooling, decoder (paper, section 5.2)."""
 
 from typing import Annotated
 
@@ -35,8 +35,8 @@ def build_network(
       filters: F, the published networks' width: 20, 32 or 48.
       final_keep_prob: of scheduled drop path; training advances the schedule with
         `drop_path.set_step_ratio`. 1 never drops.
-      batch_norm_momentum: of the moving statistics. The paper's value suits its 1.5M steps; a run
-        of a few thousand needs a smaller one, or it is evaluated with its first statistics.
+      batch_norm_momentum: of the moving statistics. The default is DeepLab's and suits 1.5M steps;
+        a run of a few thousand needs a smaller one, or it is evaluated with its first statistics.
       batch_norm_epsilon: added to the variance.
       synchronized_batch_norm: whether replicas share batch statistics.
       input_size: (height, width) to fix, or None for any.

@@ -1,4 +1,6 @@
-"""The operations of the final network's cells, one Keras layer each (DESIGN section 4).
+"""The operations of the final network's cells, one Keras layer each (paper, section 3.1).
+
+What they do at stride 2 is not in the paper, but in DeepLab's code: see docs/networks.md.
 
 Every layer maps `[batch, height, width, channels]` to `[batch, ceil(height / stride),
 ceil(width / stride), filters]` with stride 1 or 2. At stride 1 `skip` and the pools keep the

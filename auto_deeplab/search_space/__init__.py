@@ -1,4 +1,32 @@
-"""What the search chooses from, and what it found. Plain Python and NumPy: no TensorFlow."""
+"""What the search chooses from, and what it found. Plain Python and NumPy: no TensorFlow.
+
+A network is a cell, which every layer repeats, and a path, which says at what stride each layer
+works (paper, section 3). In the order in which to read:
+
+- `operations`: what an edge of the cell may compute.
+- `cell`: `CellGraph`, the cell's blocks and the edges between them, with all that may be chosen.
+- `trellis`: `TrellisGraph`, a node for each layer and stride, and the arcs that a path may take.
+- `relaxation`: `Relaxation`, the choice as numbers that gradient descent can learn (section 4.1):
+  alpha, a row for each edge with an entry for each operation, and beta, an entry for each arc.
+  `models/supernet/textbook.py` is the network that they weigh.
+- `decoding`: from alpha to a cell and from beta to a path (section 4.3).
+- `genotype`: `Genotype`, a cell and a path, which a JSON file carries from one command to the next.
+- `presets`: the genotypes that have a name, such as the one that the paper's authors found.
+- `sampling`: genotypes drawn at random, which a search has to beat.
+
+Example:
+    >>> import numpy as np
+    >>> cell, trellis = CellGraph(), TrellisGraph()
+    >>> len(cell.edges), len(cell.operations), len(trellis.arcs)
+    (20, 8, 105)
+    >>> alpha, beta = np.zeros([20, 8]), np.zeros(105)
+    >>> alpha[cell.edges.index(Edge(1, "prev")), OPERATIONS.index("sep_conv_3x3")] = 1
+    >>> found = Relaxation(cell, trellis, alpha, beta).decode("found")
+    >>> found.cell[0][1]
+    Branch(input='prev', op='sep_conv_3x3')
+    >>> len(found.network)
+    12
+"""
 
 from auto_deeplab.search_space.cell import CellGraph, Edge
 from auto_deeplab.search_space.decoding import decode_cell, decode_network

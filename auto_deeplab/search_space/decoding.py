@@ -1,4 +1,4 @@
-"""From the searched alpha and beta to a discrete architecture (the paper's section 3.3)."""
+"""From the searched alpha and beta to a discrete architecture (the paper's section 4.3)."""
 
 from fractions import Fraction
 

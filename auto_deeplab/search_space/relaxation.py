@@ -25,7 +25,7 @@ from auto_deeplab.search_space.trellis import TrellisGraph
 
 @dataclass(frozen=True, eq=False)
 class Relaxation:
-    """The continuous architecture (the paper's section 3.3).
+    """The continuous architecture (the paper's section 4.1).
 
     Args:
       cell: the cell's graph.

@@ -40,7 +40,7 @@ def sgd(
     momentum: KerasMomentum = 0.9,
     nesterov: bool = False,
 ) -> legacy.SGD:
-    """Stochastic gradient descent with the paper's momentum.
+    """Stochastic gradient descent with DeepLab's momentum, which is that of the paper's search too.
 
     Args:
         learning_rate: the schedule.

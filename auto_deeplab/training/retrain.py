@@ -1,4 +1,4 @@
-"""Retraining a found network (paper, section 5), or training one to compare it with."""
+"""Retraining a found network (paper, section 5.2), or training one to compare it with."""
 
 import dataclasses
 import inspect
@@ -63,7 +63,7 @@ OptimizerFactory = Annotated[
 @configurable
 @dataclasses.dataclass
 class Retrain:
-    """A retraining; the defaults are the paper's for Cityscapes.
+    """A retraining; the defaults are the paper's for Cityscapes, or where it names none, DeepLab's.
 
     Args:
         dataset: the folder of the dataset, or a function that makes one.

@@ -1,4 +1,4 @@
-"""Retraining of a found network as a Keras model (paper, section 5)."""
+"""Retraining of a found network as a Keras model (paper, section 5.2)."""
 
 import tensorflow as tf
 import tf_keras

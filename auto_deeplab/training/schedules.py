@@ -1,4 +1,4 @@
-"""Learning rate schedules of the paper."""
+"""The learning rate schedules of the paper: cosine (section 5.1), polynomial (section 5.2)."""
 
 import tf_keras
 

@@ -1,4 +1,4 @@
-"""The search (paper, section 4.3): everything between a dataset and a genotype."""
+"""The search (paper, sections 4.2 and 5.1): everything between a dataset and a genotype."""
 
 import dataclasses
 
@@ -42,7 +42,7 @@ from auto_deeplab.training.search_model import SearchModel
 @configurable
 @dataclasses.dataclass
 class Search:
-    """A search; the defaults are the paper's.
+    """A search; the defaults are the paper's (section 5.1).
 
     Args:
         dataset: the folder of the dataset, or a function that makes one.

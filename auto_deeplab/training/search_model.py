@@ -1,4 +1,19 @@
-"""The search as a Keras model whose `train_step` alternates (paper, section 4.3)."""
+"""The search as a Keras model whose `train_step` alternates (paper, section 4.2).
+
+The training images are divided once into trainA and trainB; L is the cross-entropy on a batch of
+either. A step
+
+1. updates the weights w of the operations by the gradient of L_trainA(w, alpha, beta);
+2. updates the architecture, alpha and beta, by the gradient of L_trainB(w, alpha, beta).
+
+The second gradient takes w as it is: the first-order approximation, which does not ask how w would
+train on under another architecture. The architecture learns on images that w does not learn on, so
+that it cannot gain by overfitting. It stays as it is while w warms up, for 20 of the paper's 40
+epochs (section 5.1): chosen by untrained weights it would end in a bad local optimum.
+
+`training/search.py` brings in the data, the optimizers and their schedules; what is trained is
+`models/supernet`, whose `textbook.py` explains alpha and beta.
+"""
 
 from collections.abc import Callable
 

@@ -54,7 +54,7 @@ def contact_sheet(
       records: the examples to choose from.
       examples: how many to show; evenly spread over the records.
       crop_size: of the crops, squares; by default the largest 32k+1 that fits the first example.
-      scales: the factors of the random scale; by default the paper's.
+      scales: the factors of the random scale; by default DeepLab's.
       seed: of the augmentation.
 
     Returns:

@@ -120,7 +120,7 @@ def reference_operation(op, x, weights, training, filters, stride):
 
 
 def reference_cell(layer, prev_prev, prev, training):
-    """The cell as DESIGN section 4 says it, for a cell that reads both of its inputs."""
+    """The cell as docs/networks.md describes it, for a cell that reads both of its inputs."""
     prev_prev = prev_prev.astype(np.float64)
     states = {"prev": prev.astype(np.float64)}
     states["prev"] = relu_convolution_norm(

@@ -1,4 +1,4 @@
-"""The cell of the supernet (paper, section 3.1, equation 2): blocks over mixed edges."""
+"""The cell of the supernet (paper, section 4.1.1, equations 1 and 5): blocks over mixed edges."""
 
 from collections.abc import Mapping
 

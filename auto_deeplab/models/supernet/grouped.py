@@ -1,8 +1,8 @@
 """The fast formulation below the cell: operations of many edges evaluated as one.
 
-Everything here computes what the textbook form computes (the tests compare both); it is written
-this way for time: the edges that leave a state share their input, so their convolutions run as one
-with the edges' filters side by side.
+Everything here computes what `textbook.py` computes (the tests compare both). It is written this
+way for time: the edges that leave a state share their input, so their convolutions run as one with
+the edges' filters side by side.
 """
 
 import functools

@@ -1,4 +1,7 @@
-"""The heads of the supernet (paper, section 4.2): an ASPP at each stride of the last layer."""
+"""The heads of the supernet: an ASPP at each stride of the last layer (paper, section 4.1.2).
+
+Section 5.1 says what the search simplifies in them.
+"""
 
 import tensorflow as tf
 import tf_keras

@@ -1,4 +1,4 @@
-"""The mixed operation of the search (paper, equation 1), for all edges that leave one state."""
+"""The mixed operation of the search (paper, equation 2), for all edges that leave one state."""
 
 from collections.abc import Mapping, Sequence
 
@@ -46,7 +46,7 @@ def linear_operations(operations: Sequence[str]) -> list[str]:
 class MixedOperations(tf_keras.layers.Layer):
     """All operations on all edges that leave one state, summed by their architecture weights.
 
-    An edge's output is `sum_k alpha_k O_k(state)` (paper, equation 1). The output holds the edges
+    An edge's output is `sum_k alpha_k O_k(state)` (paper, equation 2). The output holds the edges
     side by side, `filters` channels each, padded to a multiple of 16.
 
     Args:

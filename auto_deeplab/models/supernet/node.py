@@ -25,7 +25,7 @@ class NodeStructure(NamedTuple):
 class Node(tf_keras.layers.Layer):
     """`sH^l = sum over s' of beta_{s'->s} · Cell(s'H^{l-1} brought to stride s, sH^{l-2})`.
 
-    The paper's section 4.1.2. The cell is evaluated once for each incoming arc; the evaluations
+    Equation 6 of the paper. The cell is evaluated once for each incoming arc; the evaluations
     share the node's kernels, run as one batch, and their batch norm statistics are joint.
 
     Args:

@@ -60,7 +60,7 @@ Operations = Annotated[
 
 @configurable
 class Supernet(tf_keras.Model):
-    """Every network of the search space at once (paper, section 4).
+    """Every network of the search space at once (paper, section 4.1).
 
     Under a mixed precision policy alpha, beta, their softmaxes, the batch norms' statistics and the
     logits stay float32.

@@ -1,4 +1,4 @@
-"""The trellis of the supernet (paper, section 3.2): layers of nodes at several strides."""
+"""The trellis of the supernet (paper, section 4.1.2): layers of nodes at several strides."""
 
 import functools
 import itertools

@@ -8,9 +8,9 @@ import tensorflow as tf
 import tf_keras
 
 from auto_deeplab.errors import UserError
-from auto_deeplab.models.supernet import mixed_operations
+from auto_deeplab.models.supernet import mixed_operations, textbook
+from auto_deeplab.models.supernet.kernels import unpack
 from auto_deeplab.models.supernet.supernet import Supernet
-from tests.models.supernet.textbook import textbook_supernet
 
 CLASSES = 4
 BATCH = 3  # with 2, batch norm of the pooled image amplifies rounding tenfold
@@ -53,17 +53,114 @@ def relative_error(actual, expected):
     return np.linalg.norm(actual - expected) / (np.linalg.norm(expected) + 1e-12)
 
 
+def textbook_weights(supernet, training):
+    """The weights of a supernet as the textbook names them, and where their statistics lie.
+
+    Returns the `Weights`, whose kernels are differentiable functions of the supernet's variables,
+    and batch norm -> (moving mean, moving variance, the index of its channels in both).
+    """
+    kernels, statistics = {}, {}
+
+    def add_block(name, block):
+        kernels[name] = block.kernel
+        norm = block.batch_norm
+        statistics[name] = norm.moving_mean, norm.moving_variance, slice(None)
+
+    for index, block in enumerate(supernet.stem, start=1):
+        add_block(f"stem/block{index}", block)
+    for stride, head in supernet.heads.items():
+        name = f"head_stride{stride}"
+        add_block(f"{name}/pointwise", head.pointwise)
+        add_block(f"{name}/atrous", head.atrous)
+        add_block(f"{name}/image_pooling", head.pooling)
+        kernels[f"{name}/classifier"] = head.classifier.kernel
+        kernels[f"{name}/bias"] = head.classifier.bias
+    for segment in supernet.trellis.segments:
+        for position, layer in enumerate(segment.layers_covered):
+            for node in segment.nodes:
+                name = f"layer{layer}/stride{node.stride}"
+                add_node(name, node, position, kernels, statistics)
+    weights = textbook.Weights(
+        {name: tf.cast(kernel, tf.float64) for name, kernel in kernels.items()},
+        {
+            name: (tf.cast(mean[index], tf.float64), tf.cast(variance[index], tf.float64))
+            for name, (mean, variance, index) in statistics.items()
+        },
+        training,
+        supernet.trellis.batch_norm_momentum,
+    )
+    return weights, statistics
+
+
+def add_node(name, node, position, kernels, statistics):
+    """Adds one layer's kernels and statistics of a node, which keeps each in one vector."""
+    vectors = unpack(node.kernel_shapes, node.kernels[position])
+    graph, filters = node.cell.graph, node.cell.filters
+    start = 0
+
+    def add_statistics(norm, edge=0):
+        first = start + edge * filters
+        place = (position, slice(first, first + filters))
+        statistics[norm] = node.moving_mean, node.moving_variance, place
+
+    for part in [f"arc_from_{source}" for source in node.sources] + ["prev_prev"]:
+        if part in vectors:
+            kernels[f"{name}/{part}"] = vectors[part]
+            add_statistics(f"{name}/{part}")
+            start += filters
+    for state, of_state in vectors["cell"].items():
+        edges = [edge for edge in graph.edges if edge.input == state]
+        names = [f"{name}/block{edge.block}/{state}" for edge in edges]
+        of_edges = [slice(i * filters, (i + 1) * filters) for i in range(len(edges))]
+        padded = -(-len(edges) * filters // 16) * 16
+        for operation in graph.operations:
+            if operation.startswith("sep_conv"):
+                for half in ("first", "second"):
+                    for index, (edge, channels) in enumerate(zip(names, of_edges, strict=True)):
+                        depthwise = of_state[f"{operation}_{half}_depthwise"][:, :, channels]
+                        pointwise = of_state[f"{operation}_{half}_pointwise"][index]
+                        kernels[f"{edge}/{operation}/{half}/depthwise"] = depthwise
+                        kernels[f"{edge}/{operation}/{half}/pointwise"] = pointwise[None, None]
+                        add_statistics(f"{edge}/{operation}/{half}/pointwise", index)
+                    start += padded
+            elif operation.startswith("atrous"):
+                for index, (edge, channels) in enumerate(zip(names, of_edges, strict=True)):
+                    kernels[f"{edge}/{operation}"] = of_state[operation][..., channels]
+                    add_statistics(f"{edge}/{operation}", index)
+                start += padded
+        for operation in graph.operations:
+            if "pool" in operation:
+                # The edges of a state share its pools, and so their batch norm.
+                for edge in names:
+                    add_statistics(f"{edge}/{operation}")
+                start += filters
+    assert start == node.moving_mean.shape[1]
+
+
 def both_formulations(supernet, height, width, training):
     """Compares logits and statistics; returns variable name -> (gradient, the textbook's)."""
     images, projection = make_batch(height, width)
     variables = supernet.trainable_variables
-    expected_statistics = {}
+    expected_statistics, places = {}, {}
 
-    def textbook():
-        logits, batch_norms = textbook_supernet(supernet, images, training)
-        expected_statistics.update(
-            {key: batch_norm.updated for key, batch_norm in batch_norms.items()}
+    def readable():
+        weights, where = textbook_weights(supernet, training)
+        stride, channels = next(iter(supernet.trellis.block_filters.items()))
+        kernels = set(weights.kernels)
+        logits = textbook.supernet(
+            images,
+            supernet.alpha,
+            supernet.beta,
+            weights,
+            supernet.cell_graph,
+            supernet.trellis_graph,
+            CLASSES,
+            channels * 4 // stride,
         )
+        assert set(weights.kernels) == kernels, "the textbook had to make kernels of its own"
+        assert set(weights.moving) == set(where)
+        expected_statistics.update(weights.moving)
+        places.update(where)
         return logits
 
     @tf.function(autograph=False)
@@ -73,17 +170,13 @@ def both_formulations(supernet, height, width, training):
         )
 
     # The textbook first: training updates the moving statistics that it reads.
-    expected, expected_gradients = logits_and_gradients(textbook, variables, projection)
+    expected, expected_gradients = logits_and_gradients(readable, variables, projection)
     actual, gradients = fast()
     assert relative_error(actual, expected) < TOLERANCE
-    for (node, position), updated in expected_statistics.items():
-        for (start, stop), (mean, variance) in updated.items():
-            np.testing.assert_allclose(
-                node.moving_mean[position, start:stop], mean, rtol=1e-3, atol=TOLERANCE
-            )
-            np.testing.assert_allclose(
-                node.moving_variance[position, start:stop], variance, rtol=1e-3, atol=TOLERANCE
-            )
+    for name, (mean, variance) in expected_statistics.items():
+        moving_mean, moving_variance, index = places[name]
+        np.testing.assert_allclose(moving_mean[index], mean, rtol=1e-3, atol=TOLERANCE)
+        np.testing.assert_allclose(moving_variance[index], variance, rtol=1e-3, atol=TOLERANCE)
     return {
         variable.name: (gradient.numpy(), wanted.numpy())
         for variable, gradient, wanted in zip(variables, gradients, expected_gradients, strict=True)
