@@ -5,6 +5,8 @@ VENV := .venv
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python; do \
   "$$python" -c '$(SUPPORTED)' 2>/dev/null && echo "$$python" && break; done)
+NO_PYTHON = PYTHON: received $(if $(PYTHON),'$(PYTHON)',nothing (none is on the PATH)); \
+  expected Python 3.11, 3.12 or 3.13. Install one, or name it: make PYTHON=/path/to/python3.11
 # More arguments for the command behind a target, as in: make search ARGS=--model_dir=runs/mine
 ARGS ?=
 # Test processes side by side; each takes up to 8 GB of memory at the end.
@@ -14,6 +16,7 @@ TEST_PROCESSES ?= 2
 
 help:  ## List the targets.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@[ -e $(VENV)/installed ] || "$(PYTHON)" -c '$(SUPPORTED)' 2>/dev/null || echo "$(NO_PYTHON)"
 
 search: $(VENV)/installed  ## Search an architecture on the embedded data (a few minutes).
 	$(VENV)/bin/python -m auto_deeplab.train --gin_file=search.gin $(ARGS)
@@ -43,8 +46,7 @@ $(VENV)/installed: requirements.lock
 	@if ! { $(VENV)/bin/python -c '$(SUPPORTED)' && $(VENV)/bin/python -m pip --version; } \
 	    >/dev/null 2>&1; then \
 	  if ! "$(PYTHON)" -c '$(SUPPORTED)' 2>/dev/null; then \
-	    echo "error: PYTHON: received '$(PYTHON)'; expected Python 3.11, 3.12 or 3.13." \
-	      "Install one, or name it: make PYTHON=/path/to/python3.11" >&2; \
+	    echo "error: $(NO_PYTHON)" >&2; \
 	    exit 1; \
 	  fi; \
 	  echo "Creating $(VENV) with $$("$(PYTHON)" --version)"; \
@@ -67,5 +69,5 @@ lock:  ## Compile requirements.lock from requirements-demo.txt (needs uv).
 	  requirements.lock.new > requirements.lock
 	rm requirements.lock.new
 
-clean:  ## Remove .venv and caches; results in runs/ and datasets/ stay.
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
+clean:  ## Remove .venv, caches and what pip left; results in runs/ and datasets/ stay.
+	rm -rf $(VENV) *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -15,11 +15,15 @@ from typing import TextIO
 
 import gin
 
+import auto_deeplab
 from auto_deeplab.command_line import near_matches
 from auto_deeplab.errors import UserError, one_line
 
-# The gin files that come with the project.
-GIN_FOLDER = Path(__file__).resolve().parents[1] / "gin_configs"
+# The gin files that come with the project: within an installed package, beside it in a checkout.
+_PACKAGE = Path(auto_deeplab.__file__).resolve().parent
+GIN_FOLDER = _PACKAGE / "gin_configs"
+if not GIN_FOLDER.is_dir():
+    GIN_FOLDER = _PACKAGE.parent / "gin_configs"
 gin.add_config_file_search_path(str(GIN_FOLDER))
 
 # The gin files that are being read, each included by the one before.

@@ -2,8 +2,8 @@
 
 The page shows the overlay with a slider for its opacity, the classes with their shares of the
 pixels, and the time that it took. It is reached from this machine alone unless --host says
-otherwise, and needs no Internet. Ctrl-C ends it. It needs Gradio, which is an extra:
-pip install -r requirements-demo.txt
+otherwise, and needs no Internet. Ctrl-C ends it. It needs Gradio, which the extra
+auto-deeplab[demo] brings, in a checkout: pip install -r requirements-demo.txt
 
 Example:
   python -m auto_deeplab.demo --saved_model=exported/street_scenes
@@ -59,7 +59,8 @@ def main(argv: list[str]) -> None:
         raise UserError("expected an exported network, such as --saved_model")
     if importlib.util.find_spec("gradio") is None:
         raise UserError(
-            "the page needs Gradio, which is not installed: pip install -r requirements-demo.txt"
+            "the page needs Gradio, which is not installed: the extra auto-deeplab[demo] brings "
+            "it, in a checkout: pip install -r requirements-demo.txt"
         )
     # As Ctrl-C does: to end without a word would leave people's images behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

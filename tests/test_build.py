@@ -6,11 +6,15 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from importlib import metadata
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
+import auto_deeplab
 from tests.helpers import REPOSITORY
 
 FOLDERS = ("auto_deeplab", "benchmarks", "gin_configs", "tests", "tools")
@@ -95,8 +99,12 @@ def test_bazel_accepts_the_build_file(tmp_path):
 
 
 def requirements(name):
-    lines = (REPOSITORY / name).read_text().splitlines()
-    return [Requirement(line) for line in lines if line.strip() and line[0] not in "#-"]
+    """The requirements of a list and of the lists that it includes."""
+    for line in (REPOSITORY / name).read_text().splitlines():
+        if line.startswith("-r "):
+            yield from requirements(line.removeprefix("-r "))
+        elif line.strip() and line[0] != "#":
+            yield Requirement(line)
 
 
 def test_the_lock_has_exact_versions_and_nothing_else():
@@ -119,10 +127,27 @@ def test_the_lock_meets_the_requirements_on_every_python(python):
         assert requirement.name not in locked, f"{requirement.name} is locked twice"
         (specifier,) = requirement.specifier
         locked[requirement.name] = specifier.version
-    wanted = requirements("requirements.txt") + requirements("requirements-demo.txt")
-    for requirement in filter(applies, wanted):
+    for requirement in filter(applies, requirements("requirements-demo.txt")):
         assert requirement.specifier.contains(locked[requirement.name]), requirement
     assert "opencv-python" not in locked, "it and opencv-python-headless share their files"
+
+
+def test_commits_and_the_public_ci_run_what_is_run_here():
+    hooks = yaml.safe_load((REPOSITORY / ".pre-commit-config.yaml").read_text())
+    assert [hook["entry"] for repo in hooks["repos"] for hook in repo["hooks"]] == ["make lint"]
+    workflow = yaml.safe_load((REPOSITORY / ".github" / "workflows" / "checks.yml").read_text())
+    job = workflow["jobs"]["checks"]
+    assert [step["run"] for step in job["steps"] if "run" in step] == [".ci/run"]
+    assert os.access(REPOSITORY / ".ci" / "run", os.X_OK)
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    supported = SpecifierSet(project["requires-python"])
+    minors = [f"3.{minor}" for minor in range(30) if supported.contains(f"3.{minor}.0")]
+    assert job["strategy"]["matrix"]["python"] == minors
+
+
+def test_the_newest_changes_are_those_of_this_version():
+    headings = re.findall(r"^## (\S+)", (REPOSITORY / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert headings[0] == auto_deeplab.__version__
 
 
 def imported_modules(path):
@@ -133,11 +158,33 @@ def imported_modules(path):
             yield node.module.partition(".")[0]
 
 
-def test_what_is_imported_is_required():
+def test_each_requirement_is_named_once():
+    """The GPU's is TensorFlow again, with what CUDA needs."""
+    lists = sorted({path.name for path in (REPOSITORY / "requirements").iterdir()} - {"gpu.txt"})
+    names = [
+        requirement.name for name in lists for requirement in requirements(f"requirements/{name}")
+    ]
+    assert len(names) == len(set(names))
+    (gpu,) = requirements("requirements/gpu.txt")
+    (tensorflow,) = [r for r in requirements("requirements/run.txt") if r.name == "tensorflow"]
+    assert (gpu.name, gpu.specifier) == ("tensorflow", tensorflow.specifier)
+
+
+@pytest.mark.parametrize(
+    ("folders", "lists"),
+    [
+        (FOLDERS, ("requirements.txt", "requirements-beam.txt", "requirements-demo.txt")),
+        # What is installed with the package, alone and with its extras.
+        (
+            ("auto_deeplab", "tools"),
+            [f"requirements/{name}.txt" for name in ("run", "addons", "beam", "demo")],
+        ),
+    ],
+)
+def test_what_is_imported_is_required(folders, lists):
     distributions = metadata.packages_distributions()
-    lists = ("requirements.txt", "requirements-beam.txt", "requirements-demo.txt")
     required = {requirement.name for name in lists for requirement in requirements(name)}
-    files = repository_files(*(f"{folder}/**/*.py" for folder in FOLDERS))
+    files = repository_files(*(f"{folder}/**/*.py" for folder in folders))
     imported = {module for path in files for module in imported_modules(REPOSITORY / path)}
     ours = set(FOLDERS)
     for module in sorted(imported - sys.stdlib_module_names - ours):
@@ -208,6 +255,21 @@ def test_without_a_python_in_range_the_message_is_clear(checkout):
     assert result.returncode == 2
     assert "received 'python2.4'; expected Python 3.11, 3.12 or 3.13" in result.stderr
     assert not (checkout / ".venv").exists()
+
+
+def test_on_a_machine_without_python_make_says_what_to_do(checkout, monkeypatch):
+    shutil.rmtree(checkout / ".venv")
+    binaries = checkout / "bin"
+    binaries.mkdir()
+    for name in ("make", "sh", "awk"):
+        (binaries / name).symlink_to(shutil.which(name))
+    monkeypatch.setenv("PATH", str(binaries))
+    advice = (
+        "PYTHON: received nothing (none is on the PATH); expected Python 3.11, 3.12 or 3.13. "
+        "Install one, or name it: make PYTHON=/path/to/python3.11\n"
+    )
+    assert make(checkout).stdout.endswith(advice)
+    assert make(checkout, "search").stderr.startswith(f"error: {advice}")
 
 
 def test_help_lists_the_targets(checkout):

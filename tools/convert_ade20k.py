@@ -6,7 +6,7 @@ Expects the layout of ADEChallengeData2016.zip:
   ADE20K_ROOT/annotations/training/ADE_train_00000001.png
   ADE20K_ROOT/images/validation, ADE20K_ROOT/annotations/validation
 
-  python tools/convert_ade20k.py --ade20k_root=ADEChallengeData2016 --output_dir=datasets/ade20k
+  python -m tools.convert_ade20k --ade20k_root=ADEChallengeData2016 --output_dir=datasets/ade20k
 
 The 150 classes become 0..149; what has none of their names, 0 in the annotations, is ignored.
 Images shrink to a longer side of 513 pixels, as in the paper; --longer_side=0 keeps their sizes.
@@ -16,13 +16,7 @@ All problems with the files are listed together, and nothing is written while th
 inputs. An interrupted conversion continues when the same command is run again.
 """
 
-import sys
-from pathlib import Path
-
 from absl import flags
-
-# Run as a file, this folder is on the path and the repository, which holds the package, is not.
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from auto_deeplab import command_line
 from auto_deeplab.data import conversion_command

@@ -9,11 +9,11 @@ with gtFine_trainvaltest.zip, and leftImg8bit_trainextra.zip with gtCoarse.zip.
 
 The search runs on images of half the size, retraining on the full size:
 
-  python tools/convert_cityscapes.py --cityscapes_root=/data/cityscapes --scale=0.5 \
+  python -m tools.convert_cityscapes --cityscapes_root=/data/cityscapes --scale=0.5 \
       --output_dir=datasets/cityscapes_half
-  python tools/convert_cityscapes.py --cityscapes_root=/data/cityscapes \
+  python -m tools.convert_cityscapes --cityscapes_root=/data/cityscapes \
       --output_dir=datasets/cityscapes
-  python tools/convert_cityscapes.py --cityscapes_root=/data/cityscapes --annotation=gtCoarse \
+  python -m tools.convert_cityscapes --cityscapes_root=/data/cityscapes --annotation=gtCoarse \
       --splits=train_extra --output_dir=datasets/cityscapes_coarse
 
 Images shrink by area averaging, labels to the nearest neighbor. The labels of the test split are
@@ -24,13 +24,7 @@ All problems with the files are listed together, and nothing is written while th
 inputs. An interrupted conversion continues when the same command is run again.
 """
 
-import sys
-from pathlib import Path
-
 from absl import flags
-
-# Run as a file, this folder is on the path and the repository, which holds the package, is not.
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from auto_deeplab import command_line
 from auto_deeplab.data import conversion_command

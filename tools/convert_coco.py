@@ -5,7 +5,7 @@ Expects the official layout:
   COCO_ROOT/annotations/instances_train2017.json, instances_val2017.json
   COCO_ROOT/train2017/000000000009.jpg, COCO_ROOT/val2017
 
-  python tools/convert_coco.py --coco_root=coco --output_dir=datasets/coco_voc
+  python -m tools.convert_coco --coco_root=coco --output_dir=datasets/coco_voc
 
 Only images with enough of these classes are taken, as usual: more than --min_area pixels. Where
 objects of two classes overlap, and in regions that mark a crowd, the labels are ignored.
@@ -15,13 +15,7 @@ All problems with the files are listed together, and nothing is written while th
 inputs. An interrupted conversion continues when the same command is run again.
 """
 
-import sys
-from pathlib import Path
-
 from absl import flags
-
-# Run as a file, this folder is on the path and the repository, which holds the package, is not.
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from auto_deeplab import command_line
 from auto_deeplab.data import conversion_command

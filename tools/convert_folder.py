@@ -5,7 +5,7 @@ Images are PNG, JPEG, BMP, TIFF or WebP files. The labels of IMAGE.jpg are in IM
 palette indices) that hold each pixel's class number, from 0. Linked folders are looked into, hidden
 ones are not.
 
-  python tools/convert_folder.py \
+  python -m tools.convert_folder \
       --train_images=photos/train --train_labels=labels/train \
       --val_images=photos/val --val_labels=labels/val \
       --classes=sky,building,road,car --ignore_label=255 --output_dir=datasets/photos
@@ -26,13 +26,9 @@ All problems with the files are listed together, and nothing is written while th
 inputs. An interrupted conversion continues when the same command is run again.
 """
 
-import sys
 from pathlib import Path
 
 from absl import flags
-
-# Run as a file, this folder is on the path and the repository, which holds the package, is not.
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from auto_deeplab import command_line
 from auto_deeplab.data import conversion_command

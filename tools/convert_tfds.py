@@ -1,6 +1,6 @@
 r"""Converts a data set of tensorflow_datasets that has a label for each pixel into TFRecords.
 
-  python tools/convert_tfds.py --dataset=oxford_iiit_pet --splits=train,val=test \
+  python -m tools.convert_tfds --dataset=oxford_iiit_pet --splits=train,val=test \
       --classes=pet,background,outline --first_label=1 --output_dir=datasets/pets
 
 The data set is downloaded and prepared first, where it is not yet, also for --dry_run. Images stay
@@ -12,13 +12,7 @@ All problems with the files are listed together, and nothing is written while th
 inputs. An interrupted conversion continues when the same command is run again.
 """
 
-import sys
-from pathlib import Path
-
 from absl import flags
-
-# Run as a file, this folder is on the path and the repository, which holds the package, is not.
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from auto_deeplab import command_line
 from auto_deeplab.data import conversion_command

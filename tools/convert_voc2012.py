@@ -12,7 +12,7 @@ train_aug: VOC's train and all of SBD without VOC's val.
   SBD_ROOT/cls/2008_000002.mat
   SBD_ROOT/img/2008_000002.jpg
 
-  python tools/convert_voc2012.py --voc_root=VOCdevkit/VOC2012 --sbd=benchmark_RELEASE/dataset \
+  python -m tools.convert_voc2012 --voc_root=VOCdevkit/VOC2012 --sbd=benchmark_RELEASE/dataset \
       --output_dir=datasets/voc2012_aug
 
 All problems with the files are listed together, and nothing is written while there are any, unless
@@ -20,13 +20,7 @@ All problems with the files are listed together, and nothing is written while th
 inputs. An interrupted conversion continues when the same command is run again.
 """
 
-import sys
-from pathlib import Path
-
 from absl import flags
-
-# Run as a file, this folder is on the path and the repository, which holds the package, is not.
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from auto_deeplab import command_line
 from auto_deeplab.data import conversion_command

@@ -1,7 +1,7 @@
 r"""Kills trainings and runs them again: is the end bit for bit that of an uninterrupted one?
 
-  python tools/kill_and_resume.py
-  python tools/kill_and_resume.py --runs=20 --kills=3 --gin_file=my_search.gin
+  python -m tools.kill_and_resume
+  python -m tools.kill_and_resume --runs=20 --kills=3 --gin_file=my_search.gin
 
 Trains once without interruption. Then trains --runs times more, each time killed --kills times and
 started again with the same command, and compares the ends: the newest and the best checkpoint with
@@ -37,14 +37,10 @@ from typing import Any
 
 from absl import flags
 
-# Run as a file, this folder is on the path and the repository, which holds the package, is not.
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from auto_deeplab import command_line
 from auto_deeplab.atomic_file import replacing
 from auto_deeplab.errors import TRY_AGAIN_STATUS, UserError
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 # In the order in which one run can meet them all.
 MOMENTS = ("warm_up", "validation", "switch", "checkpoint", "sigterm", "random")
 
@@ -87,7 +83,6 @@ class Run:
                     *(f"--gin_param={parameter}" for parameter in parameters),
                     f"--model_dir={self.model_dir.path}",
                 ],
-                env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
                 stdout=log,
                 stderr=log,
             )

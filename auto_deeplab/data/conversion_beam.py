@@ -43,7 +43,8 @@ def write_shards_with_beam(
     except ImportError as error:
         raise UserError(
             f"--runner={runner}: Apache Beam is not installed ({error}): it needs an environment "
-            "of its own, pip install -r requirements-beam.txt"
+            "of its own with the extra auto-deeplab[beam], in a checkout: pip install -r "
+            "requirements-beam.txt"
         ) from error
 
     logging.getLogger("apache_beam").setLevel(logging.WARNING)

@@ -30,7 +30,7 @@ def run_tool() -> Callable[..., subprocess.CompletedProcess]:
     """Runs a converter by its name, with flags."""
 
     def run(name: str, *flags: str) -> subprocess.CompletedProcess:
-        return run_python(f"tools/{name}.py", *flags)
+        return run_python("-m", f"tools.{name}", *flags)
 
     return run
 

@@ -14,7 +14,7 @@ _CLASSES = "sky,building,pole,road,pavement,tree,sign,fence,car,pedestrian,bicyc
 
 
 def _run(*arguments: str) -> subprocess.CompletedProcess:
-    return run_python(*arguments)
+    return run_python("-m", "tools.convert_folder", *arguments)
 
 
 @pytest.fixture
@@ -40,7 +40,6 @@ def _flags(root: Path) -> list[str]:
 def test_converts_camvid(few_images, tmp_path):
     output = tmp_path / "records"
     result = _run(
-        "tools/convert_folder.py",
         *_flags(few_images),
         f"--classes={_CLASSES}",
         "--ignore_label=11",
@@ -67,8 +66,6 @@ def test_problems_are_listed_together_without_a_traceback(few_images, tmp_path):
     images = sorted((few_images / "val" / "images").iterdir())
     images[0].unlink()
     result = _run(
-        "-m",
-        "tools.convert_folder",
         *_flags(few_images),
         f"--classes={_CLASSES}",
         "--ignore_label=11",
@@ -90,7 +87,7 @@ def test_a_look_lists_every_problem_and_what_would_be_left_out(few_images, tmp_p
     image.write_bytes(b"")
     output = tmp_path / "records"
     flags = [*_flags(few_images), f"--classes={_CLASSES}", "--ignore_label=11"]
-    result = _run("tools/convert_folder.py", *flags, f"--output_dir={output}", "--dry_run")
+    result = _run(*flags, f"--output_dir={output}", "--dry_run")
     assert result.returncode == 1
     assert "train: 4 examples in 1 file: 4 of 480x360" in result.stdout
     assert "val: 1 examples in 1 file: 1 of 480x360" in result.stdout
@@ -100,7 +97,7 @@ def test_a_look_lists_every_problem_and_what_would_be_left_out(few_images, tmp_p
     assert "error: repair these inputs, or leave them out with --skip_bad" in result.stderr
     assert not output.exists()
 
-    result = _run("tools/convert_folder.py", *flags, f"--output_dir={output}", "--skip_bad")
+    result = _run(*flags, f"--output_dir={output}", "--skip_bad")
     assert result.returncode == 0, result.stderr
     assert "4 train, 1 val examples" in result.stdout
     assert "2 problems with the input, left out" in result.stderr

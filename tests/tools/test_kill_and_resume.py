@@ -15,8 +15,7 @@ COMPARE = """
 import json, shutil, sys
 from pathlib import Path
 
-sys.path.insert(0, "tools")
-from kill_and_resume import Run
+from tools.kill_and_resume import Run
 
 reference = Run(Path(sys.argv[1]))
 
