@@ -84,6 +84,8 @@ class RecordIndex:
         dataset = tf.data.experimental.from_variant(frames, tf.TensorSpec([], tf.string))
         return dataset.take(1).get_single_element()
 
+    # AutoGraph cannot read the source of Python's own `os.fsencode`, and would warn of it.
+    @tf.autograph.experimental.do_not_convert
     def place(self, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns a record's file, a string scalar, and its place in it, int64, from 0."""
         file = tf.gather(self.files, record)
