@@ -100,7 +100,7 @@ def _listen(host: str, port: int | None) -> socket.socket:
     """Takes a port before anything slow is done; browsers that come early wait for their answer.
 
     Raises:
-      UserError: the port is taken or not allowed, or there is no such address here.
+        UserError: The port is taken or not allowed, or there is no such address here.
     """
     try:
         family, *_, address = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0]

@@ -133,7 +133,7 @@ def _number_of(path: Path, settings: Mapping[str, Any]) -> int:
     """Returns which draw a file holds.
 
     Raises:
-      UserError: it is none, or one with other settings.
+        UserError: It is none, or one with other settings.
     """
     from auto_deeplab.search_space import Genotype
 

@@ -85,7 +85,7 @@ class _Measured:
     """The rows that were measured, in a file if there is one.
 
     Raises:
-      UserError: the file holds something else.
+        UserError: The file holds something else.
     """
 
     def __init__(self, path: Path | None) -> None:

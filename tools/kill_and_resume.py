@@ -61,7 +61,7 @@ class Run:
     """A training's folder, looked at from outside while another process writes it.
 
     Args:
-        folder: holds the model_dir, which is called the same for all: a genotype is named by it.
+        folder: Holds the model_dir, which is called the same for all: a genotype is named by it.
     """
 
     def __init__(self, folder: Path):
@@ -91,7 +91,7 @@ class Run:
         """Trains to the end.
 
         Raises:
-            UserError: it ended with an error.
+            UserError: It ended with an error.
         """
         if status := self.start().wait():
             lines = self._log.read_text().splitlines()
@@ -120,7 +120,7 @@ class Run:
         """Returns the names of what two finished trainings have not in common.
 
         Raises:
-            UserError: a checkpoint is damaged.
+            UserError: A checkpoint is damaged.
         """
         end, other_end = self._end(), other._end()
         return [name for name in end if end[name] != other_end[name]]
@@ -144,8 +144,8 @@ class Epochs:
     """When what happened in the uninterrupted training.
 
     Args:
-        metrics: its metrics.
-        seconds: how long it took, with the start of the process.
+        metrics: Its metrics.
+        seconds: How long it took, with the start of the process.
     """
 
     def __init__(self, metrics: list[dict[str, Any]], seconds: float):
@@ -161,7 +161,7 @@ class Epochs:
         """Returns what tells whether the moment to kill a run has come.
 
         Raises:
-            UserError: the training has no such moment.
+            UserError: The training has no such moment.
         """
         if name in ("warm_up", "switch") and not 1 < self.warm_up_steps < self.steps:
             raise UserError(
@@ -210,7 +210,7 @@ def terminate(process: subprocess.Popen, is_moment: Callable[[], bool]) -> bool:
     """Sends SIGTERM at a moment; returns whether it came before the process ended.
 
     Raises:
-        UserError: the process ended with another status than that of a preemption.
+        UserError: The process ended with another status than that of a preemption.
     """
 
     while process.poll() is None:
@@ -303,7 +303,7 @@ def read_results(path: Path, settings: dict[str, Any]) -> list[dict[str, Any]]:
     """Returns the results of the runs that an earlier call has finished.
 
     Raises:
-        UserError: they are of other settings.
+        UserError: They are of other settings.
     """
     if not path.exists():
         return []

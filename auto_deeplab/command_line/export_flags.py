@@ -19,7 +19,7 @@ def given_export() -> tuple[str, str] | None:
     """Returns which exported network the flags name: its flag and its path; or None.
 
     Raises:
-      UserError: they name more than one.
+        UserError: They name more than one.
     """
     given = [(name, flag.value) for name, flag in _FLAGS.items() if flag.value]
     if len(given) > 1:

@@ -58,7 +58,7 @@ def parse_size(text: str, flag: str = "image_size") -> tuple[int, int]:
     """Returns (height, width) of a flag's HEIGHTxWIDTH.
 
     Raises:
-      UserError: it is none.
+        UserError: It is none.
     """
     size = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
     if not size:
@@ -72,7 +72,7 @@ def parse_scales(values: Sequence[str]) -> tuple[float, ...]:
     """Returns the factors of the list flag --scales.
 
     Raises:
-      UserError: there is none, or one is not above 0 and at most 8.
+        UserError: There is none, or one is not above 0 and at most 8.
     """
     try:
         scales = tuple(float(value) for value in values)

@@ -40,7 +40,7 @@ def given_files() -> "list[ImageFile]":
     """Returns the images and videos that --images names, but for results in --output.
 
     Raises:
-      UserError: there are none.
+        UserError: There are none.
     """
     from auto_deeplab.serving.files.image_files import SUFFIXES, VIDEO_SUFFIXES, find_images
     from auto_deeplab.serving.files.predict_files import without_results
@@ -59,13 +59,13 @@ def predict(
     """Predicts files into --output and prints what was done.
 
     Args:
-      files: as `given_files` returns them.
-      class_maps: the network.
-      description: its classes and colors.
-      batch_size: the most images that are predicted at once.
+        files: As `given_files` returns them.
+        class_maps: The network.
+        description: Its classes and colors.
+        batch_size: The most images that are predicted at once.
 
     Raises:
-      UserError: there are files that could not be read or were refused; the message lists them.
+        UserError: There are files that could not be read or were refused; the message lists them.
     """
     from auto_deeplab.serving.files.predict_files import FilePredictor
 

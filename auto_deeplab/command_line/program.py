@@ -23,9 +23,9 @@ def run(main: Callable[[list[str]], None], arguments: Sequence[str] = ()) -> Non
     """Parses the flags and calls `main(argv)`.
 
     Args:
-      main: the command.
-      arguments: names of what the command line has beside flags; all of them are needed, and are
-        paths. One that ends with "..." is the last and stands for one or more.
+        main: The command.
+        arguments: Names of what the command line has beside flags; all of them are needed, and are
+            paths. One that ends with "..." is the last and stands for one or more.
 
     A `UserError` is printed as one line and ends the process with status 1; any other exception as
     one line that asks for a report, with `UNEXPECTED_STATUS`. `--traceback` shows where they arose.

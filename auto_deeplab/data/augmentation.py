@@ -19,10 +19,10 @@ def normalize_image(image: tf.Tensor) -> tf.Tensor:
     """Maps pixels to [-1, 1].
 
     Args:
-      image: uint8 or float32 [..., height, width, 3], 0 to 255.
+        image: uint8 or float32 [..., height, width, 3], 0 to 255.
 
     Returns:
-      float32 of the same shape.
+        float32 of the same shape.
     """
     image = tf.convert_to_tensor(image)
     # For integers this operation expects the mean as a part of their range.
@@ -57,17 +57,17 @@ def augment(
     """Scales, crops, pads and flips an image and its labels at random, and normalizes the image.
 
     Args:
-      window: gives the part of the image that the crop shows.
-      label: uint8 [height, width].
-      seed: integer [2], the seed of all random choices.
-      crop_size: (height, width) of the result.
-      scales: the factors to choose from, each equally often.
-      flip: whether to mirror left and right in half of the cases.
-      ignore_label: the label of padded pixels. (The image is padded with the mean pixel.)
+        window: Gives the part of the image that the crop shows.
+        label: uint8 [height, width].
+        seed: Integer [2], the seed of all random choices.
+        crop_size: (height, width) of the result.
+        scales: The factors to choose from, each equally often.
+        flip: Whether to mirror left and right in half of the cases.
+        ignore_label: The label of padded pixels. (The image is padded with the mean pixel.)
 
     Returns:
-      image: float32 [crop height, crop width, 3], normalized.
-      label: int32 [crop height, crop width].
+        image: float32 [crop height, crop width, 3], normalized. label: int32 [crop height, crop
+        width].
     """
     seeds = tf.unstack(tf.random.split(seed, num=3))
     choice = tf.random.stateless_uniform([], seeds[0], maxval=len(scales), dtype=tf.int32)
@@ -120,14 +120,14 @@ def crop_scaled_image(
     Resizing is bilinear, with half-pixel centers and without antialiasing.
 
     Args:
-      window: gives the part of the image that the crop shows.
-      size: int32 [2], the whole image's (height, width).
-      scaled_size: int32 [2], the size to which the whole image is resized.
-      origin: int32 [2], the crop's top left corner in the resized image.
-      crop_size: the crop's (height, width).
+        window: Gives the part of the image that the crop shows.
+        size: int32 [2], the whole image's (height, width).
+        scaled_size: int32 [2], the size to which the whole image is resized.
+        origin: int32 [2], the crop's top left corner in the resized image.
+        crop_size: The crop's (height, width).
 
     Returns:
-      float32 [crop height, crop width, 3].
+        float32 [crop height, crop width, 3].
     """
     factor = tf.cast(scaled_size, tf.float32) / tf.cast(size, tf.float32)
     shown = tf.minimum(scaled_size - origin, crop_size)
@@ -168,14 +168,14 @@ def crop_scaled_label(
     """Resizes to the nearest neighbor (half-pixel centers), pads with `ignore_label`, crops.
 
     Args:
-      label: integer [height, width].
-      scaled_size: int32 [2], the size to which the whole label is resized.
-      origin: int32 [2], the crop's top left corner in the resized label.
-      crop_size: the crop's (height, width).
-      ignore_label: the value of pixels outside of the label.
+        label: Integer [height, width].
+        scaled_size: int32 [2], the size to which the whole label is resized.
+        origin: int32 [2], the crop's top left corner in the resized label.
+        crop_size: The crop's (height, width).
+        ignore_label: The value of pixels outside of the label.
 
     Returns:
-      int32 [crop height, crop width].
+        int32 [crop height, crop width].
     """
     size = tf.shape(label)
     shown = tf.minimum(scaled_size - origin, crop_size)

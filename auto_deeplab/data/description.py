@@ -22,18 +22,18 @@ class DatasetDescription:
     """The description of a dataset of images with one class label a pixel.
 
     Args:
-      name: what the dataset is called in reports.
-      splits: number of examples of each split, such as `{"train": 2975, "val": 500}`.
-      classes: class names; a label's value is an index into them.
-      palette: one (red, green, blue) color a class, each 0..255, for overlays and legends.
-      ignore_label: the label value of pixels that neither training nor evaluation counts. It may
-        be that of a class, which then never counts.
-      source: where the examples come from, for people.
-      panoptic_label_divisor: for records of DeepLab2 with panoptic labels: a label's class is its
-        value divided by this.
+        name: What the dataset is called in reports.
+        splits: Number of examples of each split, such as `{"train": 2975, "val": 500}`.
+        classes: Class names; a label's value is an index into them.
+        palette: One (red, green, blue) color a class, each 0..255, for overlays and legends.
+        ignore_label: The label value of pixels that neither training nor evaluation counts. It may
+            be that of a class, which then never counts.
+        source: Where the examples come from, for people.
+        panoptic_label_divisor: For records of DeepLab2 with panoptic labels: a label's class is its
+            value divided by this.
 
     Raises:
-      UserError: a value is not usable; the message names the field.
+        UserError: A value is not usable; the message names the field.
     """
 
     name: str
@@ -112,11 +112,11 @@ class DatasetDescription:
         """Reads the text of a `dataset.json`.
 
         Args:
-          text: the JSON text.
-          source: the file's name, for messages.
+            text: The JSON text.
+            source: The file's name, for messages.
 
         Raises:
-          UserError: the text is not JSON, a field is missing, unknown or has a wrong value.
+            UserError: The text is not JSON, a field is missing, unknown or has a wrong value.
         """
         fields = json_files.parse(text, source)
         if not isinstance(fields, dict):
@@ -157,7 +157,7 @@ class DatasetDescription:
         """Reads the `dataset.json` of `dataset_dir`.
 
         Raises:
-          UserError: there is none, or it is not valid.
+            UserError: There is none, or it is not valid.
         """
         path = Path(dataset_dir) / FILE_NAME
         try:

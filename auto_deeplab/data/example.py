@@ -8,12 +8,12 @@ class EncodedExample:
     """An image with its labels, as the bytes of image files.
 
     Args:
-      name: the image's file name, which predictions and messages show.
-      image: PNG or JPEG bytes of an RGB image, uint8 [height, width, 3].
-      image_format: "png" or "jpeg".
-      label: PNG bytes of one channel of train ids, uint8 [height, width].
-      height: in pixels, of both.
-      width: in pixels, of both.
+        name: The image's file name, which predictions and messages show.
+        image: PNG or JPEG bytes of an RGB image, uint8 [height, width, 3].
+        image_format: "png" or "jpeg".
+        label: PNG bytes of one channel of train ids, uint8 [height, width].
+        height: In pixels, of both.
+        width: In pixels, of both.
     """
 
     name: str

@@ -80,11 +80,11 @@ class DecodedImage:
     """An image and the file that it came from.
 
     Args:
-      pixels: uint8 [height, width, 3], RGB, upright.
-      encoded: the bytes of the file.
-      record_format: "png" or "jpeg" if `encoded` decodes to `pixels` with Pillow and a record may
-        hold its format, else "".
-      remark: what was done about the orientation, for messages.
+        pixels: uint8 [height, width, 3], RGB, upright.
+        encoded: The bytes of the file.
+        record_format: "png" or "jpeg" if `encoded` decodes to `pixels` with Pillow and a record may
+            hold its format, else "".
+        remark: What was done about the orientation, for messages.
     """
 
     pixels: np.ndarray
@@ -98,9 +98,9 @@ class _Depth:
     """What the values of a channel are, as the file's header tells it.
 
     Args:
-      bits: of a channel; the most if they differ.
-      sample: the kind of number.
-      fills_range: whether the format says that the largest number means full intensity.
+        bits: Of a channel; the most if they differ.
+        sample: The kind of number.
+        fills_range: Whether the format says that the largest number means full intensity.
     """
 
     bits: int
@@ -120,13 +120,13 @@ def read_image(
     sure which of them to keep. Gray, palettes and CMYK become RGB; transparency is dropped.
 
     Args:
-      file: the file; of `FORMATS`, whatever its name is.
-      max_pixels: an image with more is refused by its header, before it is decoded.
-      cut_depth: whether of 16 bits a channel the upper 8 are taken, where the format says that the
-        values fill the range (PNG, PPM) and they do.
+        file: The file; of `FORMATS`, whatever its name is.
+        max_pixels: An image with more is refused by its header, before it is decoded.
+        cut_depth: Whether of 16 bits a channel the upper 8 are taken, where the format says that
+            the values fill the range (PNG, PPM) and they do.
 
     Raises:
-      BadInput: the file cannot be read, is empty, damaged, no image, too large or too deep.
+        BadInput: The file cannot be read, is empty, damaged, no image, too large or too deep.
     """
     opened = _OpenedImage(file, max_pixels)
     depth = opened.depth
@@ -158,14 +158,14 @@ def read_label(file: SourceFile, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Reads a PNG, TIFF or BMP file of label values.
 
     Args:
-      file: the file, of one channel; of a palette image the indices are the values.
-      max_pixels: labels with more are refused by their header, before they are decoded.
+        file: The file, of one channel; of a palette image the indices are the values.
+        max_pixels: Labels with more are refused by their header, before they are decoded.
 
     Returns:
-      uint8 [height, width], upright.
+        uint8 [height, width], upright.
 
     Raises:
-      BadInput: the file cannot be read, is empty, damaged, or holds anything else.
+        BadInput: The file cannot be read, is empty, damaged, or holds anything else.
     """
     opened = _OpenedImage(file, max_pixels)
     image, depth = opened.image, opened.depth
@@ -206,17 +206,17 @@ class _OpenedImage:
     """An image file whose header was checked; nothing is decoded yet.
 
     Args:
-      file: the file.
-      max_pixels: an image with more is refused.
+        file: The file.
+        max_pixels: An image with more is refused.
 
     Attributes:
-      data: the bytes of the file.
-      format: one of `FORMATS`.
-      image: Pillow's.
-      depth: of a channel.
+        data: The bytes of the file.
+        format: One of `FORMATS`.
+        image: Pillow's.
+        depth: Of a channel.
 
     Raises:
-      BadInput: the file cannot be read, is empty, no image of these formats, or too large.
+        BadInput: The file cannot be read, is empty, no image of these formats, or too large.
     """
 
     def __init__(self, file: SourceFile, max_pixels: int) -> None:
@@ -253,10 +253,10 @@ class _OpenedImage:
         """Decodes the image.
 
         Returns:
-          The image, turned upright by its EXIF orientation, and that orientation, 1 to 8.
+            The image, turned upright by its EXIF orientation, and that orientation, 1 to 8.
 
         Raises:
-          BadInput: it is damaged.
+            BadInput: It is damaged.
         """
         with _damage_explained():
             if self._png is not None:

@@ -23,9 +23,9 @@ class Inspection:
     """The surveys of some splits of a dataset.
 
     Args:
-      description: the dataset's.
-      records: what was read of each split.
-      surveys: what was found in it.
+        description: The dataset's.
+        records: What was read of each split.
+        surveys: What was found in it.
     """
 
     description: DatasetDescription
@@ -140,7 +140,7 @@ def inspect_dataset(dataset_dir: str | os.PathLike, splits: Sequence[str]) -> In
     """Reads splits of a dataset from end to end; corrupt records are part of what is found.
 
     Raises:
-      UserError: the folder, a split or a shard is missing.
+        UserError: The folder, a split or a shard is missing.
     """
     records = {
         split: SegmentationRecords(dataset_dir, split, ignore_damage=True) for split in splits

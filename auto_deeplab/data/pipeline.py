@@ -53,12 +53,12 @@ def open_records(
     """Returns the records of a split.
 
     Args:
-      dataset_dir: a folder with `dataset.json` and TFRecords.
-      split: the name of a split.
-      ignore_corrupt: read all records first, leave out those that are corrupt, and report them.
+        dataset_dir: A folder with `dataset.json` and TFRecords.
+        split: The name of a split.
+        ignore_corrupt: Read all records first, leave out those that are corrupt, and report them.
 
     Raises:
-      UserError: see `SegmentationRecords`; or no record is left.
+        UserError: See `SegmentationRecords`; or no record is left.
     """
     records = SegmentationRecords(dataset_dir, split, ignore_damage=ignore_corrupt)
     if ignore_corrupt:
@@ -87,13 +87,13 @@ def training_records(
     [('datasets/cityscapes_coarse', 'train_extra', 1.0)]`.
 
     Args:
-      dataset_dir: a folder with `dataset.json` and TFRecords.
-      split: the name of a split.
-      mixed_with: (folder, split, weight) of each further split.
-      weight: of the first split. A split's share of the draws is its weight / the sum of all.
+        dataset_dir: A folder with `dataset.json` and TFRecords.
+        split: The name of a split.
+        mixed_with: (folder, split, weight) of each further split.
+        weight: Of the first split. A split's share of the draws is its weight / the sum of all.
 
     Raises:
-      UserError: see `open_records` and `SegmentationRecords.mixed`.
+        UserError: See `open_records` and `SegmentationRecords.mixed`.
     """
     records = open_records(dataset_dir, split)
     if not mixed_with:
@@ -106,7 +106,7 @@ def steps_per_epoch(view: SegmentationRecords, batch_size: int) -> int:
     """Returns the number of whole batches in one pass over the examples.
 
     Raises:
-      UserError: there are fewer examples than one batch holds.
+        UserError: There are fewer examples than one batch holds.
     """
     if batch_size < 1:
         raise UserError(f"batch_size: expected at least 1, received {batch_size}")
@@ -137,22 +137,22 @@ def training_batches(
     the nearest visit: whole passes over its examples, then a random choice of them.
 
     Args:
-      records: the examples.
-      batch_size: examples a step, over all replicas.
-      crop_size: size of the random crops: (height, width), or one number for squares.
-      seed: the seed of order and augmentation.
-      first_step: the stream starts at this batch, without reading the examples before it.
-      steps: how many steps' batches; endless by default.
-      scales: the factors of the random scale.
-      flip: whether half of the images are mirrored.
-      input_context: of one of several input pipelines, as
-        `tf.distribute.Strategy.distribute_datasets_from_function` gives it. The pipeline reads its
-        own replicas' examples alone; the replicas' batches of a step, in order, are the batch that
-        one pipeline would give.
+        records: The examples.
+        batch_size: Examples a step, over all replicas.
+        crop_size: Size of the random crops: (height, width), or one number for squares.
+        seed: The seed of order and augmentation.
+        first_step: The stream starts at this batch, without reading the examples before it.
+        steps: How many steps' batches; endless by default.
+        scales: The factors of the random scale.
+        flip: Whether half of the images are mirrored.
+        input_context: Of one of several input pipelines, as
+            `tf.distribute.Strategy.distribute_datasets_from_function` gives it. The pipeline reads
+            its own replicas' examples alone; the replicas' batches of a step, in order, are the
+            batch that one pipeline would give.
 
     Returns:
-      A dataset of (images, float32 [batch, height, width, 3], normalized;
-      labels, int32 [batch, height, width]); batch is `batch_size`, or the replica's part of it.
+        A dataset of (images, float32 [batch, height, width, 3], normalized; labels, int32 [batch,
+        height, width]); batch is `batch_size`, or the replica's part of it.
     """
     crop_size = (crop_size, crop_size) if isinstance(crop_size, int) else crop_size
     epoch_steps = steps_per_epoch(records, batch_size)
@@ -218,14 +218,14 @@ def evaluation_batches(
     the mean pixel and the ignore label. The last batch may be smaller.
 
     Args:
-      records: the examples.
-      batch_size: images a batch.
-      limit: the number of images after which to stop; all by default.
-      input_context: of one of several input pipelines: of n it reads every n-th image.
+        records: The examples.
+        batch_size: Images a batch.
+        limit: The number of images after which to stop; all by default.
+        input_context: Of one of several input pipelines: of n it reads every n-th image.
 
     Returns:
-      A dataset of (images, float32 [batch, height, width, 3], normalized;
-      labels, int32 [batch, height, width]).
+        A dataset of (images, float32 [batch, height, width, 3], normalized; labels, int32 [batch,
+        height, width]).
     """
     ignore_label = records.description.ignore_label
     context = input_context or tf.distribute.InputContext()

@@ -44,13 +44,13 @@ class PngFile:
     """A PNG file.
 
     Args:
-      data: its bytes.
+        data: Its bytes.
 
     Attributes:
-      bits: of a sample, as its header says.
+        bits: Of a sample, as its header says.
 
     Raises:
-      ValueError: its beginning is damaged; the message says where.
+        ValueError: Its beginning is damaged; the message says where.
     """
 
     def __init__(self, data: bytes) -> None:

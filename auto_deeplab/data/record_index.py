@@ -27,9 +27,9 @@ class CorruptRecord(NamedTuple):
     """A record that cannot be used.
 
     Attributes:
-      path: its shard.
-      record: its place in the shard, counted from 0.
-      reason: what is wrong with it.
+        path: Its shard.
+        record: Its place in the shard, counted from 0.
+        reason: What is wrong with it.
     """
 
     path: str
@@ -45,12 +45,12 @@ class RecordIndex:
     """The positions of all records of some TFRecord files, in file order.
 
     Attributes:
-      paths: the files.
-      files: int64 [records], the index into `paths` of each record's file.
-      offsets: int64 [records], where its frame begins, in bytes.
-      sizes: how many bytes each of the files has.
-      damage: the records where a file ends too early or its frames get lost; neither they nor what
-        follows them in the file is indexed.
+        paths: The files.
+        files: int64 [records], the index into `paths` of each record's file.
+        offsets: int64 [records], where its frame begins, in bytes.
+        sizes: How many bytes each of the files has.
+        damage: The records where a file ends too early or its frames get lost; neither they nor
+            what follows them in the file is indexed.
     """
 
     paths: tuple[str, ...]
@@ -66,11 +66,11 @@ class RecordIndex:
         """Reads one record; usable inside `tf.data.Dataset.map`.
 
         Args:
-          record: int64 scalar, the record's number.
+            record: int64 scalar, the record's number.
 
         Returns:
-          The payload, a string scalar. A payload that does not have its checksum is a
-          `tf.errors.DataLossError`.
+            The payload, a string scalar. A payload that does not have its checksum is a
+            `tf.errors.DataLossError`.
         """
         path, _ = self.place(record)
         # Only this operation reads TFRecord files from an offset. Without its buffer it reads no
@@ -98,7 +98,7 @@ class RecordIndex:
         """Looks whether the files are still what was indexed.
 
         Raises:
-          UserError: one is gone, cannot be read or has another size; the message names it.
+            UserError: One is gone, cannot be read or has another size; the message names it.
         """
         for path, size in zip(self.paths, self.sizes, strict=True):
             try:
@@ -130,11 +130,11 @@ def index_records(paths: Sequence[str | os.PathLike], ignore_corrupt: bool = Fal
     """Finds the records of TFRecord files.
 
     Args:
-      paths: the files.
-      ignore_corrupt: list the damage in the index instead of raising.
+        paths: The files.
+        ignore_corrupt: List the damage in the index instead of raising.
 
     Raises:
-      UserError: a file is no TFRecord file or is cut short; the message names file and record.
+        UserError: A file is no TFRecord file or is cut short; the message names file and record.
     """
     files, offsets, sizes, damage = [], [], [], []
     for file_index, path in enumerate(paths):

@@ -63,8 +63,8 @@ class EncodedImage(NamedTuple):
     """An image of a record, decoded only where it is needed.
 
     Attributes:
-      contents: string scalar, a JPEG or PNG file.
-      size: int32 [2], (height, width).
+        contents: String scalar, a JPEG or PNG file.
+        size: int32 [2], (height, width).
     """
 
     contents: tf.Tensor
@@ -84,11 +84,11 @@ class EncodedImage(NamedTuple):
         parts: each row builds on all that precede it, so all is decoded.
 
         Args:
-          begin: int32 [2], (row, column), inside the image.
-          end: int32 [2], one past the last.
+            begin: int32 [2], (row, column), inside the image.
+            end: int32 [2], one past the last.
 
         Returns:
-          uint8 [end[0] - begin[0], end[1] - begin[1], 3], the same pixels as `pixels` gives.
+            uint8 [end[0] - begin[0], end[1] - begin[1], 3], the same pixels as `pixels` gives.
         """
 
         def part_of_jpeg() -> tf.Tensor:
@@ -126,11 +126,11 @@ def parse_example(
     """Decodes one example.
 
     Args:
-      serialized: string scalar, a serialized `tf.train.Example`.
-      panoptic_label_divisor: see `DatasetDescription`.
+        serialized: String scalar, a serialized `tf.train.Example`.
+        panoptic_label_divisor: See `DatasetDescription`.
 
     Returns:
-      The image, uint8 [height, width, 3], and its labels, uint8 [height, width].
+        The image, uint8 [height, width, 3], and its labels, uint8 [height, width].
     """
     image, label = parse_encoded(serialized, panoptic_label_divisor)
     return image.pixels(), label
@@ -162,8 +162,8 @@ def require(condition: tf.Tensor | bool, *message: str | tf.Tensor) -> tf.Operat
     """Returns an assertion.
 
     Args:
-      condition: bool scalar.
-      message: parts of the message, text and number scalars. They reach the error as one text.
+        condition: bool scalar.
+        message: Parts of the message, text and number scalars. They reach the error as one text.
     """
     parts = [part if isinstance(part, str) else tf.strings.as_string(part) for part in message]
     return tf.debugging.Assert(condition, [tf.strings.join(parts)])
@@ -244,7 +244,7 @@ def shard_paths(dataset_dir: str | os.PathLike, split: str) -> list[Path]:
     """Returns the shards of a split in order.
 
     Raises:
-      UserError: there are none, one that the names count is missing, or they count differently.
+        UserError: There are none, one that the names count is missing, or they count differently.
     """
     pattern = re.compile(re.escape(split) + r"-(\d{5})-of-(\d{5})\.tfrecord")
     names = sorted(os.listdir(dataset_dir))

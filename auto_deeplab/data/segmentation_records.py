@@ -23,8 +23,8 @@ class Part(NamedTuple):
     """Examples of one origin, and how often they are drawn.
 
     Attributes:
-      numbers: int64 [examples], which records they are.
-      weight: of all draws, these examples get the share weight / sum of all weights.
+        numbers: int64 [examples], which records they are.
+        weight: Of all draws, these examples get the share weight / sum of all weights.
     """
 
     numbers: np.ndarray
@@ -35,20 +35,20 @@ class SegmentationRecords:
     """The examples of one split of a dataset, a part of them, or a mixture of several splits.
 
     Args:
-      dataset_dir: a folder with `dataset.json` and TFRecords.
-      split: the name of a split.
-      ignore_damage: leave out what comes after damage to a file's frames, instead of raising.
+        dataset_dir: A folder with `dataset.json` and TFRecords.
+        split: The name of a split.
+        ignore_damage: Leave out what comes after damage to a file's frames, instead of raising.
 
     Attributes:
-      dataset_dir: the folder (of the first, in a mixture).
-      split: the split's name (of the first, in a mixture).
-      description: the `DatasetDescription` (of the first, in a mixture).
-      parts: the records by origin; a single one but for mixtures.
-      corrupt: the records that are left out.
+        dataset_dir: The folder (of the first, in a mixture).
+        split: The split's name (of the first, in a mixture).
+        description: The `DatasetDescription` (of the first, in a mixture).
+        parts: The records by origin; a single one but for mixtures.
+        corrupt: The records that are left out.
 
     Raises:
-      UserError: the folder, the split or a shard is missing, a file is damaged, or the records are
-        not as many as `dataset.json` says.
+        UserError: The folder, the split or a shard is missing, a file is damaged, or the records
+            are not as many as `dataset.json` says.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class SegmentationRecords:
         """Returns a view that leaves out some records, given by their numbers.
 
         Raises:
-          UserError: none are left.
+            UserError: None are left.
         """
         parts = tuple(
             part._replace(numbers=np.setdiff1d(part.numbers, list(corrupt))) for part in self.parts
@@ -127,11 +127,11 @@ class SegmentationRecords:
         """Returns a mixture of these examples with others.
 
         Args:
-          others: the others, each with its weight.
-          weight: the weight of these.
+            others: The others, each with its weight.
+            weight: The weight of these.
 
         Raises:
-          UserError: a weight is not positive, or classes or ignore labels are not the same.
+            UserError: A weight is not positive, or classes or ignore labels are not the same.
         """
         index, parts, corrupt = self._index, [Part(self.numbers, weight)], self.corrupt
         divisors = {self._panoptic_label_divisor}
@@ -169,11 +169,11 @@ class SegmentationRecords:
         """Reads and decodes record `number` (int64 scalar), in TensorFlow.
 
         Returns:
-          The image, uint8 [height, width, 3], and its labels, uint8 [height, width].
+            The image, uint8 [height, width, 3], and its labels, uint8 [height, width].
 
         Raises:
-          tf.errors.OpError: the record is corrupt, or has labels that are no class;
-            `survey.naming_corrupt_records` tells which.
+            tf.errors.OpError: The record is corrupt, or has labels that are no class;
+                `survey.naming_corrupt_records` tells which.
         """
         image, label = self.load_encoded(number)
         return image.pixels(), label
@@ -184,8 +184,8 @@ class SegmentationRecords:
         """Like `load`, but returns the image as it is stored.
 
         Args:
-          number: see `load`.
-          any_label: whether labels that are no class are returned, too.
+            number: See `load`.
+            any_label: Whether labels that are no class are returned, too.
         """
         image, label = parse_encoded(self._index.read(number), self._panoptic_label_divisor)
         if any_label:

@@ -33,13 +33,13 @@ class Survey:
     """What was found in some records.
 
     Attributes:
-      examples: how many were readable.
-      sizes: how many have each (height, width).
-      formats: how many images are "jpeg" and "png".
-      pixels: int64 [256], pixels of each label value.
-      images: int64 [256], examples in which each label value occurs.
-      corrupt: the records that cannot be used, by their numbers: those that are not readable, and
-        those with labels that are no class, which count in all of the above.
+        examples: How many were readable.
+        sizes: How many have each (height, width).
+        formats: How many images are "jpeg" and "png".
+        pixels: int64 [256], pixels of each label value.
+        images: int64 [256], examples in which each label value occurs.
+        corrupt: The records that cannot be used, by their numbers: those that are not readable, and
+            those with labels that are no class, which count in all of the above.
     """
 
     examples: int = 0
@@ -54,8 +54,8 @@ def survey(records: SegmentationRecords, progress: bool = True) -> Survey:
     """Reads, checks and decodes every record, on all cores.
 
     Args:
-      records: what to read.
-      progress: whether to show a progress bar.
+        records: What to read.
+        progress: Whether to show a progress bar.
     """
 
     def measure(number: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -108,8 +108,8 @@ def unknown_labels(pixels: np.ndarray, description: DatasetDescription) -> list[
     """Returns the label values that are there and neither a class nor ignored.
 
     Args:
-      pixels: integers [256], pixels of each label value.
-      description: tells the classes and the ignored value.
+        pixels: Integers [256], pixels of each label value.
+        description: Tells the classes and the ignored value.
     """
     known = {*range(len(description.classes)), description.ignore_label}
     return [value for value in np.flatnonzero(pixels).tolist() if value not in known]
@@ -148,14 +148,14 @@ def read_example(records: SegmentationRecords, number: int) -> tuple[np.ndarray,
     """Reads one example outside of a pipeline.
 
     Args:
-      records: where from.
-      number: the record's number.
+        records: Where from.
+        number: The record's number.
 
     Returns:
-      The image, uint8 [height, width, 3], and its labels, uint8 [height, width].
+        The image, uint8 [height, width, 3], and its labels, uint8 [height, width].
 
     Raises:
-      UserError: the record is corrupt; the message names shard, record and reason.
+        UserError: The record is corrupt; the message names shard, record and reason.
     """
     try:
         image, label = records.load(tf.constant(number, tf.int64))
@@ -176,11 +176,11 @@ def naming_corrupt_records(*read: SegmentationRecords) -> Iterator[None]:
     if the files are still there.
 
     Args:
-      read: what the pipelines read.
+        read: What the pipelines read.
 
     Raises:
-      UserError: names shard, record and reason of the first corrupt record and counts the others,
-        or names a file that was lost or changed.
+        UserError: Names shard, record and reason of the first corrupt record and counts the others,
+            or names a file that was lost or changed.
     """
     try:
         yield
@@ -210,8 +210,8 @@ def corruption_report(corrupt: Sequence[CorruptRecord], most: int | None = None)
     """Returns how many records are corrupt, and which, one a line.
 
     Args:
-      corrupt: the records.
-      most: how many are listed; all by default.
+        corrupt: The records.
+        most: How many are listed; all by default.
     """
     lines = [f"{_count(corrupt)}:", *map(str, corrupt[:most])]
     if most is not None and len(corrupt) > most:

@@ -25,7 +25,7 @@ class Cluster:
 
     Args:
         addresses: HOST:PORT of each, in the order that all agree on.
-        index: this process's place among them; 0 is the first worker, which writes.
+        index: This process's place among them; 0 is the first worker, which writes.
     """
 
     addresses: tuple[str, ...]
@@ -35,7 +35,7 @@ class Cluster:
         """Looks whether this process can listen at its own port.
 
         Raises:
-            UserError: it cannot, such as where another process does.
+            UserError: It cannot, such as where another process does.
         """
         address = self.addresses[self.index]
         try:
@@ -51,7 +51,7 @@ class Cluster:
         """Reads TF_CONFIG.
 
         Raises:
-            UserError: it is missing or makes no sense.
+            UserError: It is missing or makes no sense.
         """
         text = environment.get(VARIABLE)
         if not text:

@@ -18,15 +18,15 @@ class Distribution:
     """On what to run.
 
     Args:
-        name: one of `DISTRIBUTIONS`.
-        tpu: with "tpu", the TPU's name; "local" for that of this machine.
-        logical_cpus: with "mirrored", how many replicas share the processor; None for GPUs.
+        name: One of `DISTRIBUTIONS`.
+        tpu: With "tpu", the TPU's name; "local" for that of this machine.
+        logical_cpus: With "mirrored", how many replicas share the processor; None for GPUs.
 
     Attributes:
-        cluster: with "multi_worker", the processes that work together; else None.
+        cluster: With "multi_worker", the processes that work together; else None.
 
     Raises:
-        UserError: an argument is wrong or does not go with the name.
+        UserError: An argument is wrong or does not go with the name.
     """
 
     name: str = "none"

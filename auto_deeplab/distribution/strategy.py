@@ -15,7 +15,7 @@ def make_strategy(distribution: Distribution) -> tf.distribute.Strategy:
     Call it before TensorFlow's first operation.
 
     Raises:
-        UserError: there is no such device, or the port of this worker is taken.
+        UserError: There is no such device, or the port of this worker is taken.
     """
     return _MAKERS[distribution.name](distribution)
 

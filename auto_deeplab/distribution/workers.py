@@ -28,12 +28,12 @@ class Workers:
     of the errors `LOST`.
 
     Args:
-        strategy: what they run under.
+        strategy: What they run under.
 
     Attributes:
-        count: how many there are.
-        index: which one this is.
-        replicas: how many replicas each has.
+        count: How many there are.
+        index: Which one this is.
+        replicas: How many replicas each has.
     """
 
     def __init__(self, strategy: tf.distribute.Strategy):
@@ -95,10 +95,10 @@ def ending_with_lost_workers(cluster: Cluster | None) -> Iterator[None]:
     """Ends the process when another worker is lost: says so, and asks to be started again.
 
     Args:
-        cluster: the workers; None where there are no others.
+        cluster: The workers; None where there are no others.
 
     Raises:
-        SystemExit: another worker was lost; the status is `TRY_AGAIN_STATUS`.
+        SystemExit: Another worker was lost; the status is `TRY_AGAIN_STATUS`.
     """
     try:
         yield

@@ -14,11 +14,11 @@ class Comparison(NamedTuple):
     """What a network lost against its reference, on the same images.
 
     Attributes:
-      reference: the reference's name, for people.
-      mean_iou: the reference's.
-      mean_iou_lost: the reference's mean IOU - the network's, so below 0 for a gain.
-      pixels_agree: the share of all pixels that both give the same class, those with the ignore
-        label too.
+        reference: The reference's name, for people.
+        mean_iou: The reference's.
+        mean_iou_lost: The reference's mean IOU - the network's, so below 0 for a gain.
+        pixels_agree: The share of all pixels that both give the same class, those with the ignore
+            label too.
     """
 
     reference: str
@@ -47,13 +47,13 @@ def evaluate_beside(
     """Evaluates two networks on the same images, which are read once.
 
     Args:
-      predict: maps batches of normalized images to class maps, see `inference.evaluate`.
-      reference: the same of the network to compare with.
-      reference_name: see `Comparison.reference`.
-      batches, classes, ignore_label, total: see `inference.evaluate`.
+        predict: Maps batches of normalized images to class maps, see `inference.evaluate`.
+        reference: The same of the network to compare with.
+        reference_name: See `Comparison.reference`.
+        batches, classes, ignore_label, total: see `inference.evaluate`.
 
     Returns:
-      The confusion matrix of `predict`, and how it compares.
+        The confusion matrix of `predict`, and how it compares.
     """
     expected_matrix = ConfusionMatrix(classes, ignore_label)
     latest: np.ndarray | None = None

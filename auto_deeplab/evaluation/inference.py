@@ -27,9 +27,9 @@ def class_map_function(
     It maps float32 `[batch, height, width, 3]` to int32 `[batch, height, width]`.
 
     Args:
-      model: maps such images to logits `[batch, height, width, classes]`.
-      scales: of the images that are predicted; the probabilities are averaged.
-      flip: whether each is predicted mirrored, too.
+        model: Maps such images to logits `[batch, height, width, classes]`.
+        scales: Of the images that are predicted; the probabilities are averaged.
+        flip: Whether each is predicted mirrored, too.
     """
     return tf.function(_class_maps(model, scales, flip), input_signature=[_IMAGES], autograph=False)
 
@@ -41,15 +41,15 @@ class ReplicatedPrediction:
     those that they are compiled for.
 
     Args:
-      model: maps normalized images to logits `[batch, height, width, classes]`; made in the scope
-        of a distribution strategy. Its replicas read their own moving statistics.
-      scales: see `class_map_function`.
-      flip: see `class_map_function`.
-      as_probabilities: whether the results are probabilities, float32 `[batch, height, width,
-        classes]`, rather than class maps, int32 `[batch, height, width]`.
+        model: Maps normalized images to logits `[batch, height, width, classes]`; made in the scope
+            of a distribution strategy. Its replicas read their own moving statistics.
+        scales: See `class_map_function`.
+        flip: See `class_map_function`.
+        as_probabilities: Whether the results are probabilities, float32 `[batch, height, width,
+            classes]`, rather than class maps, int32 `[batch, height, width]`.
 
     Attributes:
-      replicas: how many batches are predicted at the same time.
+        replicas: How many batches are predicted at the same time.
     """
 
     def __init__(
@@ -106,18 +106,18 @@ def evaluate(
     """Compares predictions with labels over all batches.
 
     Args:
-      predict: maps batches of images to logits `[batch, height, width, classes]` or to class maps
-        `[batch, height, width]` of integers.
-      batches: (images, integer labels `[batch, height, width]`). With one image a batch each is
-        seen at its own size, as `data.pipeline.evaluation_batches` gives them.
-      classes: the number of classes.
-      ignore_label: the label of pixels that do not count.
-      total: the number of images, for the progress bar.
-      progress: whether to show one.
-      at_a_time: how many batches `predict` is given.
+        predict: Maps batches of images to logits `[batch, height, width, classes]` or to class maps
+            `[batch, height, width]` of integers.
+        batches: (images, integer labels `[batch, height, width]`). With one image a batch each is
+            seen at its own size, as `data.pipeline.evaluation_batches` gives them.
+        classes: The number of classes.
+        ignore_label: The label of pixels that do not count.
+        total: The number of images, for the progress bar.
+        progress: Whether to show one.
+        at_a_time: How many batches `predict` is given.
 
     Returns:
-      The confusion matrix of all pixels.
+        The confusion matrix of all pixels.
     """
     matrix = ConfusionMatrix(classes, ignore_label)
     with tqdm(total=total, desc="evaluate", unit="image", disable=not progress) as bar:

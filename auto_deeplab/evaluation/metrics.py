@@ -9,11 +9,11 @@ class ConfusionMatrix:
     Counts are int64: whole datasets of large images stay exact.
 
     Args:
-      classes: the number of classes.
-      ignore_label: the label of pixels that do not count.
+        classes: The number of classes.
+        ignore_label: The label of pixels that do not count.
 
     Attributes:
-      counts: int64 [classes, classes]; row: label, column: prediction.
+        counts: int64 [classes, classes]; row: label, column: prediction.
     """
 
     def __init__(self, classes: int, ignore_label: int = 255) -> None:
@@ -27,11 +27,11 @@ class ConfusionMatrix:
         """Adds the pixels of some images.
 
         Args:
-          labels: integers of any shape, class indices or the ignore label.
-          predictions: class indices, of the same shape.
+            labels: Integers of any shape, class indices or the ignore label.
+            predictions: Class indices, of the same shape.
 
         Raises:
-          ValueError: the shapes differ, or a label or a prediction is out of range.
+            ValueError: The shapes differ, or a label or a prediction is out of range.
         """
         labels, predictions = np.asarray(labels), np.asarray(predictions)
         if labels.shape != predictions.shape:

@@ -63,7 +63,7 @@ def read_document(path: str | os.PathLike) -> dict[str, Any]:
     """Returns the JSON of an evaluation, as `EvaluationResult.to_json` writes it.
 
     Raises:
-      UserError: the file is no such JSON.
+        UserError: The file is no such JSON.
     """
     document = json_files.read(path)
     json_files.check(document, _Document, str(path))
@@ -75,19 +75,19 @@ class EvaluationResult:
     """What was evaluated on what, and how well it did.
 
     Args:
-      model: the model's folder or file.
-      step: the training step of its weights; None where that is not known.
-      dataset: the dataset's name.
-      split: the split's name.
-      images: the number of images.
-      class_names: the name of each class.
-      matrix: the confusion matrix.
-      scales: of the views whose predictions were averaged.
-      flip: whether each view was mirrored as well.
-      window: (height, width) of sliding windows; None for whole images.
-      checkpoint: how the weights were chosen: "latest", or "best" in validation; None for an
-        exported network.
-      comparison: of an exported network with the one that it was made from; None for others.
+        model: The model's folder or file.
+        step: The training step of its weights; None where that is not known.
+        dataset: The dataset's name.
+        split: The split's name.
+        images: The number of images.
+        class_names: The name of each class.
+        matrix: The confusion matrix.
+        scales: Of the views whose predictions were averaged.
+        flip: Whether each view was mirrored as well.
+        window: (height, width) of sliding windows; None for whole images.
+        checkpoint: How the weights were chosen: "latest", or "best" in validation; None for an
+            exported network.
+        comparison: Of an exported network with the one that it was made from; None for others.
     """
 
     model: str

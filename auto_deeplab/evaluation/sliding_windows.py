@@ -16,11 +16,11 @@ class SlidingWindows:
     as high as a window.
 
     Args:
-      probabilities: maps batches of one window to probabilities `[1, height, width, classes]`; it
-        is given a row of windows at a time.
-      window: (height, width) of the windows; an image that is smaller in a direction is covered by
-        one window of its own size there.
-      overlap: the least share of a window that it has in common with the next one, 0 to below 1.
+        probabilities: Maps batches of one window to probabilities `[1, height, width, classes]`; it
+            is given a row of windows at a time.
+        window: (height, width) of the windows; an image that is smaller in a direction is covered
+            by one window of its own size there.
+        overlap: The least share of a window that it has in common with the next one, 0 to below 1.
     """
 
     def __init__(
@@ -73,9 +73,9 @@ def window_origins(length: int, window: int, overlap: float) -> list[int]:
     They are as few as the overlap allows, and evenly spread.
 
     Args:
-      length: of the image, in pixels.
-      window: of a window, in pixels.
-      overlap: the least share of a window in common with the next one.
+        length: Of the image, in pixels.
+        window: Of a window, in pixels.
+        overlap: The least share of a window in common with the next one.
     """
     slack = length - window
     if slack <= 0:

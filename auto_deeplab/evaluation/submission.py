@@ -24,12 +24,12 @@ class SubmissionFormat(NamedTuple):
     """What a test server expects.
 
     Attributes:
-      classes: the number of classes of its task.
-      values: uint8 [classes], the pixel value that stands for each class.
-      file_name: the record's file name and the split -> the path of its prediction in the
-        submission; None where the name is not one of the data set's.
-      indexed: whether the PNGs carry the dataset's palette.
-      size: (height, width) of every image; None where they differ.
+        classes: The number of classes of its task.
+        values: uint8 [classes], the pixel value that stands for each class.
+        file_name: The record's file name and the split -> the path of its prediction in the
+            submission; None where the name is not one of the data set's.
+        indexed: Whether the PNGs carry the dataset's palette.
+        size: (height, width) of every image; None where they differ.
     """
 
     classes: int
@@ -80,16 +80,16 @@ class SubmissionWriter:
     it is left from a run that was interrupted, its predictions are read instead of made again.
 
     Args:
-      folder: the folder to make.
-      kind: a name in `FORMATS`.
-      description: of the dataset that is predicted.
-      split: the split's name.
-      names: the file names of the records.
-      predict: maps batches of one image to class maps.
-      settings: everything that the predictions depend on, for JSON.
+        folder: The folder to make.
+        kind: A name in `FORMATS`.
+        description: Of the dataset that is predicted.
+        split: The split's name.
+        names: The file names of the records.
+        predict: Maps batches of one image to class maps.
+        settings: Everything that the predictions depend on, for JSON.
 
     Raises:
-      UserError: the dataset's classes are not those of the test server.
+        UserError: The dataset's classes are not those of the test server.
     """
 
     def __init__(

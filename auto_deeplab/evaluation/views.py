@@ -13,14 +13,14 @@ def mean_probabilities(
     As in DeepLab, a view's logits are brought to the image's size before their softmax.
 
     Args:
-      model: maps images `[batch, height, width, 3]` to logits `[batch, height, width, classes]`
-        when called with `training=False`.
-      images: float32 `[batch, height, width, 3]`, normalized.
-      scales: the factors of height and width.
-      flip: whether each view is predicted mirrored, too.
+        model: Maps images `[batch, height, width, 3]` to logits `[batch, height, width, classes]`
+            when called with `training=False`.
+        images: float32 `[batch, height, width, 3]`, normalized.
+        scales: The factors of height and width.
+        flip: Whether each view is predicted mirrored, too.
 
     Returns:
-      Float32 `[batch, height, width, classes]`.
+        Float32 `[batch, height, width, classes]`.
     """
     size = tf.shape(images)[1:3]
     total = 0.0

@@ -15,7 +15,7 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     Folders on the way are made. The temporary name keeps the suffix, which some writers read.
 
     Raises:
-      UserError: `path` is no name of a file, or the file system refuses (the message names it).
+        UserError: `path` is no name of a file, or the file system refuses (the message names it).
     """
     path = Path(path)
     if path.name in ("", ".."):

@@ -94,8 +94,8 @@ def configurable(target: Callable | None = None, *, denylist: Sequence[str] = ()
     """Makes a function or a class configurable, and checks its arguments by their annotations.
 
     Args:
-        target: the function, or the class with an `__init__` of its own.
-        denylist: parameters that a gin file may not bind; they are not checked.
+        target: The function, or the class with an `__init__` of its own.
+        denylist: Parameters that a gin file may not bind; they are not checked.
 
     Returns:
         The function or class, whose calls raise a `UserError` for each wrong argument; or what
@@ -128,10 +128,10 @@ def external_configurable(
     What a gin file binds has the type of the parameter's default, unless `annotations` say more.
 
     Args:
-        target: the function or class; `@NAME` of a gin file calls it.
-        module: by which gin tells it from others of its name.
-        annotations: of some of its parameters.
-        denylist: parameters that a gin file may not bind.
+        target: The function or class; `@NAME` of a gin file calls it.
+        module: By which gin tells it from others of its name.
+        annotations: Of some of its parameters.
+        denylist: Parameters that a gin file may not bind.
     """
     signature = inspect.signature(target)
     of_defaults = {
@@ -166,8 +166,8 @@ class Declaration:
     """What the parameters of a configurable take.
 
     Args:
-        name: of the configurable.
-        annotations: by parameter.
+        name: Of the configurable.
+        annotations: By parameter.
     """
 
     name: str
@@ -184,13 +184,13 @@ class Declaration:
         """Returns a value as the type that is declared.
 
         Args:
-            parameter: a name; what is not declared takes any value.
-            value: what was given for it.
-            shown: how messages show it; by default as Python does.
+            parameter: A name; what is not declared takes any value.
+            value: What was given for it.
+            shown: How messages show it; by default as Python does.
             scope: gin's scope of the binding, for messages.
 
         Raises:
-            UserError: it is none, or out of range.
+            UserError: It is none, or out of range.
         """
         if parameter not in self.annotations:
             return value
@@ -254,10 +254,10 @@ def check_bindings(config: Mapping[tuple[str, str], Mapping[str, Any]]) -> None:
     What only a call can give, `@name()`, is checked when it is given.
 
     Args:
-        config: by (scope, configurable), the values by parameter.
+        config: By (scope, configurable), the values by parameter.
 
     Raises:
-        UserError: some are wrong; the message has a line for each.
+        UserError: Some are wrong; the message has a line for each.
     """
     problems, macros = [], {}
     for (scope, selector), bindings in config.items():
@@ -295,13 +295,13 @@ def _resolved(value: Any, config: Mapping, macros: dict[tuple[str, str], Any]) -
     """Returns a value with its macros and references replaced by what they stand for.
 
     Args:
-        value: of a binding.
-        config: all bindings.
-        macros: receives what each macro stands for: a few lines can name one a billion times.
+        value: Of a binding.
+        config: All bindings.
+        macros: Receives what each macro stands for: a few lines can name one a billion times.
 
     Raises:
-        _OnlyACallTells: one has to be called.
-        RecursionError: a macro stands for itself.
+        _OnlyACallTells: One has to be called.
+        RecursionError: A macro stands for itself.
     """
     if isinstance(value, gin.config.ConfigurableReference):
         if not value.evaluate:
@@ -359,8 +359,8 @@ def describe(annotation: Any, received: Any = None) -> str:
     """Returns what an annotation takes, in words.
 
     Args:
-        annotation: any type; a `doc` in an Annotated one says it all.
-        received: what was given instead. The bound that comes with a whole number of bits is told
+        annotation: Any type; a `doc` in an Annotated one says it all.
+        received: What was given instead. The bound that comes with a whole number of bits is told
             to whoever exceeds it.
     """
     if typing.get_origin(annotation) is Annotated:

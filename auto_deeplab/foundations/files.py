@@ -14,12 +14,12 @@ def files_below(
     that the link itself is in leads nowhere new, and is not followed.
 
     Args:
-      folder: where to look.
-      levels: how deep; 1 looks into `folder` alone, None into all below it.
+        folder: Where to look.
+        levels: How deep; 1 looks into `folder` alone, None into all below it.
 
     Returns:
-      The files, sorted. And what is neither a file nor a folder that can be listed, such as a link
-      to nothing, with the reason.
+        The files, sorted. And what is neither a file nor a folder that can be listed, such as a
+        link to nothing, with the reason.
     """
     files: list[Path] = []
     unusable: dict[Path, str] = {}

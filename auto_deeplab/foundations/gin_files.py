@@ -34,7 +34,7 @@ def _open_gin_file(path: str) -> Iterator[TextIO]:
     """Opens a gin file: UTF-8 on every machine, with a byte-order mark or without.
 
     Raises:
-        UserError: it is being read already.
+        UserError: It is being read already.
     """
     if os.path.realpath(path) in _open_files:
         raise UserError(f"{path}: includes itself; expected files that do not include each other")
@@ -54,7 +54,7 @@ def find(gin_file: str) -> str:
     """Returns the path of a gin file: as given, or of that name in `gin_configs`.
 
     Raises:
-        UserError: there is none; the message lists names that resemble it.
+        UserError: There is none; the message lists names that resemble it.
     """
     for candidate in (Path(gin_file), GIN_FOLDER / gin_file):
         # Unlike Path's method it is False, too, for what is no path at all.
@@ -76,12 +76,12 @@ def load(gin_file: str, parameters: Sequence[str] = ()) -> None:
     """Makes a gin file the configuration, with single values replaced.
 
     Args:
-        gin_file: see `find`. A gin file imports the modules that it configures: read one that is
+        gin_file: See `find`. A gin file imports the modules that it configures: read one that is
             not yours before you run it.
         parameters: "name = value" each, as in the file; strings need quotes.
 
     Raises:
-        UserError: a file, a name or a value is wrong. The message has a line for each value that
+        UserError: A file, a name or a value is wrong. The message has a line for each value that
             is not what its parameter takes.
     """
     path = find(gin_file)
@@ -104,7 +104,7 @@ def explaining_calls() -> Iterator[None]:
     """Turns what gin says of the values of a call into a `UserError` of one line.
 
     Raises:
-        UserError: a value that has no default is missing, or the callee raised one.
+        UserError: A value that has no default is missing, or the callee raised one.
     """
     try:
         yield

@@ -39,10 +39,10 @@ class ContentError(UserError):
     """Something in a file is wrong.
 
     Args:
-      source: the file, with the line where it has one document a line.
-      field: the way to what is wrong, such as "cell[2].op"; "" for the document as a whole.
-      received: what is there.
-      expected: what would be right, as a phrase.
+        source: The file, with the line where it has one document a line.
+        field: The way to what is wrong, such as "cell[2].op"; "" for the document as a whole.
+        received: What is there.
+        expected: What would be right, as a phrase.
     """
 
     def __init__(self, source: str, field: str, received: object, expected: str):
@@ -88,13 +88,13 @@ def parse(text: str, source: str = "<string>", nan_as_null: bool = False) -> Any
     """Returns the JSON document in a text.
 
     Args:
-      text: the document; a byte-order mark before it is ignored.
-      source: the file's name, for messages.
-      nan_as_null: read NaN as null: earlier versions wrote it for figures that do not exist.
+        text: The document; a byte-order mark before it is ignored.
+        source: The file's name, for messages.
+        nan_as_null: Read NaN as null: earlier versions wrote it for figures that do not exist.
 
     Raises:
-      ContentError: it is no JSON, nests deeper than `MOST_DEPTH`, has a key twice in an object, a
-        number that is not finite or of more than `MOST_DIGITS` digits, or a lone surrogate.
+        ContentError: It is no JSON, nests deeper than `MOST_DEPTH`, has a key twice in an object, a
+            number that is not finite or of more than `MOST_DIGITS` digits, or a lone surrogate.
     """
 
     def constant(name: str) -> _Wrong | None:
@@ -123,8 +123,8 @@ def read_text(path: str | os.PathLike, most_bytes: int = MOST_BYTES) -> str:
     """Returns the text of a UTF-8 file, without a byte-order mark.
 
     Raises:
-      UnreadableError: it is missing or cannot be read.
-      ContentError: it is larger than `most_bytes`, or is not UTF-8.
+        UnreadableError: It is missing or cannot be read.
+        ContentError: It is larger than `most_bytes`, or is not UTF-8.
     """
     try:
         with open(path, "rb") as file:
@@ -141,12 +141,12 @@ def read_stream(stream: BinaryIO, source: str, most_bytes: int = MOST_BYTES) -> 
     """Returns the UTF-8 text that a stream holds, without a byte-order mark.
 
     Args:
-      stream: a file, or a part of one.
-      source: its name, for messages.
-      most_bytes: the largest that is read.
+        stream: A file, or a part of one.
+        source: Its name, for messages.
+        most_bytes: The largest that is read.
 
     Raises:
-      ContentError: it holds more than `most_bytes`, or no UTF-8.
+        ContentError: It holds more than `most_bytes`, or no UTF-8.
     """
     # A device, a pipe or what is packed has no size that could be asked for.
     content = stream.read(most_bytes + 1)
@@ -165,7 +165,7 @@ def read(path: str | os.PathLike, nan_as_null: bool = False, most_bytes: int = M
     """Returns the JSON document in a file; see `read_text` and `parse`.
 
     Raises:
-      UserError: it cannot be read, or `parse` refuses it.
+        UserError: It cannot be read, or `parse` refuses it.
     """
     return parse(read_text(path, most_bytes), str(path), nan_as_null)
 
@@ -176,13 +176,13 @@ def read_lines(
     """Yields the document of each line of a file, with the line's name for messages.
 
     Args:
-      path: the file.
-      nan_as_null: as for `parse`.
-      may_be_torn: leave out what an interrupted write may have left: a last line that has no end
-        and is no JSON.
+        path: The file.
+        nan_as_null: As for `parse`.
+        may_be_torn: Leave out what an interrupted write may have left: a last line that has no end
+            and is no JSON.
 
     Raises:
-      UserError: it cannot be read, or `parse` refuses a line.
+        UserError: It cannot be read, or `parse` refuses a line.
     """
     lines = read_text(path).split("\n")
     unfinished = lines.pop()
@@ -207,12 +207,12 @@ def check(document: Any, schema: Any, source: str) -> Any:
     own validators says what is expected.
 
     Args:
-      document: what `parse` returned.
-      schema: a type that pydantic knows: a model, a dataclass, `dict[str, int]` and the like.
-      source: the file's name, for messages.
+        document: What `parse` returned.
+        schema: A type that pydantic knows: a model, a dataclass, `dict[str, int]` and the like.
+        source: The file's name, for messages.
 
     Raises:
-      ContentError: the document is not as the schema says.
+        ContentError: The document is not as the schema says.
     """
     try:
         return _adapter(schema).validate_json(to_json(document), strict=True)
@@ -243,10 +243,10 @@ def to_json(
     cannot hold, as names of files may have them, become their escapes.
 
     Args:
-      document: of dictionaries with text as keys, lists, tuples, texts, numbers, booleans, None.
-      indent: spaces a level; None for one line.
-      sort_keys: order objects by their keys.
-      name: what the text is for, for the warning.
+        document: Of dictionaries with text as keys, lists, tuples, texts, numbers, booleans, None.
+        indent: Spaces a level; None for one line.
+        sort_keys: Order objects by their keys.
+        name: What the text is for, for the warning.
     """
     dump = functools.partial(json.dumps, allow_nan=False, indent=indent, sort_keys=sort_keys)
     try:
@@ -265,7 +265,7 @@ def write(path: str | os.PathLike, document: Any) -> None:
     """Writes a file of one document, whole or not at all; see `to_json`.
 
     Raises:
-      UserError: the file system refuses.
+        UserError: The file system refuses.
     """
     write_text(path, to_json(document, indent=1, name=str(path)) + "\n")
 
@@ -274,7 +274,7 @@ def write_lines(path: str | os.PathLike, documents: Sequence[Any]) -> None:
     """Writes a file of one document a line, whole or not at all; see `to_json`.
 
     Raises:
-      UserError: the file system refuses.
+        UserError: The file system refuses.
     """
     write_text(path, "".join(to_json(line, name=str(path)) + "\n" for line in documents))
 
@@ -283,7 +283,7 @@ def write_text(path: str | os.PathLike, text: str) -> None:
     """Writes a text, whole or not at all.
 
     Raises:
-      UserError: the file system refuses.
+        UserError: The file system refuses.
     """
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

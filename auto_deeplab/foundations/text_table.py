@@ -27,10 +27,10 @@ class TextTable(Table):
     """A `rich.table.Table` whose strings are shown as they are, not read as markup.
 
     Args:
-      headers: of the columns.
-      title: above the table.
-      caption: below the table.
-      options: see `rich.table.Table`.
+        headers: Of the columns.
+        title: Above the table.
+        caption: Below the table.
+        options: See `rich.table.Table`.
     """
 
     def __init__(

@@ -26,9 +26,10 @@ class AutoDeepLab(hyperparams.Config):
     """What describes the backbone.
 
     Attributes:
-      genotype: a genotype's file, or a name such as "published".
-      filters: F, the published networks' width: 20, 32 or 48.
-      final_keep_prob: of scheduled drop path, which `task.AutoDeepLabTask` advances; 1 never drops.
+        genotype: A genotype's file, or a name such as "published".
+        filters: F, the published networks' width: 20, 32 or 48.
+        final_keep_prob: Of scheduled drop path, which `task.AutoDeepLabTask` advances; 1 never
+            drops.
     """
 
     genotype: str = "published"
@@ -52,14 +53,14 @@ class AutoDeepLabBackbone(tf_keras.Model):
     ReLU, named by its level, log2 of its stride: "3" for the published network.
 
     Args:
-      genotype: the path and the cell.
-      filters: F; a cell at stride s has F * s / 4 channels a block.
-      batch_norm: arguments for `tf_keras.layers.BatchNormalization`.
-      final_keep_prob: of scheduled drop path.
-      input_specs: the images' shape; height and width may be None.
+        genotype: The path and the cell.
+        filters: F; a cell at stride s has F * s / 4 channels a block.
+        batch_norm: Arguments for `tf_keras.layers.BatchNormalization`.
+        final_keep_prob: Of scheduled drop path.
+        input_specs: The images' shape; height and width may be None.
 
     Raises:
-      UserError: F * s / 4 is no whole number for a stride of the path.
+        UserError: F * s / 4 is no whole number for a stride of the path.
     """
 
     def __init__(
@@ -117,15 +118,15 @@ def build_auto_deeplab(
     """Builds the backbone as Model Garden's factory asks for it.
 
     Args:
-      input_specs: the images' shape.
-      backbone_config: of the type `auto_deeplab`.
-      norm_activation_config: momentum, epsilon and synchronization of batch norm. Cells have ReLU,
-        as the search had: another activation is refused.
-      l2_regularizer: of the convolutions' kernels, or None.
+        input_specs: The images' shape.
+        backbone_config: Of the type `auto_deeplab`.
+        norm_activation_config: Momentum, epsilon and synchronization of batch norm. Cells have
+            ReLU, as the search had: another activation is refused.
+        l2_regularizer: of the convolutions' kernels, or None.
 
     Raises:
-      UserError: the genotype cannot be read, or the filters do not fit it.
-      ValueError: the activation is not "relu".
+        UserError: The genotype cannot be read, or the filters do not fit it.
+        ValueError: The activation is not "relu".
     """
     config = backbone_config.get()
     if norm_activation_config.activation != "relu":

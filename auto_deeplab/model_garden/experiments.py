@@ -25,9 +25,9 @@ def segmentation_model(
     """Returns Model Garden's description of the network that `build_network` builds.
 
     Args:
-      classes: the number of classes.
-      genotype: a genotype's file, or a name such as "published".
-      filters: F, the published networks' width: 20, 32 or 48.
+        classes: The number of classes.
+        genotype: A genotype's file, or a name such as "published".
+        filters: F, the published networks' width: 20, 32 or 48.
     """
     stride = Genotype.load(genotype).network[-1]
     level = level_of_stride(stride)

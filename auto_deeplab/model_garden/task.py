@@ -21,8 +21,8 @@ class AutoDeepLabTaskConfig(configs.SemanticSegmentationTask):
     """Model Garden's segmentation task.
 
     Attributes:
-      drop_path_steps: the steps over which scheduled drop path grows to its full strength: the
-        experiments hold it to `trainer.train_steps`.
+        drop_path_steps: The steps over which scheduled drop path grows to its full strength: the
+            experiments hold it to `trainer.train_steps`.
     """
 
     drop_path_steps: int = 1
@@ -36,7 +36,7 @@ class AutoDeepLabTask(SemanticSegmentationTask):
         """Returns the network, if decoder and head fit the end of the genotype's path.
 
         Raises:
-          UserError: they do not; the message says what would.
+            UserError: They do not; the message says what would.
         """
         check_levels(self.task_config.model)
         return super().build_model()
@@ -60,7 +60,7 @@ def check_levels(model: configs.SemanticSegmentationModel) -> None:
     Models with other backbones are none of its business.
 
     Raises:
-      UserError: a field has another value than the genotype's path needs.
+        UserError: A field has another value than the genotype's path needs.
     """
     if model.backbone.type != "auto_deeplab":
         return

@@ -18,9 +18,9 @@ class LayerCount(NamedTuple):
     """What one of a model's layers, with all that it holds, amounts to.
 
     Attributes:
-      name: the layer's.
-      parameters: trainable parameters.
-      multiply_adds: of its convolutions, for one image.
+        name: The layer's.
+        parameters: Trainable parameters.
+        multiply_adds: Of its convolutions, for one image.
     """
 
     name: str
@@ -36,8 +36,8 @@ def count_layers(model: tf_keras.Model, image_size: tuple[int, int]) -> list[Lay
     Batch norm, activations, pools, sums and resizing are left out, and biases too.
 
     Args:
-      model: maps images `[batch, height, width, 3]` to anything.
-      image_size: (height, width).
+        model: Maps images `[batch, height, width, 3]` to anything.
+        image_size: (height, width).
     """
     positions = _output_positions(model, image_size)
     return [

@@ -55,18 +55,18 @@ def build_deeplabv3plus(
     `decoder`.
 
     Args:
-      classes: the number of classes.
-      depth: of the ResNet: 50, 101, 152 or 200.
-      output_stride: the stride of the encoder's last features: 16, or 8.
-      activation: after each batch norm. The papers have "relu"; Model Garden's experiments have
-        "swish", which is slower.
-      batch_norm_momentum: of the moving statistics; see `build_network`.
-      batch_norm_epsilon: added to the variance.
-      synchronized_batch_norm: whether replicas share batch statistics.
-      input_size: (height, width) to fix, or None for any.
+        classes: The number of classes.
+        depth: Of the ResNet: 50, 101, 152 or 200.
+        output_stride: The stride of the encoder's last features: 16, or 8.
+        activation: After each batch norm. The papers have "relu"; Model Garden's experiments have
+            "swish", which is slower.
+        batch_norm_momentum: Of the moving statistics; see `build_network`.
+        batch_norm_epsilon: Added to the variance.
+        synchronized_batch_norm: Whether replicas share batch statistics.
+        input_size: (height, width) to fix, or None for any.
 
     Raises:
-      UserError: an argument is out of range.
+        UserError: An argument is out of range.
     """
     if classes < 1:
         raise UserError(f"classes: received {classes}; expected at least 1")

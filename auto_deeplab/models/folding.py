@@ -49,18 +49,18 @@ def folded(
     stays as it is. (As constants of the graph they were no faster, and took 4 GB for 60M weights.)
 
     Args:
-      model: maps float32 images `[batch, height, width, 3]` to anything. Convolutions that are
-        followed by a batch norm and nothing else absorb it; others, and what else there is, are
-        computed as they are.
-      batch_norm: False keeps batch norm as operations of its own.
-      kernel_dtype: what the convolutions' kernels are stored in: "float16" and "bfloat16" halve
-        their size. All is computed in float32 whatever they are stored in.
+        model: Maps float32 images `[batch, height, width, 3]` to anything. Convolutions that are
+            followed by a batch norm and nothing else absorb it; others, and what else there is, are
+            computed as they are.
+        batch_norm: False keeps batch norm as operations of its own.
+        kernel_dtype: What the convolutions' kernels are stored in: "float16" and "bfloat16" halve
+            their size. All is computed in float32 whatever they are stored in.
 
     Returns:
-      The function. Under `tf.function(jit_compile=True)` it takes the forms that suit XLA.
+        The function. Under `tf.function(jit_compile=True)` it takes the forms that suit XLA.
 
     Raises:
-      UserError: a kernel does not fit into float16's range.
+        UserError: A kernel does not fit into float16's range.
     """
     norms = _norms_of_convolutions(model) if batch_norm else {}
     calls = {
@@ -168,12 +168,12 @@ def shifted_depthwise_convolution(
     """Convolves each channel with its own kernel, as a sum of shifted images, with SAME padding.
 
     Args:
-      features: `[batch, height, width, channels]`.
-      kernel: `[rows, columns, channels, 1]`.
-      strides: (vertical, horizontal).
+        features: `[batch, height, width, channels]`.
+        kernel: `[rows, columns, channels, 1]`.
+        strides: (vertical, horizontal).
 
     Returns:
-      `[batch, ceil(height / vertical stride), ceil(width / horizontal stride), channels]`.
+        `[batch, ceil(height / vertical stride), ceil(width / horizontal stride), channels]`.
     """
     rows, columns = kernel.shape[:2]
     paddings, spans = [], []

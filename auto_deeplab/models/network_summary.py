@@ -16,11 +16,11 @@ class NetworkSummary:
     """The costs of a network that was built.
 
     Args:
-      genotype: the network's.
-      filters: F, its width.
-      classes: how many it tells apart.
-      image_size: (height, width) of the image that the multiply-adds are for.
-      parts: its stem, layers, ASPP and decoder, in this order.
+        genotype: The network's.
+        filters: F, its width.
+        classes: How many it tells apart.
+        image_size: (height, width) of the image that the multiply-adds are for.
+        parts: Its stem, layers, ASPP and decoder, in this order.
     """
 
     genotype: Genotype
@@ -89,13 +89,13 @@ def summarize(
     """Builds a network and counts what it costs.
 
     Args:
-      genotype: the path and the cell.
-      filters: F, the width.
-      classes: the number of classes.
-      image_size: (height, width) of the image that the multiply-adds are for.
+        genotype: The path and the cell.
+        filters: F, the width.
+        classes: The number of classes.
+        image_size: (height, width) of the image that the multiply-adds are for.
 
     Raises:
-      UserError: no such network can be built.
+        UserError: No such network can be built.
     """
     network = build_network(genotype, classes, filters=filters)
     parts = tuple(count_layers(network, image_size))

@@ -26,7 +26,7 @@ def read_epoch(model_dir: str | os.PathLike, epoch: int | None = None) -> Histor
     """Returns what a search had found at the end of `epoch`, or of its last one.
 
     Raises:
-      UserError: there is no such folder, history or epoch.
+        UserError: There is no such folder, history or epoch.
     """
     if not Path(model_dir).is_dir():
         raise UserError(f"model_dir: received {str(model_dir)!r}; expected a search's folder")
@@ -54,14 +54,14 @@ def decode_model_dir(
     """Decodes a search and writes the genotype, with its provenance.
 
     Args:
-      model_dir: the search's folder, with architecture.jsonl and, for the provenance, config.gin.
-      epoch: which epoch to decode; by default the last.
-      output: the file to write; by default genotype.json in `model_dir`.
-      name: the genotype's name; by default the folder's.
-      overwrite: whether to replace a file that holds another genotype.
+        model_dir: The search's folder, with architecture.jsonl and, for the provenance, config.gin.
+        epoch: Which epoch to decode; by default the last.
+        output: The file to write; by default genotype.json in `model_dir`.
+        name: The genotype's name; by default the folder's.
+        overwrite: Whether to replace a file that holds another genotype.
 
     Raises:
-      UserError: there is nothing to decode, or the file holds something else already.
+        UserError: There is nothing to decode, or the file holds something else already.
     """
     entry = read_epoch(model_dir, epoch)
     genotype = entry.relaxation.decode(

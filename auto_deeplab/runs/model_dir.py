@@ -62,7 +62,7 @@ class ModelDir:
     """Names the files of a training's folder.
 
     Args:
-        path: the folder; made when something is written to it.
+        path: The folder; made when something is written to it.
     """
 
     path: Path
@@ -121,7 +121,7 @@ class ModelDir:
         begun: what was made for it goes again.
 
         Raises:
-            UserError: another process trains into the folder, or a file in it is not what a
+            UserError: Another process trains into the folder, or a file in it is not what a
                 training can go on with.
         """
         made = [path for path in (self.path, *self.path.parents) if not path.exists()]
@@ -141,7 +141,7 @@ class ModelDir:
         """Reads what an epoch's end reads, and more, before the first epoch is trained.
 
         Raises:
-            UserError: a file is wrong, or a folder is in the place of a file or the reverse.
+            UserError: A file is wrong, or a folder is in the place of a file or the reverse.
         """
         for folder in (self.checkpoints, self.tensorboard):
             if os.path.lexists(folder) and not folder.is_dir():
@@ -167,7 +167,7 @@ class ModelDir:
         """Returns the lock file, opened and locked.
 
         Raises:
-            UserError: another process has locked it.
+            UserError: Another process has locked it.
         """
         while True:
             try:
@@ -194,7 +194,7 @@ class ModelDir:
         """Writes the configuration, or checks it against that of the run to be continued.
 
         Raises:
-            UserError: the folder holds a run of another configuration.
+            UserError: The folder holds a run of another configuration.
         """
         if self.config.is_file():
             kept = json_files.read_text(self.config)
@@ -226,10 +226,10 @@ class ModelDir:
         """Returns the epochs' lines, oldest first; none where there is no file.
 
         Args:
-            schema: what each line has to have.
+            schema: What each line has to have.
 
         Raises:
-            UserError: a line is not as the schema says, or epochs are not in order.
+            UserError: A line is not as the schema says, or epochs are not in order.
         """
         lines = _read_lines(self.metrics, schema)
         for number, (line, before) in enumerate(zip(lines[1:], lines, strict=False), start=2):
@@ -247,9 +247,9 @@ class ModelDir:
         """Notes when the training goes on after `step`, with which packages, on which devices.
 
         Args:
-            step: the number of finished steps.
-            devices: of this machine.
-            replicas: how many divide each batch, on all machines.
+            step: The number of finished steps.
+            devices: Of this machine.
+            replicas: How many divide each batch, on all machines.
         """
         session = {
             "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -264,7 +264,7 @@ class ModelDir:
         """Returns the sessions' lines, oldest first; none where there is no file.
 
         Raises:
-            UserError: a line is not one of a session.
+            UserError: A line is not one of a session.
         """
         return _read_lines(self.sessions, Session)
 
@@ -272,7 +272,7 @@ class ModelDir:
         """Returns alpha and beta after each epoch of a search; none where there is no file.
 
         Raises:
-            UserError: a line is wrong.
+            UserError: A line is wrong.
         """
         return read_history(self.history) if os.path.lexists(self.history) else []
 
@@ -281,7 +281,7 @@ def _read_lines(path: Path, schema: type[BaseModel]) -> list[dict[str, Any]]:
     """Returns the JSON object of each line of a file; none where there is no file.
 
     Raises:
-        UserError: it cannot be read, or a line is not as the schema says.
+        UserError: It cannot be read, or a line is not as the schema says.
     """
     if not os.path.lexists(path):
         return []

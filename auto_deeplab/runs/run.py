@@ -38,16 +38,16 @@ class Evaluation:
     """An evaluation_*.json.
 
     Attributes:
-      name: what tells it from the run's other ones, such as "val".
-      split: the split that was evaluated.
-      dataset: the dataset's name.
-      images: how many images.
-      step: the training step of the weights; None for an exported network.
-      checkpoint: how they were chosen, "latest" or "best"; None for an exported network.
-      class_names: the name of each class.
-      matrix: the confusion matrix.
-      figures: every single number between 0 and 1 of the file, by name.
-      views: how images were predicted, for people.
+        name: What tells it from the run's other ones, such as "val".
+        split: The split that was evaluated.
+        dataset: The dataset's name.
+        images: How many images.
+        step: The training step of the weights; None for an exported network.
+        checkpoint: How they were chosen, "latest" or "best"; None for an exported network.
+        class_names: The name of each class.
+        matrix: The confusion matrix.
+        figures: Every single number between 0 and 1 of the file, by name.
+        views: How images were predicted, for people.
     """
 
     name: str
@@ -67,15 +67,15 @@ class Run:
     """A folder that `train` wrote, and perhaps `evaluate`.
 
     Attributes:
-      name: short, and different from that of every other run of the report.
-      path: the folder.
-      config_text: the operative configuration.
-      config: its values as text, by parameter.
-      metrics: one dictionary an epoch; empty before the first ended.
-      history: alpha and beta after each epoch; empty for what is no search.
-      genotype: found or retrained; None where there is none (yet).
-      evaluations: in the order of their files' names.
-      sessions: when the training was started or continued, and with what.
+        name: Short, and different from that of every other run of the report.
+        path: The folder.
+        config_text: The operative configuration.
+        config: Its values as text, by parameter.
+        metrics: One dictionary an epoch; empty before the first ended.
+        history: Alpha and beta after each epoch; empty for what is no search.
+        genotype: Found or retrained; None where there is none (yet).
+        evaluations: In the order of their files' names.
+        sessions: When the training was started or continued, and with what.
     """
 
     name: str
@@ -149,7 +149,7 @@ def find_runs(folders: Sequence[str | os.PathLike]) -> list[Run]:
     """Reads runs: each folder is that of a run, or holds those of several.
 
     Raises:
-      UserError: a folder is neither, or a file in it is wrong.
+        UserError: A folder is neither, or a file in it is wrong.
     """
     found: list[Path] = []
     for folder in map(Path, folders):
@@ -173,7 +173,7 @@ def read_run(path: Path, name: str) -> Run:
     """Reads the folder of one run.
 
     Raises:
-      UserError: a file is wrong; the message names it.
+        UserError: A file is wrong; the message names it.
     """
     folder = ModelDir(path)
     config_text = json_files.read_text(folder.config)
@@ -198,7 +198,7 @@ def read_evaluation(path: Path) -> Evaluation:
     """Reads what `evaluate` wrote.
 
     Raises:
-      UserError: the file is no such JSON.
+        UserError: The file is no such JSON.
     """
     document = read_document(path)
     matrix = ConfusionMatrix(len(document["classes"]))

@@ -30,12 +30,12 @@ class CellGraph:
     """The directed acyclic graph that every cell of the network shares (the paper's section 3.1).
 
     Args:
-      blocks: how many blocks the cell has, 1 to `MOST_BLOCKS`.
-      operations: what an edge may carry: a subset of `OPERATIONS` in its order, of which at least
-        one is not `none`.
+        blocks: How many blocks the cell has, 1 to `MOST_BLOCKS`.
+        operations: What an edge may carry: a subset of `OPERATIONS` in its order, of which at least
+            one is not `none`.
 
     Raises:
-      UserError: an argument is not one of these.
+        UserError: An argument is not one of these.
     """
 
     blocks: int = 5

@@ -14,7 +14,7 @@ def checked_values(name: str, values: np.ndarray, shape: tuple[int, ...]) -> np.
     """Returns `values` as float64, if they have this shape and are finite as float32.
 
     Raises:
-      UserError: they do not; the message begins with `name`.
+        UserError: They do not; the message begins with `name`.
     """
     try:
         values = np.asarray(values, dtype=np.float64)
@@ -57,11 +57,11 @@ def decode_cell(alpha: np.ndarray, cell: CellGraph) -> tuple[tuple[Branch, Branc
     go to the earlier input and the earlier operation. A block's branches are in input order.
 
     Args:
-      alpha: float [edges, operations], before the softmax.
-      cell: the graph whose edges and operations alpha weighs.
+        alpha: float [edges, operations], before the softmax.
+        cell: The graph whose edges and operations alpha weighs.
 
     Raises:
-      UserError: alpha has another shape, or is not finite.
+        UserError: Alpha has another shape, or is not finite.
     """
     alpha = checked_values("alpha", alpha, (len(cell.edges), len(cell.operations)))
     log_weights = log_softmax(alpha)
@@ -89,11 +89,11 @@ def decode_network(beta: np.ndarray, trellis: TrellisGraph) -> tuple[int, ...]:
     where they differ.
 
     Args:
-      beta: float [arcs], before the softmax.
-      trellis: the graph whose arcs beta weighs.
+        beta: float [arcs], before the softmax.
+        trellis: The graph whose arcs beta weighs.
 
     Raises:
-      UserError: beta has another shape, or is not finite.
+        UserError: Beta has another shape, or is not finite.
     """
     log_weights = dict(
         zip(trellis.arcs, map(Fraction, arc_log_weights(beta, trellis).tolist()), strict=True)

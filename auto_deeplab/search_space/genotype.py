@@ -52,14 +52,14 @@ class Genotype:
     """A path through the trellis and a cell.
 
     Args:
-      name: what people call it.
-      network: the stride of each layer; the stem before the first has stride 4, and each layer
-        halves, keeps or doubles the stride.
-      cell: the two branches of each block.
-      provenance: where it comes from, any JSON object, or None.
+        name: What people call it.
+        network: The stride of each layer; the stem before the first has stride 4, and each layer
+            halves, keeps or doubles the stride.
+        cell: The two branches of each block.
+        provenance: Where it comes from, any JSON object, or None.
 
     Raises:
-      GenotypeError: an argument breaks one of these rules.
+        GenotypeError: An argument breaks one of these rules.
     """
 
     name: str
@@ -81,7 +81,7 @@ class Genotype:
         """Reads what `to_json` writes; `source` is the file's name for error messages.
 
         Raises:
-          GenotypeError: the text is not JSON, or not a genotype of this format.
+            GenotypeError: The text is not JSON, or not a genotype of this format.
         """
         try:
             return cls._from_document(json_files.parse(text, source))
@@ -136,7 +136,7 @@ class Genotype:
         """Writes the genotype to a file, whole or not at all.
 
         Raises:
-          UserError: the file exists and `overwrite` is not set, or it cannot be written.
+            UserError: The file exists and `overwrite` is not set, or it cannot be written.
         """
         if Path(path).exists() and not overwrite:
             raise UserError(f"{path}: exists already; expected a new name, or --overwrite")
@@ -147,7 +147,7 @@ class Genotype:
         """Returns a preset by its name (such as "published"), or reads a genotype file.
 
         Raises:
-          GenotypeError: it is neither, or the file breaks a rule.
+            GenotypeError: It is neither, or the file breaks a rule.
         """
         if name_or_path in PRESETS:
             return cls._from_document(PRESETS[name_or_path])

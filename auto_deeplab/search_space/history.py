@@ -25,7 +25,7 @@ def read_history(path: str | os.PathLike) -> list[HistoryEntry]:
     after an interruption counts once, as it was last.
 
     Raises:
-      UserError: the file does not exist, or a line is wrong (the message has its number).
+        UserError: The file does not exist, or a line is wrong (the message has its number).
     """
     path = Path(path)
     if not path.exists():

@@ -26,13 +26,13 @@ class Relaxation:
     """The continuous architecture (the paper's section 4.1).
 
     Args:
-      cell: the cell's graph.
-      trellis: the network's graph.
-      alpha: [edges, operations], before the softmax; kept as float64 that cannot be written to.
-      beta: [arcs], before the softmax; kept likewise.
+        cell: The cell's graph.
+        trellis: The network's graph.
+        alpha: [edges, operations], before the softmax; kept as float64 that cannot be written to.
+        beta: [arcs], before the softmax; kept likewise.
 
     Raises:
-      UserError: alpha or beta has another shape, or is not finite.
+        UserError: Alpha or beta has another shape, or is not finite.
     """
 
     cell: CellGraph
@@ -83,7 +83,7 @@ class Relaxation:
         """Reads what `to_json_dict` returns; `source` is the file's name for error messages.
 
         Raises:
-          UserError: a key is missing or unknown, or a value is wrong.
+            UserError: A key is missing or unknown, or a value is wrong.
         """
         keys = ("blocks", "operations", "layers", "strides", "alpha", "beta")
         if not isinstance(document, dict):
@@ -114,11 +114,11 @@ def searched_relaxation(
     """Returns the alpha and beta that `genotype` was decoded from, if its provenance has them.
 
     Args:
-      genotype: with or without provenance.
-      source: the file that it is from, for messages; its name by default.
+        genotype: With or without provenance.
+        source: The file that it is from, for messages; its name by default.
 
     Raises:
-      UserError: the provenance is not as a search writes it.
+        UserError: The provenance is not as a search writes it.
     """
     document = (genotype.provenance or {}).get("relaxation")
     if document is None:

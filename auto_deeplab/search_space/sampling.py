@@ -16,7 +16,7 @@ def path_of_rank(trellis: TrellisGraph, rank: int) -> tuple[int, ...]:
     """Returns the path number `rank` (0 to `trellis.count_paths()` - 1) in the order of strides.
 
     Raises:
-      UserError: there is no path of that number.
+        UserError: There is no path of that number.
     """
     total = trellis.count_paths()
     if not 0 <= rank < total:

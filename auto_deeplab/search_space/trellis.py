@@ -54,12 +54,12 @@ class TrellisGraph:
     doubles the stride.
 
     Args:
-      layers: how many layers follow the stem, 1 to `MOST_LAYERS`.
-      strides: the strides that nodes may have: contiguous powers of two, ascending, to
-        `LARGEST_STRIDE`, of which the stem reaches at least one (2, 4 or 8).
+        layers: How many layers follow the stem, 1 to `MOST_LAYERS`.
+        strides: The strides that nodes may have: contiguous powers of two, ascending, to
+            `LARGEST_STRIDE`, of which the stem reaches at least one (2, 4 or 8).
 
     Raises:
-      UserError: an argument is not one of these.
+        UserError: An argument is not one of these.
     """
 
     layers: int = 12

@@ -38,10 +38,10 @@ class ServedModel(NamedTuple):
     """A folder of versions that was checked.
 
     Attributes:
-      name: by which clients ask for it.
-      path: the folder.
-      versions: the numbers of its versions, ascending; the server offers the last.
-      fixed_size: whether its newest version runs at one size, so that it gains from batches.
+        name: By which clients ask for it.
+        path: The folder.
+        versions: The numbers of its versions, ascending; the server offers the last.
+        fixed_size: Whether its newest version runs at one size, so that it gains from batches.
     """
 
     name: str
@@ -54,10 +54,10 @@ class Batching(NamedTuple):
     """How requests that arrive together share a run of the network.
 
     Attributes:
-      max_size: the most images a run.
-      timeout_microseconds: how long a request waits for others.
-      threads: runs at a time.
-      max_waiting: batches that may wait; what comes then is refused as unavailable.
+        max_size: The most images a run.
+        timeout_microseconds: How long a request waits for others.
+        threads: Runs at a time.
+        max_waiting: Batches that may wait; what comes then is refused as unavailable.
     """
 
     max_size: int = 4
@@ -84,7 +84,7 @@ def check_model(folder: Path) -> ServedModel:
     Every file that the newest version names must be there and whole; its weights are read.
 
     Raises:
-      UserError: something is missing or damaged; the message names all of it.
+        UserError: Something is missing or damaged; the message names all of it.
     """
     name = folder.resolve().name
     if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
@@ -117,19 +117,19 @@ def write_configuration(
     """Writes model.config, batching_parameters.txt and serve.sh, which starts the server.
 
     Args:
-      output: the folder to write to; made if need be.
-      models: what to offer.
-      batching: its parameters; None for none.
-      docker_image: of TensorFlow Serving.
-      host: the address at which the server is reached.
-      overwrite: replace files that exist.
+        output: The folder to write to; made if need be.
+        models: What to offer.
+        batching: Its parameters; None for none.
+        docker_image: Of TensorFlow Serving.
+        host: The address at which the server is reached.
+        overwrite: Replace files that exist.
 
     Returns:
-      The files.
+        The files.
 
     Raises:
-      UserError: two models have one name, a path, the host or the image has characters that docker
-        does not take, or a file exists.
+        UserError: Two models have one name, a path, the host or the image has characters that
+            docker does not take, or a file exists.
     """
     names = [model.name for model in models]
     repeated = sorted({name for name in names if names.count(name) > 1})

@@ -23,9 +23,9 @@ class ExportedNetwork(NamedTuple):
     """A network that was exported, loaded by an engine.
 
     Attributes:
-      path: the file or the folder that it was loaded from.
-      class_maps: runs it.
-      description: its classes and colors, as the export carries them.
+        path: The file or the folder that it was loaded from.
+        class_maps: Runs it.
+        description: Its classes and colors, as the export carries them.
     """
 
     path: str
@@ -40,12 +40,12 @@ def loading(path: str | os.PathLike, problem: str, expected: str) -> Iterator[No
     The errors of engines have no class in common: a damaged file may raise any.
 
     Args:
-      path: the file or folder.
-      problem: what it means, such as "cannot be loaded as an ONNX file".
-      expected: what would be right.
+        path: The file or folder.
+        problem: What it means, such as "cannot be loaded as an ONNX file".
+        expected: What would be right.
 
     Raises:
-      UserError: the block raised; one that is a `UserError` already stays as it is.
+        UserError: The block raised; one that is a `UserError` already stays as it is.
     """
     try:
         yield
@@ -59,13 +59,13 @@ def checked(class_maps: Segmenter, classes: int, source: str) -> Segmenter:
     """Returns a function that answers as another one does, or not at all.
 
     Args:
-      class_maps: runs an engine, or asks a server.
-      classes: how many there are in the labels.
-      source: the engine's file, or the server, for messages.
+        class_maps: Runs an engine, or asks a server.
+        classes: How many there are in the labels.
+        source: The engine's file, or the server, for messages.
 
     Returns:
-      The function. Besides `UnreadableImage` it raises `UserError` alone: where the engine fails,
-      and where an answer is not one whole number for each pixel that is a class of the labels.
+        The function. Besides `UnreadableImage` it raises `UserError` alone: where the engine fails,
+        and where an answer is not one whole number for each pixel that is a class of the labels.
     """
 
     def checked_class_maps(images: np.ndarray) -> np.ndarray:

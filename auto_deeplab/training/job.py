@@ -56,7 +56,7 @@ def dataset_dir(source: DatasetSource) -> str:
     """Returns the folder of a dataset, made if need be.
 
     Raises:
-        UserError: no dataset is named, or there is none.
+        UserError: No dataset is named, or there is none.
     """
     directory = source() if callable(source) else source
     if not isinstance(directory, str) or not directory:
@@ -72,9 +72,9 @@ def tell_replicas(strategy: tf.distribute.Strategy, batch_size: int, shares: boo
     """Prints what is each replica's own, where there are several.
 
     Args:
-        strategy: what they run under.
-        batch_size: images a step, over all replicas.
-        shares: whether they share batch norm's statistics.
+        strategy: What they run under.
+        batch_size: Images a step, over all replicas.
+        shares: Whether they share batch norm's statistics.
     """
     replicas = strategy.num_replicas_in_sync
     if replicas > 1 and Workers(strategy).is_chief:
@@ -92,7 +92,7 @@ def write_once(model_dir: ModelDir, description: DatasetDescription) -> None:
     Call it when everything is configured: the values in effect are known only then.
 
     Raises:
-        UserError: the folder holds a run of another configuration, or on another dataset.
+        UserError: The folder holds a run of another configuration, or on another dataset.
     """
     model_dir.keep_config(gin.operative_config_str())
     if not (model_dir.path / "dataset.json").exists():

@@ -67,41 +67,41 @@ class Retrain:
     """A retraining; the defaults are the paper's for Cityscapes, or where it names none, DeepLab's.
 
     Args:
-        dataset: the folder of the dataset, or a function that makes one.
-        genotype: a genotype's file, or a name such as "published"; None for a network that has
+        dataset: The folder of the dataset, or a function that makes one.
+        genotype: A genotype's file, or a name such as "published"; None for a network that has
             none.
-        network: builds the network: `@build_network`, which takes a genotype and a number of
+        network: Builds the network: `@build_network`, which takes a genotype and a number of
             classes, or any other that takes one or both by these names, such as
             `@build_deeplabv3plus`.
-        train_split: the split to train on.
-        validation_split: the split to validate on.
-        initial_model_dir: the folder of another training, whose newest weights this one starts
+        train_split: The split to train on.
+        validation_split: The split to validate on.
+        initial_model_dir: The folder of another training, whose newest weights this one starts
             from; the classifier starts anew where the classes are others. None: from scratch.
-        steps: how many steps.
-        batch_size: images a step, over all replicas.
-        seed: of the order, the augmentation and the initial values.
-        optimizer: makes the optimizer of a learning rate schedule: `@sgd`, or another that
+        steps: How many steps.
+        batch_size: Images a step, over all replicas.
+        seed: Of the order, the augmentation and the initial values.
+        optimizer: Makes the optimizer of a learning rate schedule: `@sgd`, or another that
             `training.optimizers` or `training.addons_optimizers` registers.
-        learning_rate: at the start.
-        learning_rate_power: of the polynomial schedule.
-        warm_up_steps: how many steps the learning rate rises from 0 to the schedule's.
-        last_layer_multiplier: of the learning rate of the classifier; with `@sgd` alone.
+        learning_rate: At the start.
+        learning_rate_power: Of the polynomial schedule.
+        warm_up_steps: How many steps the learning rate rises from 0 to the schedule's.
+        last_layer_multiplier: Of the learning rate of the classifier; with `@sgd` alone.
         weight_decay: L2 weight decay of the convolutions' kernels; batch norm and biases have none.
-        gradient_clip_norm: the largest norm of all gradients together; None for any.
-        label_smoothing: how much of each pixel's target is spread evenly over all classes.
-        hard_pixel_share: the share of the pixels that the loss counts: those with the largest.
-        weight_average_decay: of an exponential moving average of the weights, such as 0.9999,
+        gradient_clip_norm: The largest norm of all gradients together; None for any.
+        label_smoothing: How much of each pixel's target is spread evenly over all classes.
+        hard_pixel_share: The share of the pixels that the loss counts: those with the largest.
+        weight_average_decay: Of an exponential moving average of the weights, such as 0.9999,
             which is then what is validated, evaluated and exported; None for the weights as they
             are.
-        validation_batch_size: images predicted at a time.
-        validation_images: how many images to validate on; None for all.
-        validation_every: validate after each this many epochs.
-        checkpoint_minutes: minutes between checkpoints within an epoch.
-        kept_checkpoints: how many of the newest checkpoints are kept, beside the best.
-        gradient_accumulation_steps: compute each replica's batch in this many parts, one after the
+        validation_batch_size: Images predicted at a time.
+        validation_images: How many images to validate on; None for all.
+        validation_every: Validate after each this many epochs.
+        checkpoint_minutes: Minutes between checkpoints within an epoch.
+        kept_checkpoints: How many of the newest checkpoints are kept, beside the best.
+        gradient_accumulation_steps: Compute each replica's batch in this many parts, one after the
             other, and update once: for the memory of one part. Each is normalized with its own
             statistics.
-        jit_compile: compile the update with XLA.
+        jit_compile: Compile the update with XLA.
     """
 
     dataset: job.DatasetSource = gin.REQUIRED

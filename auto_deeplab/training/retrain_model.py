@@ -15,16 +15,16 @@ class RetrainModel(tf_keras.Model):
     """Trains a final network; `fit` takes a dataset of (images, labels).
 
     Args:
-        network: images, float32 [batch, height, width, 3], normalized -> logits.
-        total_steps: the steps of the whole training, which the drop path's schedule spans.
-        ignore_label: the label of pixels that do not count.
+        network: Images, float32 [batch, height, width, 3], normalized -> logits.
+        total_steps: The steps of the whole training, which the drop path's schedule spans.
+        ignore_label: The label of pixels that do not count.
         weight_decay: L2 weight decay of the convolutions' kernels.
-        label_smoothing: see `loss.cross_entropy`.
-        hard_pixel_share: see `loss.cross_entropy`.
-        gradient_clip_norm: the largest norm of all gradients together; None for any.
-        last_layer_multiplier: of the learning rate of the classifier, with SGD.
-        average: of the network's weights; what the model predicts with.
-        gradient_accumulation_steps: how many parts of a replica's batch are computed one after the
+        label_smoothing: See `loss.cross_entropy`.
+        hard_pixel_share: See `loss.cross_entropy`.
+        gradient_clip_norm: The largest norm of all gradients together; None for any.
+        last_layer_multiplier: Of the learning rate of the classifier, with SGD.
+        average: Of the network's weights; what the model predicts with.
+        gradient_accumulation_steps: How many parts of a replica's batch are computed one after the
             other, for one update. Each is normalized with its own statistics.
     """
 

@@ -30,20 +30,20 @@ def configure_runtime(
     """Sets what must be set before TensorFlow's first operation.
 
     Args:
-        inter_op_threads: how many operations run at a time; 0 lets TensorFlow choose.
-        intra_op_threads: threads within one operation; 0 lets TensorFlow choose. 1 suits the
+        inter_op_threads: How many operations run at a time; 0 lets TensorFlow choose.
+        intra_op_threads: Threads within one operation; 0 lets TensorFlow choose. 1 suits the
             supernet on a CPU: it has so many small operations that running several at a time was
             twice as fast as splitting each.
-        graph_optimizer: let TensorFlow's graph optimizer rewrite the steps. It takes minutes on
+        graph_optimizer: Let TensorFlow's graph optimizer rewrite the steps. It takes minutes on
             the supernet's graphs and gains nothing there.
-        deterministic: the same command gives the same bits on a machine of the same kind, whether
+        deterministic: The same command gives the same bits on a machine of the same kind, whether
             it is interrupted or not. Some operations are slower on a GPU.
-        mixed_precision: what the networks of this process compute in: "bfloat16" or "float16";
+        mixed_precision: What the networks of this process compute in: "bfloat16" or "float16";
             "none" for float32. Weights, alpha, beta, batch norm statistics and losses are float32
             whatever they compute in.
 
     Raises:
-        UserError: an argument is out of range.
+        UserError: An argument is out of range.
     """
     tf_keras.mixed_precision.set_global_policy(PRECISIONS[mixed_precision])
     if deterministic:

@@ -47,28 +47,28 @@ class Search:
     """A search; the defaults are the paper's (section 5.1).
 
     Args:
-        dataset: the folder of the dataset, or a function that makes one.
-        train_split: the split whose halves are trainA and trainB.
-        validation_split: the split that measures the supernet.
-        epochs: passes over trainA.
-        warm_up_epochs: how many of them leave alpha and beta alone.
-        batch_size: images a step, over all replicas.
-        seed: of the halves, the order, the augmentation and the initial values.
-        network_learning_rate: of w, at the start.
-        network_final_learning_rate: of w, at the end.
-        network_momentum: of w's SGD.
+        dataset: The folder of the dataset, or a function that makes one.
+        train_split: The split whose halves are trainA and trainB.
+        validation_split: The split that measures the supernet.
+        epochs: Passes over trainA.
+        warm_up_epochs: How many of them leave alpha and beta alone.
+        batch_size: Images a step, over all replicas.
+        seed: Of the halves, the order, the augmentation and the initial values.
+        network_learning_rate: Of w, at the start.
+        network_final_learning_rate: Of w, at the end.
+        network_momentum: Of w's SGD.
         network_weight_decay: L2 weight decay of w.
-        architecture_learning_rate: of alpha and beta.
+        architecture_learning_rate: Of alpha and beta.
         architecture_weight_decay: L2 weight decay of alpha and beta.
-        validation_batch_size: images predicted at a time.
-        validation_images: how many images to validate on; None for all.
-        validation_every: validate after each this many epochs.
-        checkpoint_minutes: minutes between checkpoints within an epoch.
-        kept_checkpoints: how many of the newest checkpoints are kept, beside the best.
-        gradient_accumulation_steps: compute each replica's batch in this many parts, one after the
+        validation_batch_size: Images predicted at a time.
+        validation_images: How many images to validate on; None for all.
+        validation_every: Validate after each this many epochs.
+        checkpoint_minutes: Minutes between checkpoints within an epoch.
+        kept_checkpoints: How many of the newest checkpoints are kept, beside the best.
+        gradient_accumulation_steps: Compute each replica's batch in this many parts, one after the
             other, and update once: for the memory of one part. Each is normalized with its own
             statistics.
-        jit_compile: compile both updates with XLA.
+        jit_compile: Compile both updates with XLA.
     """
 
     dataset: job.DatasetSource = gin.REQUIRED

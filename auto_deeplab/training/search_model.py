@@ -36,11 +36,11 @@ class SearchModel(tf_keras.Model):
     nor runs anything of the architecture's update.
 
     Args:
-        supernet: the network to train.
-        ignore_label: the label of pixels that do not count.
+        supernet: The network to train.
+        ignore_label: The label of pixels that do not count.
         network_weight_decay: L2 weight decay of w.
         architecture_weight_decay: L2 weight decay of alpha and beta.
-        gradient_accumulation_steps: how many parts of a replica's batch are computed one after the
+        gradient_accumulation_steps: How many parts of a replica's batch are computed one after the
             other, for one update of either level. Each is normalized with its own statistics.
 
     Attributes:
@@ -73,9 +73,9 @@ class SearchModel(tf_keras.Model):
         """Sets the optimizers of both levels, with loss scales where they are needed.
 
         Args:
-            network_optimizer: of w.
-            architecture_optimizer: of alpha and beta.
-            jit_compile: compile both updates with XLA.
+            network_optimizer: Of w.
+            architecture_optimizer: Of alpha and beta.
+            jit_compile: Compile both updates with XLA.
         """
         self.network_optimizer = with_loss_scale(network_optimizer)
         self.architecture_optimizer = with_loss_scale(architecture_optimizer)

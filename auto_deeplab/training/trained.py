@@ -23,13 +23,13 @@ class Trained:
     """A trained network with what it was trained on.
 
     Attributes:
-        model: normalized images, float32 [batch, height, width, 3] -> logits
+        model: Normalized images, float32 [batch, height, width, 3] -> logits
             [batch, height, width, classes].
-        description: the dataset's description.
-        genotype: the network's architecture; None for one that no genotype describes, such as a
+        description: The dataset's description.
+        genotype: The network's architecture; None for one that no genotype describes, such as a
             supernet.
-        step: the training step that the weights are from.
-        source: the dataset that it was trained on, as it was configured.
+        step: The training step that the weights are from.
+        source: The dataset that it was trained on, as it was configured.
     """
 
     model: tf_keras.Model
@@ -48,11 +48,11 @@ def load_trained(model_dir: str | os.PathLike, checkpoint: str = "latest") -> Tr
     """Builds the network of a training and loads its weights.
 
     Args:
-        model_dir: the folder that the training wrote.
+        model_dir: The folder that the training wrote.
         checkpoint: "latest", or "best" for the one with the best validation mIOU.
 
     Raises:
-        UserError: a file is missing or does not fit.
+        UserError: A file is missing or does not fit.
     """
     folder = ModelDir(Path(model_dir))
     if not folder.config.is_file():

@@ -69,16 +69,17 @@ def draw_architecture(
     """Draws the trellis with the chosen path, and the cell.
 
     Args:
-      genotype: what to draw, of any number of layers, strides and blocks.
-      relaxation: the alpha and beta that it was decoded from: every arc is then drawn as wide as it
-        is likely, the strongest that leaves each node dashed, and every choice carries its weight.
-      parts: which of `PARTS` to draw, one below the other.
+        genotype: What to draw, of any number of layers, strides and blocks.
+        relaxation: The alpha and beta that it was decoded from: every arc is then drawn as wide as
+            it is likely, the strongest that leaves each node dashed, and every choice carries its
+            weight.
+        parts: Which of `PARTS` to draw, one below the other.
 
     Returns:
-      A figure, which belongs to no window.
+        A figure, which belongs to no window.
 
     Raises:
-      UserError: `genotype` does not belong to the space of `relaxation`.
+        UserError: `genotype` does not belong to the space of `relaxation`.
     """
     trellis = shown_trellis(genotype, relaxation)
     rows = len({STEM.stride, *trellis.strides})
@@ -115,8 +116,8 @@ def save_architecture(
     """Writes `draw_architecture` to a .png, .svg or .pdf file, whole or not at all.
 
     Raises:
-      UserError: the suffix is another, the file exists and `overwrite` is not set, it cannot be
-        written, or `genotype` does not belong to the space of `relaxation`.
+        UserError: The suffix is another, the file exists and `overwrite` is not set, it cannot be
+            written, or `genotype` does not belong to the space of `relaxation`.
     """
     path = Path(path)
     if path.suffix not in SUFFIXES:

@@ -17,7 +17,7 @@ def shown_trellis(genotype: Genotype, relaxation: Relaxation | None = None) -> T
     """Returns the trellis to show a genotype in: the searched one, or strides 4 to 32 and more.
 
     Raises:
-      UserError: the genotype is no path of the searched trellis, or its cell has other blocks.
+        UserError: The genotype is no path of the searched trellis, or its cell has other blocks.
     """
     if relaxation is None:
         largest = max(32, *genotype.network)
@@ -44,11 +44,11 @@ def describe(genotype: Genotype, relaxation: Relaxation | None = None) -> str:
     """Returns a readable text: the trellis with the path marked, then a table of the blocks.
 
     Args:
-      genotype: what to describe.
-      relaxation: the alpha and beta that it was decoded from; adds how strong each choice is.
+        genotype: What to describe.
+        relaxation: The alpha and beta that it was decoded from; adds how strong each choice is.
 
     Raises:
-      UserError: `genotype` does not belong to the space of `relaxation`.
+        UserError: `genotype` does not belong to the space of `relaxation`.
     """
     trellis = shown_trellis(genotype, relaxation)
     lines = [f"Architecture {genotype.name!r}", "", *_trellis_lines(genotype, trellis)]

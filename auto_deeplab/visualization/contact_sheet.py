@@ -51,14 +51,14 @@ def contact_sheet(
     Ignored pixels, among them what a crop has beyond its image, are white where labels are shown.
 
     Args:
-      records: the examples to choose from.
-      examples: how many to show; evenly spread over the records.
-      crop_size: of the crops, squares; by default the largest 32k+1 that fits the first example.
-      scales: the factors of the random scale; by default DeepLab's.
-      seed: of the augmentation.
+        records: The examples to choose from.
+        examples: How many to show; evenly spread over the records.
+        crop_size: Of the crops, squares; by default the largest 32k+1 that fits the first example.
+        scales: The factors of the random scale; by default DeepLab's.
+        seed: Of the augmentation.
 
     Returns:
-      uint8 [height, width, 3].
+        uint8 [height, width, 3].
     """
     description = records.description
     chosen = np.linspace(0, records.examples - 1, min(examples, records.examples)).round()

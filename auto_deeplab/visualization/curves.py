@@ -21,13 +21,13 @@ def draw_curves(
     """Draws metrics of runs over their steps: a color a run, a kind of line a metric.
 
     Args:
-      runs: what to compare.
-      metrics: the label of each metric, by its name in metrics.jsonl.
-      y_label: what the vertical axis shows.
-      percent: whether the values are shares of 1.
+        runs: What to compare.
+        metrics: The label of each metric, by its name in metrics.jsonl.
+        y_label: What the vertical axis shows.
+        percent: Whether the values are shares of 1.
 
     Returns:
-      The figure; None where no run has any of the metrics.
+        The figure; None where no run has any of the metrics.
     """
     figure, axes = plain_axes(_SIZE, "step", y_label)
     # Runs with the very same curves, such as a schedule that they share, are drawn as one.
@@ -72,11 +72,11 @@ def draw_trials(groups: Sequence[Sequence[Run]], labels: Sequence[str]) -> Figur
     alpha and beta begin to be searched.
 
     Args:
-      groups: searches; those of one group are trials of the same.
-      labels: the name of each group.
+        groups: Searches; those of one group are trials of the same.
+        labels: The name of each group.
 
     Returns:
-      The figure; None where nothing was validated.
+        The figure; None where nothing was validated.
     """
     figure, axes = plain_axes(_SIZE, "epoch", "validation mean IOU")
     labeled: list[Artist] = []

@@ -26,8 +26,8 @@ def draw_class_bars(evaluations: Sequence[Evaluation], labels: Sequence[str]) ->
     """Draws the IOU of each class as bars, those of several evaluations side by side.
 
     Args:
-      evaluations: of the same classes.
-      labels: the name of each evaluation.
+        evaluations: Of the same classes.
+        labels: The name of each evaluation.
     """
     names = evaluations[0].class_names
     thickness = 0.8 / len(evaluations)

@@ -27,11 +27,11 @@ class Example(NamedTuple):
     """An image with its labels and what a network made of it.
 
     Attributes:
-      number: its place in the split, from 0.
-      image: uint8 [height, width, 3].
-      labels: integers [height, width].
-      predictions: integers [height, width].
-      mean_iou: over the classes that the labels or the predictions of this image hold.
+        number: Its place in the split, from 0.
+        image: uint8 [height, width, 3].
+        labels: Integers [height, width].
+        predictions: Integers [height, width].
+        mean_iou: Over the classes that the labels or the predictions of this image hold.
     """
 
     number: int
@@ -53,11 +53,11 @@ def best_and_worst(
     none.
 
     Args:
-      predict: maps normalized images, float32 [1, height, width, 3], to integer class maps [1,
-        height, width].
-      records: the split.
-      images: look at the first ones only, this many.
-      count: how many of each.
+        predict: Maps normalized images, float32 [1, height, width, 3], to integer class maps [1,
+            height, width].
+        records: The split.
+        images: Look at the first ones only, this many.
+        count: How many of each.
     """
     count = min(count, max(1, images // 2))
     best: list[Example] = []
@@ -81,8 +81,8 @@ def draw_examples(examples: Sequence[Example], description: DatasetDescription) 
     """Draws a row an example: the image, the labels over it, the predictions over it.
 
     Args:
-      examples: at least one.
-      description: class names and colors; the legend has those that are to be seen.
+        examples: At least one.
+        description: Class names and colors; the legend has those that are to be seen.
     """
     shapes = [example.image.shape for example in examples]
     row_inches = [_PANEL_INCHES * height / width + 0.28 for height, width, _ in shapes]

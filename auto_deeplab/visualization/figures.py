@@ -39,7 +39,7 @@ class TextFigure(Figure):
     does not have it draws a box and warns each time.
 
     Attributes:
-      formulas: the texts that are mathematics.
+        formulas: The texts that are mathematics.
     """
 
     def __init__(self, *args, **kwargs):
@@ -72,10 +72,10 @@ def add_legend(
     """Returns a legend with any labels; Matplotlib leaves out those that begin with "_".
 
     Args:
-      place: where it goes.
-      handles: what it explains.
-      labels: the text of each.
-      options: see `Axes.legend` and `Figure.legend`.
+        place: Where it goes.
+        handles: What it explains.
+        labels: The text of each.
+        options: See `Axes.legend` and `Figure.legend`.
     """
     legend = place.legend(handles, ["label"] * len(labels), **options)
     for text, label in zip(legend.get_texts(), labels, strict=True):

@@ -17,8 +17,8 @@ def legend_font(text: str, size: int) -> ImageFont.FreeTypeFont:
     """Returns the font to draw a text with, for Pillow.
 
     Args:
-      text: what is to be drawn.
-      size: the height of a line, in pixels.
+        text: What is to be drawn.
+        size: The height of a line, in pixels.
     """
     font = _default(size)
     # Every font has these. Matplotlib, which knows the others, takes a while to load.
@@ -41,8 +41,8 @@ def fallback_families(text: str, path: str) -> tuple[str, ...]:
     """Returns the font families to turn to for what a font lacks, for Matplotlib.
 
     Args:
-      text: what is to be drawn.
-      path: the file of the font that is asked first.
+        text: What is to be drawn.
+        path: The file of the font that is asked first.
     """
     if text.isascii():
         return ()

@@ -21,7 +21,7 @@ def draw_alpha(history: Sequence[HistoryEntry]) -> Figure:
     last epoch decodes to.
 
     Args:
-      history: one search's, with at least one epoch.
+        history: One search's, with at least one epoch.
     """
     cell = history[-1].relaxation.cell
     weights = np.stack([entry.relaxation.operation_weights() for entry in history])
@@ -56,7 +56,7 @@ def draw_beta(history: Sequence[HistoryEntry]) -> Figure:
     decodes to.
 
     Args:
-      history: one search's, with at least one epoch.
+        history: One search's, with at least one epoch.
     """
     trellis = history[-1].relaxation.trellis
     weights = np.stack([entry.relaxation.arc_weights() for entry in history])
@@ -90,10 +90,10 @@ class _Panels:
     """Small heat maps on a grid, all in one color scale.
 
     Args:
-      rows: of the grid.
-      columns: of the grid.
-      width: of a panel, in inches.
-      height: of a panel, in inches.
+        rows: Of the grid.
+        columns: Of the grid.
+        width: Of a panel, in inches.
+        height: Of a panel, in inches.
     """
 
     def __init__(self, rows: int, columns: int, width: float, height: float):

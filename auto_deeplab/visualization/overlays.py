@@ -20,13 +20,13 @@ def overlay_with_legend(
     The legend names each class of the class map with its share of the pixels, the largest first.
 
     Args:
-      image: uint8 [height, width, 3].
-      class_map: integers [height, width]; values that are no class get no color.
-      description: class names and colors.
-      opacity: of the colors, 0 to 1.
+        image: uint8 [height, width, 3].
+        class_map: Integers [height, width]; values that are no class get no color.
+        description: Class names and colors.
+        opacity: Of the colors, 0 to 1.
 
     Returns:
-      uint8 [height + the legend's, at least width, 3].
+        uint8 [height + the legend's, at least width, 3].
     """
     covered = overlay(image, class_map, description.palette, opacity)
     shares = class_shares(class_map, len(description.classes))
@@ -45,13 +45,13 @@ def overlay(
     """Blends an image with its classes' colors and draws a thin line where two classes meet.
 
     Args:
-      image: uint8 [height, width, 3].
-      class_map: integers [height, width]; pixels whose value is no class keep the image.
-      palette: the color of each class.
-      opacity: of the colors, 0 to 1.
+        image: uint8 [height, width, 3].
+        class_map: Integers [height, width]; pixels whose value is no class keep the image.
+        palette: The color of each class.
+        opacity: Of the colors, 0 to 1.
 
     Returns:
-      uint8 [height, width, 3].
+        uint8 [height, width, 3].
     """
     if image.shape[:2] != class_map.shape:
         raise ValueError(
@@ -68,11 +68,11 @@ def class_shares(class_map: np.ndarray, classes: int) -> list[tuple[int, float]]
     """Returns each class that is there with its share of the pixels, the largest first.
 
     Args:
-      class_map: integers [height, width], none below 0; values that are no class count as pixels.
-      classes: the number of classes.
+        class_map: Integers [height, width], none below 0; values that are no class count as pixels.
+        classes: The number of classes.
 
     Returns:
-      (class, share above 0 and at most 1).
+        (class, share above 0 and at most 1).
     """
     counts = np.bincount(np.ravel(class_map), minlength=classes)[:classes]
     present = [int(index) for index in np.argsort(-counts, kind="stable") if counts[index]]
@@ -88,12 +88,12 @@ def legend(texts: Sequence[str], colors: Sequence[Color], width: int) -> np.ndar
     """Draws color swatches with texts, in as many columns as the width holds.
 
     Args:
-      texts: what to write.
-      colors: of the swatches.
-      width: in pixels; the result is wider where one column needs it.
+        texts: What to write.
+        colors: Of the swatches.
+        width: In pixels; the result is wider where one column needs it.
 
     Returns:
-      uint8 [height, width, 3]; the height is what the rows need.
+        uint8 [height, width, 3]; the height is what the rows need.
     """
     size = int(np.clip(width / 50, 12, 32))
     # A line each.

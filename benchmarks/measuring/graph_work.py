@@ -38,7 +38,7 @@ def works(graph: "GraphDef") -> dict[tuple[str, str], Work]:
     Names that occur in several functions must have the same shapes there.
 
     Args:
-        graph: from `as_graph_def(add_shapes=True)`.
+        graph: From `as_graph_def(add_shapes=True)`.
     """
     found = {}
     for arguments, nodes in (

@@ -12,8 +12,8 @@ def expected_megabytes(pixels: int, measured: Sequence[tuple[int, float]]) -> fl
     """Returns the memory that a process will need, on the line through what it took before.
 
     Args:
-      pixels: that it will work on at once.
-      measured: (pixels, megabytes) of what it did before, in any order.
+        pixels: That it will work on at once.
+        measured: (pixels, megabytes) of what it did before, in any order.
     """
     if not measured:
         return _UNKNOWN_MEGABYTES + _UNKNOWN_MEGABYTES_A_PIXEL * pixels

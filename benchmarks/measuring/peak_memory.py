@@ -18,7 +18,7 @@ def memory_over_time(resident_megabytes: list[float]) -> dict[str, Any]:
     In the first half memory may settle; a leak goes on in the second.
 
     Args:
-      resident_megabytes: medians of equal parts of the run, in order.
+        resident_megabytes: Medians of equal parts of the run, in order.
     """
     middle, last = resident_megabytes[len(resident_megabytes) // 2], resident_megabytes[-1]
     return {

@@ -19,9 +19,9 @@ class Worker:
     """A process that measures when told to.
 
     Args:
-      module: what it runs, such as "benchmarks.workers.inference"; it calls `answer`.
-      arguments: its arguments, passed as JSON; "model" says what it measures.
-      advice: what to try if it ends early.
+        module: What it runs, such as "benchmarks.workers.inference"; it calls `answer`.
+        arguments: Its arguments, passed as JSON; "model" says what it measures.
+        advice: What to try if it ends early.
     """
 
     def __init__(self, module: str, arguments: dict[str, Any], advice: str):
@@ -77,19 +77,19 @@ def measure_in_turns(
     """Starts a `Worker` for each of `arguments` and lets them take turns.
 
     Args:
-      module: see `Worker`.
-      arguments: of each worker; ratios are to the last.
-      turns: how often each of them measures.
-      advice: see `Worker`.
-      title: of the progress bar.
-      unit: of the progress bar: what one measurement is.
+        module: See `Worker`.
+        arguments: Of each worker; ratios are to the last.
+        turns: How often each of them measures.
+        advice: See `Worker`.
+        title: Of the progress bar.
+        unit: Of the progress bar: what one measurement is.
 
     Returns:
-      For each worker "model", the "seconds" of its turns, "times_faster_than_MODEL" with the last
-      one's model, which is the median of the ratios within a turn, and what the worker told.
+        For each worker "model", the "seconds" of its turns, "times_faster_than_MODEL" with the last
+        one's model, which is the median of the ratios within a turn, and what the worker told.
 
     Raises:
-      UserError: a process ended early.
+        UserError: A process ended early.
     """
     from tqdm import tqdm
 

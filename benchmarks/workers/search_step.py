@@ -91,9 +91,9 @@ def measure(
 
     Args:
         setting: "crop", "batch", "layers", "blocks", "filters" and "classes".
-        steps: how many steps count, at least 1; one more goes before them.
-        jit_compile: compile both updates with XLA.
-        gin_params: for `configure`.
+        steps: How many steps count, at least 1; one more goes before them.
+        jit_compile: Compile both updates with XLA.
+        gin_params: For `configure`.
     """
     import tensorflow as tf
 
@@ -151,10 +151,10 @@ def export_stablehlo(
     """Writes one update as StableHLO text.
 
     Args:
-        setting: as in `measure`.
+        setting: As in `measure`.
         update: "weights" or "arch".
-        path: where to write.
-        gin_params: for `configure`.
+        path: Where to write.
+        gin_params: For `configure`.
     """
     from pathlib import Path
 
@@ -186,10 +186,10 @@ def profile(
     """Accounts for the time of an update; the rows are `step_profile.account`'s.
 
     Args:
-        setting: as in `measure`.
-        steps: how many steps to profile.
+        setting: As in `measure`.
+        steps: How many steps to profile.
         update: "weights" or "arch".
-        gin_params: for `configure`.
+        gin_params: For `configure`.
     """
     from benchmarks.measuring import step_profile
 

@@ -45,10 +45,10 @@ def _png(
     """A PNG file of samples [height, width, channels].
 
     Args:
-      chunks: what stands before the pixels.
-      part: the most bytes in a chunk of pixels.
-      rows: how many rows are there; by default all.
-      end: whether the chunk that ends the file is there.
+        chunks: What stands before the pixels.
+        part: The most bytes in a chunk of pixels.
+        rows: How many rows are there; by default all.
+        end: Whether the chunk that ends the file is there.
     """
     height, width, _ = samples.shape
     header = struct.pack(">IIBBBBB", width, height, bits, color_type, 0, 0, interlaced)
@@ -79,9 +79,9 @@ def _tiff(
     """A TIFF file of samples [height, width, channels], whose dtype tells depth and kind.
 
     Args:
-      rows_per_strip: by default all.
-      missing_strips: how many of the last strips the file does not have.
-      more_tags: values by "t" and the tag's number.
+        rows_per_strip: By default all.
+        missing_strips: How many of the last strips the file does not have.
+        more_tags: Values by "t" and the tag's number.
     """
     height, width, channels = samples.shape
     data = samples.astype(samples.dtype.newbyteorder(endian))

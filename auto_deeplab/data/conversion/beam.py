@@ -27,15 +27,15 @@ def write_shards_with_beam(
     """Writes shards in a Beam pipeline; a `ShardWriter` once the first two are bound.
 
     Args:
-      runner: a Beam runner, such as "DirectRunner" or "FlinkRunner".
-      options: Beam's pipeline options, such as "--direct_num_workers=4".
-      conversion: what to convert.
-      shards: the shards to write and their fingerprints.
-      folder: where to write.
-      skip_bad: as in `write_shard`.
+        runner: A Beam runner, such as "DirectRunner" or "FlinkRunner".
+        options: Beam's pipeline options, such as "--direct_num_workers=4".
+        conversion: What to convert.
+        shards: The shards to write and their fingerprints.
+        folder: Where to write.
+        skip_bad: As in `write_shard`.
 
     Raises:
-      UserError: Beam is not installed, or does not know the runner or an option.
+        UserError: Beam is not installed, or does not know the runner or an option.
     """
     try:
         import apache_beam as beam

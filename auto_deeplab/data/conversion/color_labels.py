@@ -21,8 +21,8 @@ class ColorLabel:
     """Labels in an image file whose colors, or else numbers, tell the classes.
 
     Args:
-      file: a file without loss. Of one channel, its numbers count.
-      colors: each color that may occur, with the label value that it stands for.
+        file: A file without loss. Of one channel, its numbers count.
+        colors: Each color that may occur, with the label value that it stands for.
     """
 
     file: SourceFile

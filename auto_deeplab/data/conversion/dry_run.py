@@ -18,9 +18,9 @@ class SplitSurvey:
     """What was found in one split.
 
     Args:
-      examples: the number of pairs that can be used.
-      sizes: how many of the examples would have each size, as "WIDTHxHEIGHT".
-      label_pixels: for each class's train id or the ignore label, the pixels of that label.
+        examples: The number of pairs that can be used.
+        sizes: How many of the examples would have each size, as "WIDTHxHEIGHT".
+        label_pixels: For each class's train id or the ignore label, the pixels of that label.
     """
 
     examples: int
@@ -40,9 +40,9 @@ def dry_run(conversion: Conversion, workers: int | None = None, progress: bool =
     """Reads and checks every pair of a conversion.
 
     Args:
-      conversion: what would be converted.
-      workers: number of threads; by default one a core.
-      progress: whether to show a progress bar.
+        conversion: What would be converted.
+        workers: Number of threads; by default one a core.
+        progress: Whether to show a progress bar.
     """
 
     def check(pair: Pair) -> tuple[str, dict[int, int]] | BadPair:
@@ -82,8 +82,8 @@ def label_warnings(
     ignored value that covers much of it.
 
     Args:
-      conversion: what is converted.
-      label_pixels: for each split, how many pixels have each train id or the ignore label.
+        conversion: What is converted.
+        label_pixels: For each split, how many pixels have each train id or the ignore label.
     """
     warnings = []
     advice = f": {conversion.label_advice}" if conversion.label_advice else ""

@@ -52,20 +52,20 @@ def convert(
     """Writes the TFRecords, `dataset.json` and `conversion.json` of a conversion into a new folder.
 
     Args:
-      conversion: what to convert.
-      output_dir: the folder to make.
-      overwrite: whether a non-empty `output_dir` is replaced (once the new one is complete).
-      workers: number of threads; by default one a core.
-      progress: whether to show a progress bar.
-      skip_bad: whether inputs that cannot be used are left out and listed on standard error.
-      write_shards: what writes the shards; by default threads of this process.
+        conversion: What to convert.
+        output_dir: The folder to make.
+        overwrite: Whether a non-empty `output_dir` is replaced (once the new one is complete).
+        workers: Number of threads; by default one a core.
+        progress: Whether to show a progress bar.
+        skip_bad: Whether inputs that cannot be used are left out and listed on standard error.
+        write_shards: What writes the shards; by default threads of this process.
 
     Returns:
-      The dataset's description.
+        The dataset's description.
 
     Raises:
-      UserError: `output_dir` is not empty or cannot be written, or inputs cannot be used: all of
-        them are listed, and `output_dir` is not made.
+        UserError: `output_dir` is not empty or cannot be written, or inputs cannot be used: all of
+            them are listed, and `output_dir` is not made.
     """
     conversion.check()
     output = Path(output_dir)

@@ -13,7 +13,7 @@ class LabelTable:
     """Maps the values of label files to train ids.
 
     Args:
-      train_ids: the train id (0..255) of each value (0..255) that label files may hold.
+        train_ids: The train id (0..255) of each value (0..255) that label files may hold.
     """
 
     def __init__(self, train_ids: Mapping[int, int]) -> None:
@@ -32,7 +32,7 @@ class LabelTable:
         """Returns the train ids of `label`, both uint8 [height, width].
 
         Raises:
-          BadInput: values outside of the table; the message lists them.
+            BadInput: Values outside of the table; the message lists them.
         """
         counts = count_values(label)
         unknown = np.flatnonzero((counts > 0) & ~self._known)

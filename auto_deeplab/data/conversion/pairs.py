@@ -53,10 +53,10 @@ class LabelSource(Protocol):
         """Returns label values, uint8 [height, width].
 
         Args:
-          image_size: the image's height and width, if it could be read.
+            image_size: The image's height and width, if it could be read.
 
         Raises:
-          BadInput: there are none; the message gives the reason and not the file.
+            BadInput: There are none; the message gives the reason and not the file.
         """
 
     def facts(self) -> list:
@@ -101,9 +101,9 @@ class Pair:
     """An image file and the source of its labels.
 
     Args:
-      image: the image file.
-      label: where its labels are.
-      name: what the record calls the image; bytes of it that are no UTF-8 are escaped.
+        image: The image file.
+        label: Where its labels are.
+        name: What the record calls the image; bytes of it that are no UTF-8 are escaped.
     """
 
     image: SourceFile
@@ -132,10 +132,10 @@ class DecodedPair:
     """An image with its labels, ready to be encoded.
 
     Args:
-      image: uint8 [height, width, 3], RGB.
-      label: train ids, uint8 [height, width].
-      encoded: the bytes of an image file that training reads as these pixels, where there is one.
-      record_format: the format of `encoded`, "png" or "jpeg"; "" where there is none.
+        image: uint8 [height, width, 3], RGB.
+        label: Train ids, uint8 [height, width].
+        encoded: The bytes of an image file that training reads as these pixels, where there is one.
+        record_format: The format of `encoded`, "png" or "jpeg"; "" where there is none.
     """
 
     image: np.ndarray
@@ -152,13 +152,13 @@ def read_pair(
     Images shrink by area averaging, labels to the nearest neighbor.
 
     Args:
-      pair: the files.
-      labels: the table for the label file's values.
-      target_size: (height, width) of the image file -> (height, width) of the result.
-      max_pixels: an image with more is refused.
+        pair: The files.
+        labels: The table for the label file's values.
+        target_size: (height, width) of the image file -> (height, width) of the result.
+        max_pixels: An image with more is refused.
 
     Raises:
-      BadPair: files cannot be used.
+        BadPair: Files cannot be used.
     """
     problems, image, label = [], None, None
     try:
@@ -217,16 +217,17 @@ def pair_by_stem(
     not.
 
     Args:
-      image_dir: folder of images; its subfolders count too, linked ones included, hidden ones not.
-      label_dir: folder of labels, laid out alike; or the same, where what may be a label is none of
-        the images.
-      image_suffixes: what image files end with, such as ".jpg"; other files are left alone.
-      label_suffixes: what label files end with.
-      label_of: makes the source of labels of a label file.
+        image_dir: Folder of images; its subfolders count too, linked ones included, hidden ones
+            not.
+        label_dir: Folder of labels, laid out alike; or the same, where what may be a label is none
+            of the images.
+        image_suffixes: What image files end with, such as ".jpg"; other files are left alone.
+        label_suffixes: What label files end with.
+        label_of: Makes the source of labels of a label file.
 
     Returns:
-      The pairs, ordered by name, and the problems found: images without label, labels without
-      image, two files with one stem, links to nothing, folders that cannot be listed.
+        The pairs, ordered by name, and the problems found: images without label, labels without
+        image, two files with one stem, links to nothing, folders that cannot be listed.
     """
     problems: list[str] = []
     label_problems: list[str] = []

@@ -19,23 +19,23 @@ class Conversion:
     """What to convert, and how.
 
     Args:
-      name: the dataset's name.
-      splits: the files of each split, in the order of the records.
-      labels: maps the values of label files to train ids and the ignore label.
-      classes: class names, in the order of the train ids.
-      palette: a color for each class.
-      ignore_label: the label in the records of pixels that do not count.
-      source: where the data come from, for `dataset.json`.
-      scale: the factor of height and width, 0 < scale <= 1.
-      longer_side: the most pixels of the longer side, after `scale`; None for no limit.
-      max_pixels: images with more, in their files, are refused before they are decoded.
-      examples_per_shard: the most examples in a TFRecord file; a split's have equally many.
-      problems: what was wrong with the input when `splits` were put together, such as files
-        without partner, which are not in `splits`.
-      notes: what the user should know of the input although it is no problem, such as what was
-        skipped in it.
-      label_advice: what the user can do if labels mean something other than what `labels` says;
-        "" where a data set's own rules fix their meaning.
+        name: The dataset's name.
+        splits: The files of each split, in the order of the records.
+        labels: Maps the values of label files to train ids and the ignore label.
+        classes: Class names, in the order of the train ids.
+        palette: A color for each class.
+        ignore_label: The label in the records of pixels that do not count.
+        source: Where the data come from, for `dataset.json`.
+        scale: The factor of height and width, 0 < scale <= 1.
+        longer_side: The most pixels of the longer side, after `scale`; None for no limit.
+        max_pixels: Images with more, in their files, are refused before they are decoded.
+        examples_per_shard: The most examples in a TFRecord file; a split's have equally many.
+        problems: What was wrong with the input when `splits` were put together, such as files
+            without partner, which are not in `splits`.
+        notes: What the user should know of the input although it is no problem, such as what was
+            skipped in it.
+        label_advice: What the user can do if labels mean something other than what `labels` says;
+            "" where a data set's own rules fix their meaning.
     """
 
     name: str
@@ -85,7 +85,7 @@ class Conversion:
         """Returns the description of the dataset with so many examples in each split.
 
         Raises:
-          UserError: names, colors or counts are not usable.
+            UserError: Names, colors or counts are not usable.
         """
         return DatasetDescription(
             name=utf8_text(self.name),
@@ -107,15 +107,15 @@ def plan_splits(
     """Puts splits together.
 
     Args:
-      splits: their names.
-      pairs_of: finds the pairs of a split, and the problems with its files. A `UserError` of it is
-        a problem too.
+        splits: Their names.
+        pairs_of: Finds the pairs of a split, and the problems with its files. A `UserError` of it
+            is a problem too.
 
     Returns:
-      The arguments `splits` and `problems` of `Conversion`.
+        The arguments `splits` and `problems` of `Conversion`.
 
     Raises:
-      UserError: a split has no pair at all; the message lists the problems of every split.
+        UserError: A split has no pair at all; the message lists the problems of every split.
     """
     pairs, problems = {}, []
     for split in splits:

@@ -20,7 +20,7 @@ def to_json(value: Any) -> str:
     """Returns the text from which `from_json` makes the same value.
 
     Raises:
-      TypeError: a part of it is of a type that cannot be sent.
+        TypeError: A part of it is of a type that cannot be sent.
     """
     return json.dumps(_encode(value))
 
@@ -29,7 +29,7 @@ def from_json(text: str) -> Any:
     """Returns the value of which `to_json` made a text.
 
     Raises:
-      ValueError: the text is none of these.
+        ValueError: The text is none of these.
     """
     return _decode(json.loads(text))
 

@@ -40,9 +40,9 @@ class Shard:
     """A TFRecord file to write.
 
     Args:
-      name: its file name.
-      split: the split that it is part of.
-      pairs: what its records are made of, in their order.
+        name: Its file name.
+        split: The split that it is part of.
+        pairs: What its records are made of, in their order.
     """
 
     name: str
@@ -55,12 +55,12 @@ class ShardReport:
     """What a shard was made of.
 
     Args:
-      name: its file name.
-      split: the split that it is part of.
-      examples: its number of records.
-      sha256: the hash of its bytes; "" if it was not written.
-      label_pixels: for each train id that occurs (as text), the pixels of that label.
-      problems: the inputs that could not be used; a shard without them was written only if told.
+        name: Its file name.
+        split: The split that it is part of.
+        examples: Its number of records.
+        sha256: the hash of its bytes; "" if it was not written.
+        label_pixels: For each train id that occurs (as text), the pixels of that label.
+        problems: The inputs that could not be used; a shard without them was written only if told.
     """
 
     name: str
@@ -116,7 +116,7 @@ def convert_pair(conversion: Conversion, pair: Pair) -> Converted | BadPair:
     """Converts one pair: the one function that every worker runs, on whatever machine.
 
     Returns:
-      The example, or the exception that says why there is none.
+        The example, or the exception that says why there is none.
     """
     try:
         decoded = conversion.read(pair)
@@ -135,12 +135,12 @@ def write_shard(
     """Writes a shard, and its report once it is complete.
 
     Args:
-      shard: which one.
-      results: what `convert_pair` made of each of its pairs, in order.
-      folder: where to write.
-      fingerprint: `shard_fingerprint` of it.
-      skip_bad: whether a shard is written without the pairs that cannot be used; otherwise it is
-        not written if there are any.
+        shard: Which one.
+        results: What `convert_pair` made of each of its pairs, in order.
+        folder: Where to write.
+        fingerprint: `shard_fingerprint` of it.
+        skip_bad: Whether a shard is written without the pairs that cannot be used; otherwise it is
+            not written if there are any.
     """
     temporary = folder / f"{shard.name}.{uuid.uuid4().hex}.partial"
     problems: list[str] = []
@@ -238,7 +238,7 @@ def read_manifest(folder: Path) -> dict:
     """Reads `conversion.json`.
 
     Raises:
-      UserError: there is none, or it is not one.
+        UserError: There is none, or it is not one.
     """
     path = folder / MANIFEST_NAME
     try:

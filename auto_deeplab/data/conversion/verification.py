@@ -31,9 +31,9 @@ class Verification:
     """What was compared.
 
     Args:
-      examples: the number of records.
-      label_pixels: for each split, how many pixels have each label 0..255.
-      problems: each difference, with file and record.
+        examples: The number of records.
+        label_pixels: For each split, how many pixels have each label 0..255.
+        problems: Each difference, with file and record.
     """
 
     examples: int
@@ -53,13 +53,13 @@ def verify(
     labels, name and size with what its inputs give now; `dataset.json` with both.
 
     Args:
-      conversion: what was converted, with the same parameters.
-      output_dir: the folder with the result.
-      workers: number of threads; by default one a core.
-      progress: whether to show a progress bar.
+        conversion: What was converted, with the same parameters.
+        output_dir: The folder with the result.
+        workers: Number of threads; by default one a core.
+        progress: Whether to show a progress bar.
 
     Raises:
-      UserError: `output_dir` holds no conversion.
+        UserError: `output_dir` holds no conversion.
     """
     folder = Path(output_dir)
     manifest, found = read_manifest(folder), DatasetDescription.load(folder)

@@ -184,11 +184,11 @@ def ade20k_conversion(
     """Plans the conversion of the folder ADEChallengeData2016, with images of their own size.
 
     Args:
-      root: the folder that holds `images` and `annotations`, or the one above.
-      splits: of "train" and "val".
+        root: The folder that holds `images` and `annotations`, or the one above.
+        splits: Of "train" and "val".
 
     Raises:
-      UserError: folders of the layout are missing.
+        UserError: Folders of the layout are missing.
     """
     root = Path(root)
     if (root / "ADEChallengeData2016").is_dir():

@@ -87,15 +87,15 @@ def split_pairs(
     """Pairs `leftImg8bit/SPLIT/CITY/*_leftImg8bit.png` with `gtFine/SPLIT/CITY/*_labelIds.png`.
 
     Args:
-      root: the folder that holds `leftImg8bit` and `gtFine` or `gtCoarse`.
-      split: such as "train".
-      annotation: "gtFine" or "gtCoarse".
+        root: The folder that holds `leftImg8bit` and `gtFine` or `gtCoarse`.
+        split: Such as "train".
+        annotation: "gtFine" or "gtCoarse".
 
     Returns:
-      The pairs, ordered by city and name, and the problems found: files without partner.
+        The pairs, ordered by city and name, and the problems found: files without partner.
 
     Raises:
-      UserError: the layout or the split is missing.
+        UserError: The layout or the split is missing.
     """
     folders = [Path(root) / part for part in ("leftImg8bit", annotation)]
     for folder in folders:
@@ -133,14 +133,14 @@ def cityscapes_conversion(
     """Plans the conversion of a folder in the Cityscapes layout.
 
     Args:
-      root: the folder that holds `leftImg8bit` and `gtFine` or `gtCoarse`.
-      splits: the splits to convert.
-      annotation: "gtFine" or "gtCoarse".
-      name: the dataset's name; by default that of the annotation.
-      source: where the images come from; by default the official site.
+        root: The folder that holds `leftImg8bit` and `gtFine` or `gtCoarse`.
+        splits: The splits to convert.
+        annotation: "gtFine" or "gtCoarse".
+        name: The dataset's name; by default that of the annotation.
+        source: Where the images come from; by default the official site.
 
     Raises:
-      UserError: folders of the layout are missing.
+        UserError: Folders of the layout are missing.
     """
     return Conversion(
         name=name or {FINE: "cityscapes", COARSE: "cityscapes_coarse"}[annotation],

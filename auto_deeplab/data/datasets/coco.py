@@ -43,12 +43,12 @@ class CocoLabel:
     are ignored: there the annotations do not tell the class of a pixel.
 
     Args:
-      file: the annotation file.
-      image_id: the image's id in it.
-      height: of the image, in pixels.
-      width: of the image, in pixels.
-      annotations: those of the VOC classes: "id", "category_id", "iscrowd", "segmentation".
-      train_ids: category id -> train id.
+        file: The annotation file.
+        image_id: The image's id in it.
+        height: Of the image, in pixels.
+        width: Of the image, in pixels.
+        annotations: Those of the VOC classes: "id", "category_id", "iscrowd", "segmentation".
+        train_ids: Category id -> train id.
     """
 
     file: Path
@@ -104,7 +104,7 @@ class _Polygons:
     """The outline of an object's parts.
 
     Args:
-      polygons: for each at least three points: x, y, x, y, ...
+        polygons: For each at least three points: x, y, x, y, ...
     """
 
     polygons: Sequence[Sequence[float]]
@@ -155,8 +155,8 @@ class _RunLengths:
     """An object's pixels, column by column.
 
     Args:
-      counts: the lengths of runs of pixels outside and inside in turn, together as many as the
-        image has.
+        counts: The lengths of runs of pixels outside and inside in turn, together as many as the
+            image has.
     """
 
     counts: Sequence[int]
@@ -243,14 +243,14 @@ def coco_conversion(
     """Plans the conversion of COCO's instances to VOC's classes.
 
     Args:
-      root: the folder that holds `annotations`, `train2017` and `val2017`.
-      splits: of "train" and "val".
-      year: 2017 or 2014.
-      min_area: images whose objects of these classes have no larger area, in pixels and without
-        crowds, are left out.
+        root: The folder that holds `annotations`, `train2017` and `val2017`.
+        splits: Of "train" and "val".
+        year: 2017 or 2014.
+        min_area: Images whose objects of these classes have no larger area, in pixels and without
+            crowds, are left out.
 
     Raises:
-      UserError: an annotation file is missing or is none.
+        UserError: An annotation file is missing or is none.
     """
     notes: list[str] = []
     plan = plan_splits(
@@ -277,9 +277,9 @@ class _Instances:
     """The content of an annotation file.
 
     Args:
-      images: the objects of the images, whatever they hold.
-      annotations: the objects of the annotations of each image id.
-      categories: name -> id.
+        images: The objects of the images, whatever they hold.
+        annotations: The objects of the annotations of each image id.
+        categories: name -> id.
     """
 
     images: Sequence[Mapping[str, Any]]
@@ -291,7 +291,7 @@ class _Instances:
         """Reads an annotation file.
 
         Raises:
-          UserError: it cannot be read, or is none.
+            UserError: It cannot be read, or is none.
         """
         try:
             content = json.loads(file.read_text(encoding="utf-8-sig"))

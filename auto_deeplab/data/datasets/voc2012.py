@@ -82,13 +82,13 @@ def voc2012_conversion(
     labels, which are finer.
 
     Args:
-      root: the folder `VOC2012`, or one that holds it or `VOCdevkit`.
-      splits: of "train", "val", "trainval", "test" and, with `sbd`, "train_aug"; by default "val"
-        and "train", or "train_aug" with `sbd`.
-      sbd: the folder of SBD that holds `cls`, or one above it.
+        root: The folder `VOC2012`, or one that holds it or `VOCdevkit`.
+        splits: Of "train", "val", "trainval", "test" and, with `sbd`, "train_aug"; by default "val"
+            and "train", or "train_aug" with `sbd`.
+        sbd: The folder of SBD that holds `cls`, or one above it.
 
     Raises:
-      UserError: a split or a folder of the layout is missing.
+        UserError: A split or a folder of the layout is missing.
     """
     voc = _Voc(_find(root, ["", "VOC2012", "VOCdevkit/VOC2012"], "JPEGImages"))
     boundaries = (

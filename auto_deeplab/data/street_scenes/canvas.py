@@ -26,12 +26,12 @@ class Camera:
     """A level pinhole camera.
 
     Args:
-      height: of the image, in pixels.
-      width: of the image, in pixels.
-      focal: focal length, in pixels.
-      horizon: row of the horizon.
-      center: column of the vanishing point.
-      elevation: height above the ground, in meters.
+        height: Of the image, in pixels.
+        width: Of the image, in pixels.
+        focal: Focal length, in pixels.
+        horizon: Row of the horizon.
+        center: Column of the vanishing point.
+        elevation: Height above the ground, in meters.
     """
 
     height: int
@@ -65,11 +65,11 @@ class Light:
     """How surfaces are lit.
 
     Args:
-      left: brightness of faces that look to the left.
-      right: brightness of faces that look to the right.
-      front: brightness of faces that look at the camera.
-      haze: (red, green, blue) of the far haze, as plain numbers.
-      visibility: the depth in meters at which haze covers 63%.
+        left: Brightness of faces that look to the left.
+        right: Brightness of faces that look to the right.
+        front: Brightness of faces that look at the camera.
+        haze: (red, green, blue) of the far haze, as plain numbers.
+        visibility: The depth in meters at which haze covers 63%.
     """
 
     left: float
@@ -145,11 +145,11 @@ class Canvas:
         """Paints an upright ellipse that faces the camera.
 
         Args:
-          center: (X, Y, Z).
-          radii: horizontal and vertical, in meters.
-          color: RGB.
-          label: painted over the whole ellipse, even if only its ring is seen.
-          ring: thickness in meters of the ring to paint; 0 paints the whole ellipse.
+            center: (X, Y, Z).
+            radii: Horizontal and vertical, in meters.
+            color: RGB.
+            label: Painted over the whole ellipse, even if only its ring is seen.
+            ring: Thickness in meters of the ring to paint; 0 paints the whole ellipse.
         """
         z = center[2]
         axes = [self.camera.pixels(radius, z) for radius in radii]
@@ -229,13 +229,13 @@ class Canvas:
         """Paints the visible faces of a box.
 
         Args:
-          x: left and right.
-          y: bottom and top.
-          z: near and far.
-          color: RGB, in full light.
-          label: a label's name.
-          taper: by how much the top is narrower on the left and on the right, in meters.
-          slope: by how much the top is shorter on the near and on the far end, in meters.
+            x: Left and right.
+            y: Bottom and top.
+            z: Near and far.
+            color: RGB, in full light.
+            label: A label's name.
+            taper: By how much the top is narrower on the left and on the right, in meters.
+            slope: By how much the top is shorter on the near and on the far end, in meters.
         """
         (x0, x1), (y0, y1), (z0, z1) = x, y, z
         base = np.asarray(color, np.float64)

@@ -37,14 +37,14 @@ def draw_scene(
     """Draws a street scene as a car's camera sees it.
 
     Args:
-      seed: the data set's seed.
-      split: such as "train".
-      index: the scene's number; equal arguments give equal scenes.
-      height: in pixels.
-      width: in pixels.
+        seed: The data set's seed.
+        split: Such as "train".
+        index: The scene's number; equal arguments give equal scenes.
+        height: In pixels.
+        width: In pixels.
 
     Returns:
-      The image, uint8 [height, width, 3] RGB, and Cityscapes labelIds, uint8 [height, width].
+        The image, uint8 [height, width, 3] RGB, and Cityscapes labelIds, uint8 [height, width].
     """
     rng = np.random.default_rng([seed, zlib.crc32(split.encode()), index])
     rare = RARE[index % len(RARE)]

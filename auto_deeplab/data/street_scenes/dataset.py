@@ -40,21 +40,21 @@ def street_scenes(
     """Prepares the embedded dataset, unless it is there already.
 
     Args:
-      directory: the folder below which drawn images and TFRecords are kept. The names of the
-        folders in it carry the parameters.
-      train_images: number of scenes of the split "train".
-      val_images: number of scenes of the split "val".
-      height: of the drawn images, in pixels.
-      width: of the drawn images, in pixels.
-      scale: the converter's factor of height and width, as `convert_cityscapes.py --scale`.
-      seed: the scenes' seed.
-      workers: number of processes that draw; by default one a core.
+        directory: The folder below which drawn images and TFRecords are kept. The names of the
+            folders in it carry the parameters.
+        train_images: Number of scenes of the split "train".
+        val_images: Number of scenes of the split "val".
+        height: Of the drawn images, in pixels.
+        width: Of the drawn images, in pixels.
+        scale: The converter's factor of height and width, as `convert_cityscapes.py --scale`.
+        seed: The scenes' seed.
+        workers: Number of processes that draw; by default one a core.
 
     Returns:
-      The folder with `dataset.json` and the TFRecords.
+        The folder with `dataset.json` and the TFRecords.
 
     Raises:
-      UserError: a parameter is not usable.
+        UserError: A parameter is not usable.
     """
     # The processes that draw import this package, and should not wait for TensorFlow.
     from auto_deeplab.data.conversion.engine import convert

@@ -19,13 +19,13 @@ class SceneFiles:
     """Scenes to draw: those of `split` with the numbers begin..end-1.
 
     Args:
-      root: the folder of the layout.
-      split: such as "train".
-      begin: the first scene's number.
-      end: the number after the last scene's.
-      seed: the data set's seed.
-      height: in pixels.
-      width: in pixels.
+        root: The folder of the layout.
+        split: Such as "train".
+        begin: The first scene's number.
+        end: The number after the last scene's.
+        seed: The data set's seed.
+        height: In pixels.
+        width: In pixels.
     """
 
     root: Path

@@ -17,11 +17,11 @@ class Street:
     """The cross-section of a straight street, in meters from the camera.
 
     Args:
-      left: X of the road's left curb (negative).
-      right: X of its right curb.
-      sidewalk: width of the sidewalks (left, right).
-      verge: width of the green strips behind them (left, right).
-      end: the depth at which something closes the street.
+        left: X of the road's left curb (negative).
+        right: X of its right curb.
+        sidewalk: Width of the sidewalks (left, right).
+        verge: Width of the green strips behind them (left, right).
+        end: The depth at which something closes the street.
     """
 
     left: float
@@ -163,11 +163,11 @@ def draw_frontage(
     """Paints what lines one side of the street, from far to near.
 
     Args:
-      canvas: what to paint on.
-      rng: source of chance.
-      street: the street.
-      side: -1 (left) or 1 (right).
-      kinds: for choosing: "building", "park", "wall", "fence", "gap".
+        canvas: What to paint on.
+        rng: Source of chance.
+        street: The street.
+        side: -1 (left) or 1 (right).
+        kinds: For choosing: "building", "park", "wall", "fence", "gap".
     """
     segments = []
     z = rng.uniform(0.5, 3)

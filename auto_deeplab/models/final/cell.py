@@ -23,12 +23,12 @@ class FinalCell(tf_keras.layers.Layer):
     that read blocks have stride 1.
 
     Args:
-      cell: the two branches of each block, as in `Genotype.cell`.
-      filters: the channels of a block.
-      stride: 1, or 2 for a cell that goes down.
-      batch_norm: arguments for `tf_keras.layers.BatchNormalization`.
-      final_keep_prob: of scheduled drop path; 1 never drops.
-      layer_ratio: of scheduled drop path: the layer's number divided by the number of layers.
+        cell: The two branches of each block, as in `Genotype.cell`.
+        filters: The channels of a block.
+        stride: 1, or 2 for a cell that goes down.
+        batch_norm: Arguments for `tf_keras.layers.BatchNormalization`.
+        final_keep_prob: Of scheduled drop path; 1 never drops.
+        layer_ratio: Of scheduled drop path: the layer's number divided by the number of layers.
     """
 
     def __init__(

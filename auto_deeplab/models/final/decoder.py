@@ -50,15 +50,15 @@ def decode(
     The layers are Model Garden's, and named `aspp`, `decoder`, `logits`.
 
     Args:
-      images: the network's input `[batch, height, width, 3]`; only its size is used.
-      features: what the encoder made of it.
-      classes: the number of classes.
-      batch_norm: arguments for `tf_keras.layers.BatchNormalization`: momentum, epsilon,
-        synchronized.
-      activation: after each batch norm.
+        images: The network's input `[batch, height, width, 3]`; only its size is used.
+        features: What the encoder made of it.
+        classes: The number of classes.
+        batch_norm: Arguments for `tf_keras.layers.BatchNormalization`: momentum, epsilon,
+            synchronized.
+        activation: After each batch norm.
 
     Returns:
-      Logits, float32 `[batch, height, width, classes]`.
+        Logits, float32 `[batch, height, width, classes]`.
     """
     # The level of a feature map, log2 of its stride, is only a key in Model Garden's dictionaries:
     # with plain tensors the layers do not use it.

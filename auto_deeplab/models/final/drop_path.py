@@ -31,9 +31,10 @@ class ScheduledDropPath(tf_keras.layers.Layer):
     apart.)
 
     Args:
-      final_keep_prob: the keep probability of the last layer at the end of training, in (0, 1].
-      layer_ratio: the layer's number, counted from 1, divided by the number of layers.
-      seed: of the random numbers; by default one that `tf_keras.utils.set_random_seed` determines.
+        final_keep_prob: The keep probability of the last layer at the end of training, in (0, 1].
+        layer_ratio: The layer's number, counted from 1, divided by the number of layers.
+        seed: Of the random numbers; by default one that `tf_keras.utils.set_random_seed`
+            determines.
     """
 
     def __init__(
@@ -102,8 +103,8 @@ def drawing_for_part(part: int | tf.Tensor) -> Iterator[None]:
     """Makes what is drawn within differ from what is drawn for the other parts of a batch.
 
     Args:
-      part: of the replica's batch, 0 for the first. Whole batches are drawn for as their first part
-        would be.
+        part: Of the replica's batch, 0 for the first. Whole batches are drawn for as their first
+            part would be.
     """
     _thread.part = part
     try:
@@ -116,8 +117,8 @@ def set_step_ratio(network: tf.Module, step_ratio: float | tf.Tensor) -> None:
     """Tells every `ScheduledDropPath` of a network how much of the training has passed.
 
     Args:
-      network: a Keras model or any module that holds the layers.
-      step_ratio: the present step divided by the number of steps.
+        network: A Keras model or any module that holds the layers.
+        step_ratio: The present step divided by the number of steps.
     """
     for module in network.submodules:
         if isinstance(module, ScheduledDropPath):

@@ -24,7 +24,7 @@ class Stem(tf_keras.layers.Layer):
     ceil(width / 4), 128]`. ReLU follows each when it is read, as it does between cells.
 
     Args:
-      batch_norm: arguments for `tf_keras.layers.BatchNormalization`.
+        batch_norm: Arguments for `tf_keras.layers.BatchNormalization`.
     """
 
     def __init__(self, batch_norm: dict[str, Any] | None = None, **kwargs):
@@ -61,9 +61,9 @@ class EncoderFeatures(NamedTuple):
     """What the decoder reads, as Keras tensors `[batch, height, width, channels]`.
 
     Attributes:
-      low_level: the output of the last layer before the path first leaves the stem's stride.
-      final: the last layer's output, after a ReLU.
-      final_stride: how many pixels of the image one position of `final` stands for.
+        low_level: The output of the last layer before the path first leaves the stem's stride.
+        final: The last layer's output, after a ReLU.
+        final_stride: How many pixels of the image one position of `final` stands for.
     """
 
     low_level: tf.Tensor
@@ -81,14 +81,14 @@ def encode(
     """Applies the stem and then one cell a layer along the genotype's path.
 
     Args:
-      images: a Keras tensor, float32 `[batch, height, width, 3]`.
-      genotype: the path and the cell.
-      filters: F; a cell at stride s has F * s / 4 channels a block.
-      batch_norm: arguments for `tf_keras.layers.BatchNormalization`.
-      final_keep_prob: of scheduled drop path.
+        images: A Keras tensor, float32 `[batch, height, width, 3]`.
+        genotype: The path and the cell.
+        filters: F; a cell at stride s has F * s / 4 channels a block.
+        batch_norm: Arguments for `tf_keras.layers.BatchNormalization`.
+        final_keep_prob: Of scheduled drop path.
 
     Raises:
-      UserError: F * s / 4 is no whole number for a stride of the path.
+        UserError: F * s / 4 is no whole number for a stride of the path.
     """
     half, quarter = Stem(batch_norm, name="stem")(images)
     # The newest features of each stride: what goes up takes their size. A path reaches a finer

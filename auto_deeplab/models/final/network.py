@@ -30,19 +30,20 @@ def build_network(
     `layerL`, `aspp`, `decoder`.
 
     Args:
-      genotype: the path and the cell.
-      classes: the number of classes.
-      filters: F, the published networks' width: 20, 32 or 48.
-      final_keep_prob: of scheduled drop path; training advances the schedule with
-        `drop_path.set_step_ratio`. 1 never drops.
-      batch_norm_momentum: of the moving statistics. The default is DeepLab's and suits 1.5M steps;
-        a run of a few thousand needs a smaller one, or it is evaluated with its first statistics.
-      batch_norm_epsilon: added to the variance.
-      synchronized_batch_norm: whether replicas share batch statistics.
-      input_size: (height, width) to fix, or None for any.
+        genotype: The path and the cell.
+        classes: The number of classes.
+        filters: F, the published networks' width: 20, 32 or 48.
+        final_keep_prob: Of scheduled drop path; training advances the schedule with
+            `drop_path.set_step_ratio`. 1 never drops.
+        batch_norm_momentum: Of the moving statistics. The default is DeepLab's and suits 1.5M
+            steps; a run of a few thousand needs a smaller one, or it is evaluated with its first
+            statistics.
+        batch_norm_epsilon: Added to the variance.
+        synchronized_batch_norm: Whether replicas share batch statistics.
+        input_size: (height, width) to fix, or None for any.
 
     Raises:
-      UserError: an argument is out of range.
+        UserError: An argument is out of range.
     """
     if classes < 1:
         raise UserError(f"classes: received {classes}; expected at least 1")

@@ -192,8 +192,8 @@ def make_operation(op: str, **kwargs) -> tf_keras.layers.Layer:
     """Returns the layer of an operation of `search_space.OPERATIONS`.
 
     Args:
-      op: its name.
-      **kwargs: `filters`, `stride`, `batch_norm` and, if wanted, Keras' own such as `name`.
+        op: Its name.
+        **kwargs: `filters`, `stride`, `batch_norm` and, if wanted, Keras' own such as `name`.
     """
     return _LAYERS[op](**kwargs)
 

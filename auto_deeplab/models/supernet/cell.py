@@ -25,14 +25,14 @@ class Cell(tf_keras.layers.Layer):
     """`block_i = sum_j sum_k alpha^k_{j->i} O^k(H_j)`, its output the blocks side by side.
 
     Args:
-        graph: the cell's blocks and edges.
-        filters: the channels of each block (F·s/4).
-        has_prev_prev: whether the node has an input two layers back; without one, the edges
+        graph: The cell's blocks and edges.
+        filters: The channels of each block (F·s/4).
+        has_prev_prev: Whether the node has an input two layers back; without one, the edges
             from it contribute nothing and have no kernels.
 
     Attributes:
         kernel_shapes: state -> its operations' kernels, see `kernels.py`.
-        normalized_channels: the channels of each batch norm, in the order in which `call` meets
+        normalized_channels: The channels of each batch norm, in the order in which `call` meets
             them.
     """
 
@@ -66,10 +66,10 @@ class Cell(tf_keras.layers.Layer):
             prev: float [arcs * batch, height, width, filters], the incoming arcs one after the
                 other on the batch axis.
             prev_prev: float [batch, height, width, filters], shared by the arcs, or None.
-            arcs: the number of incoming arcs.
+            arcs: The number of incoming arcs.
             operation_weights: float32 [edges, operations], softmax(alpha).
-            kernels: one network layer's, structured as `self.kernel_shapes`.
-            batch_norms: those of the node; they see all arcs of the node as one batch.
+            kernels: One network layer's, structured as `self.kernel_shapes`.
+            batch_norms: Those of the node; they see all arcs of the node as one batch.
 
         Returns:
             float [arcs * batch, height, width, blocks * filters].

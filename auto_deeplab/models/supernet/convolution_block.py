@@ -11,13 +11,13 @@ class ConvolutionBlock(tf_keras.layers.Layer):
     """Convolution without bias, batch norm without learned scale and offset, ReLU.
 
     Args:
-        channels: of the input; known here, so that the weights exist before the first call.
-        filters: of the output.
-        size: of the kernel.
-        batch_norm_momentum: how much of the moving statistics a training step keeps.
-        stride: of the convolution.
-        rate: atrous rate of the convolution.
-        synchronized_batch_norm: see `Supernet`.
+        channels: Of the input; known here, so that the weights exist before the first call.
+        filters: Of the output.
+        size: Of the kernel.
+        batch_norm_momentum: How much of the moving statistics a training step keeps.
+        stride: Of the convolution.
+        rate: Atrous rate of the convolution.
+        synchronized_batch_norm: See `Supernet`.
     """
 
     def __init__(

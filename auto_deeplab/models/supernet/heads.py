@@ -16,11 +16,11 @@ class AtrousSpatialPyramid(tf_keras.layers.Layer):
     """ASPP with three branches (1x1, 3x3 atrous, image pooling), projected to class logits.
 
     Args:
-        stride: of the features.
-        filters: of the features and of each branch.
-        classes: number of classes.
-        batch_norm_momentum: how much of the moving statistics a training step keeps.
-        synchronized_batch_norm: see `Supernet`.
+        stride: Of the features.
+        filters: Of the features and of each branch.
+        classes: Number of classes.
+        batch_norm_momentum: How much of the moving statistics a training step keeps.
+        synchronized_batch_norm: See `Supernet`.
     """
 
     def __init__(

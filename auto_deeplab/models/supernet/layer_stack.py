@@ -29,14 +29,14 @@ class LayerStack(tf_keras.layers.Layer):
     """Consecutive layers of identical structure, with their kernels stacked.
 
     Args:
-        structures: the nodes of each of its layers.
-        first_layer: the trellis layer that it starts with.
-        depth: how many layers it has.
-        graph: the cell.
+        structures: The nodes of each of its layers.
+        first_layer: The trellis layer that it starts with.
+        depth: How many layers it has.
+        graph: The cell.
         filters: stride -> channels of a block.
-        recompute: see `Supernet`.
-        functions: what evaluates a node, by its structure; the stacks of a trellis share them.
-        synchronized_batch_norm: see `Supernet`.
+        recompute: See `Supernet`.
+        functions: What evaluates a node, by its structure; the stacks of a trellis share them.
+        synchronized_batch_norm: See `Supernet`.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class LayerStack(tf_keras.layers.Layer):
 
         Args:
             arc_weights: float32 [depth, arcs into a layer], softmax(beta).
-            training: whether batches are normalized with their own statistics.
+            training: Whether batches are normalized with their own statistics.
         """
         return Stacked(
             arc_weights,
@@ -126,10 +126,10 @@ class LayerStack(tf_keras.layers.Layer):
         Args:
             prev: stride -> outputs of layer l-1.
             prev_prev: stride -> outputs of layer l-2.
-            layer: the layer's part of `stacked`.
+            layer: The layer's part of `stacked`.
             sizes: stride -> height and width.
             operation_weights: float32 [edges, operations], softmax(alpha).
-            frozen: the names of inputs of `Node` not to differentiate through.
+            frozen: The names of inputs of `Node` not to differentiate through.
 
         Returns:
             stride -> the layer's outputs, and each node's batch norm statistics.
@@ -181,11 +181,11 @@ def run_unrolled(
     """Evaluates a stack's layers one by one.
 
     Args:
-        evaluate: the stack, given the outputs of the two layers before and one layer's part of
+        evaluate: The stack, given the outputs of the two layers before and one layer's part of
             `stacked`.
-        prev: the outputs of the layer before the stack.
-        prev_prev: the outputs of the layer before that.
-        stacked: what differs between the layers.
+        prev: The outputs of the layer before the stack.
+        prev_prev: The outputs of the layer before that.
+        stacked: What differs between the layers.
 
     Returns:
         The outputs of the last layer, of the one before it, and the batch norm statistics, each

@@ -22,8 +22,8 @@ def mixing_tensors(
 
     Args:
         operation_weights: float32 [edges, operations], softmax(alpha) of the edges.
-        operations: the names of the operations.
-        filters: the filters of one edge.
+        operations: The names of the operations.
+        filters: The filters of one edge.
 
     Returns:
         For each operation its batch norm scale [edges * filters] (padded); for the pools and
@@ -50,13 +50,13 @@ class MixedOperations(tf_keras.layers.Layer):
     side by side, `filters` channels each, padded to a multiple of 16.
 
     Args:
-        operations: the names of the operations, in the order of alpha's columns.
-        edges: the number of edges that leave the state.
-        filters: the channels of the state and of each edge's output.
+        operations: The names of the operations, in the order of alpha's columns.
+        edges: The number of edges that leave the state.
+        filters: The channels of the state and of each edge's output.
 
     Attributes:
         kernel_shapes: name -> kernel, see `kernels.py`.
-        normalized_channels: the channels of each batch norm, in the order in which `call` meets
+        normalized_channels: The channels of each batch norm, in the order in which `call` meets
             them.
     """
 
@@ -102,8 +102,8 @@ class MixedOperations(tf_keras.layers.Layer):
         Args:
             state: float [batch, height, width, filters].
             operation_weights: float32 [edges, operations], softmax(alpha) of these edges.
-            kernels: one network layer's, structured as `self.kernel_shapes`.
-            batch_norms: those of the node.
+            kernels: One network layer's, structured as `self.kernel_shapes`.
+            batch_norms: Those of the node.
         """
         mixing = mixing_tensors(operation_weights, self.operations, self.filters)
         rectified = tf.nn.relu(state)

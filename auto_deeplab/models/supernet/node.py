@@ -29,12 +29,12 @@ class Node(tf_keras.layers.Layer):
     share the node's kernels, run as one batch, and their batch norm statistics are joint.
 
     Args:
-        structure: the node's stride, the nodes of layer l-1 that its incoming arcs leave, and the
+        structure: The node's stride, the nodes of layer l-1 that its incoming arcs leave, and the
             channels of the node at layer l-2 and the same stride, None without one.
-        graph: the cell's blocks and edges.
-        filters: the channels of each block (F·s/4).
-        depth: the number of network layers whose nodes it holds.
-        synchronized_batch_norm: see `Supernet`.
+        graph: The cell's blocks and edges.
+        filters: The channels of each block (F·s/4).
+        depth: The number of network layers whose nodes it holds.
+        synchronized_batch_norm: See `Supernet`.
 
     Attributes:
         kernels: float32 [depth, numbers], see `kernels.py`.
@@ -101,7 +101,7 @@ class Node(tf_keras.layers.Layer):
                 "operation_weights", float32 [edges, operations], softmax(alpha);
                 "kernels", this network layer's, float [numbers];
                 "moving", the float32 mean and variance to normalize with, in inference alone.
-            size: height and width at this stride.
+            size: Height and width at this stride.
 
         Returns:
             The node's output after ReLU, float [batch, height, width, blocks * filters], and the

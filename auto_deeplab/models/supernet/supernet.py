@@ -66,19 +66,19 @@ class Supernet(tf_keras.Model):
     logits stay float32.
 
     Args:
-        classes: number of classes.
+        classes: Number of classes.
         layers: L, layers of the trellis.
-        strides: the strides that nodes may have.
+        strides: The strides that nodes may have.
         blocks: B, blocks of a cell.
         filters: F; each block at stride s has F·s/4 channels.
-        operations: what an edge may carry.
-        batch_norm_momentum: how much of the moving statistics a training step keeps.
-        recompute: what the backward pass evaluates again rather than keep: "none"; "cell", each
+        operations: What an edge may carry.
+        batch_norm_momentum: How much of the moving statistics a training step keeps.
+        recompute: What the backward pass evaluates again rather than keep: "none"; "cell", each
             node's cell, which leaves the nodes' outputs to keep; "layer", all nodes of a layer at
             once. docs/performance.md has the time and the memory of each.
-        unroll: evaluate identical layers one by one rather than as a loop. Building then grows
+        unroll: Evaluate identical layers one by one rather than as a loop. Building then grows
             with their number, and under XLA compiling grows several times faster.
-        synchronized_batch_norm: whether replicas share the statistics of the batch. By default each
+        synchronized_batch_norm: Whether replicas share the statistics of the batch. By default each
             has its own: the paper's whole batch was 2. Replicas cannot meet in a loop, so sharing
             needs `unroll`.
 
@@ -176,7 +176,7 @@ class Supernet(tf_keras.Model):
 
         Args:
             images: float32 [batch, height, width, 3], normalized; any height and width.
-            training: normalize with the batch's statistics and update the moving ones.
+            training: Normalize with the batch's statistics and update the moving ones.
             freeze: "network" or "architecture": what not to differentiate through, which saves
                 that part of the backward pass; None differentiates through both.
 

@@ -18,14 +18,14 @@ class Trellis(tf_keras.layers.Layer):
     """All layers of the supernet between the stem and the heads.
 
     Args:
-        graph: the trellis's nodes and arcs.
-        cell_graph: the cell's blocks and edges.
+        graph: The trellis's nodes and arcs.
+        cell_graph: The cell's blocks and edges.
         filters: F; a block at stride s has F·s/4 channels.
-        stem_channels: the channels of the stem's output.
-        batch_norm_momentum: how much of the moving statistics a training step keeps.
-        recompute: see `Supernet`.
-        unroll: see `Supernet`.
-        synchronized_batch_norm: see `Supernet`.
+        stem_channels: The channels of the stem's output.
+        batch_norm_momentum: How much of the moving statistics a training step keeps.
+        recompute: See `Supernet`.
+        unroll: See `Supernet`.
+        synchronized_batch_norm: See `Supernet`.
     """
 
     def __init__(
@@ -98,11 +98,11 @@ class Trellis(tf_keras.layers.Layer):
 
         Args:
             stem: float [batch, height / 4, width / 4, channels], after its ReLU.
-            image_size: height and width of the images.
+            image_size: Height and width of the images.
             operation_weights: float32 [edges, operations], softmax(alpha).
             arc_weights: float32 [arcs], softmax(beta).
-            training: normalize with the batch's statistics and update the moving ones.
-            frozen: the names of inputs of `Node` not to differentiate through, which saves that
+            training: Normalize with the batch's statistics and update the moving ones.
+            frozen: The names of inputs of `Node` not to differentiate through, which saves that
                 part of the backward pass.
 
         Returns:

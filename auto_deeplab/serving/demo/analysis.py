@@ -20,12 +20,12 @@ class AnalyzedImage:
     """An image and its class map, as they are shown, and what is told about them.
 
     Args:
-      pixels: uint8 [height, width, 3], no side longer than `LONGEST_SHOWN_SIDE`.
-      class_map: uint8 [height, width].
-      size: (height, width) of the image itself, upright, in pixels.
-      shares: (class, share of the image's pixels) of each class that is there, largest first.
-      decoding_seconds: what reading the file took.
-      network_seconds: what the network took.
+        pixels: uint8 [height, width, 3], no side longer than `LONGEST_SHOWN_SIDE`.
+        class_map: uint8 [height, width].
+        size: (height, width) of the image itself, upright, in pixels.
+        shares: (class, share of the image's pixels) of each class that is there, largest first.
+        decoding_seconds: What reading the file took.
+        network_seconds: What the network took.
     """
 
     pixels: np.ndarray
@@ -42,13 +42,13 @@ def analyze_image(
     """Reads an image file that may be anything, and applies a network to it.
 
     Args:
-      path: the file.
-      class_maps: the network.
-      classes: the number of its classes.
-      max_pixels: an image with more is refused before it is decoded.
+        path: The file.
+        class_maps: The network.
+        classes: The number of its classes.
+        max_pixels: An image with more is refused before it is decoded.
 
     Raises:
-      UnreadableImage: it is no image, too large, or the network refuses it.
+        UnreadableImage: It is no image, too large, or the network refuses it.
     """
     started = time.perf_counter()
     pixels = read_image(path, max_pixels)

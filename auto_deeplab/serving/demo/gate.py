@@ -37,8 +37,8 @@ class Gate:
     """Lets through what the page needs, and no path or URL but those of uploads.
 
     Args:
-      app: the application behind the gate.
-      uploads: the folder in which it keeps uploads and results, and nothing else.
+        app: The application behind the gate.
+        uploads: The folder in which it keeps uploads and results, and nothing else.
     """
 
     def __init__(self, app: Application, uploads: str | os.PathLike) -> None:
@@ -105,7 +105,7 @@ class Gate:
         """Returns a part of a request as Gradio may see it.
 
         Raises:
-          ValueError: it names a file that is no upload.
+            ValueError: It names a file that is no upload.
         """
         if isinstance(value, list):
             return [self._judged(entry) for entry in value]

@@ -59,9 +59,9 @@ def demo_app(
     should be alone there: whoever reaches the page can ask for what it holds, and for nothing else.
 
     Args:
-      network: what looks at the images; it is given one at a time.
-      max_pixels: images with more are refused before they are decoded.
-      max_upload_megabytes: larger files are refused while they arrive.
+        network: What looks at the images; it is given one at a time.
+        max_pixels: Images with more are refused before they are decoded.
+        max_upload_megabytes: Larger files are refused while they arrive.
     """
     app = gr.mount_gradio_app(
         fastapi.FastAPI(openapi_url=None),

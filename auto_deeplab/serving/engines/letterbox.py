@@ -21,11 +21,11 @@ def class_maps_of_any_size(class_maps: Segmenter, shape: Sequence[int | str | No
     Class maps are scaled back by the nearest pixel.
 
     Args:
-      class_maps: runs the engine.
-      shape: of the images that the engine takes; what is no number above 0 stands for any.
+        class_maps: Runs the engine.
+        shape: Of the images that the engine takes; what is no number above 0 stands for any.
 
     Returns:
-      The function; `class_maps` itself if it takes any size.
+        The function; `class_maps` itself if it takes any size.
     """
     size = tuple(shape[1:3])
     if any(isinstance(length, str) or length is None or length < 1 for length in size):

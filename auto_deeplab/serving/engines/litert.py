@@ -20,7 +20,7 @@ def load_tflite(path: str | os.PathLike) -> ExportedNetwork:
     One that was written for a size takes images of others too: they are scaled for it.
 
     Raises:
-      UserError: the file is none.
+        UserError: The file is none.
     """
     path = Path(path)
     what = "what auto_deeplab.export --format=tflite writes"
@@ -37,7 +37,7 @@ def _run_tflite(path: Path) -> tuple[Segmenter, Sequence[int]]:
     """Returns the function that runs a TFLite file on all processors, and its images' shape.
 
     Raises:
-      ValueError: LiteRT does not take the file, or it has no output `class_map`.
+        ValueError: LiteRT does not take the file, or it has no output `class_map`.
     """
     from ai_edge_litert.interpreter import Interpreter
 

@@ -9,11 +9,11 @@ def load_exported(kind: str, path: str) -> ExportedNetwork:
     """Loads what `python -m auto_deeplab.export` wrote.
 
     Args:
-      kind: "saved_model", "tflite", "onnx"; or "openvino" for a SavedModel that OpenVINO runs.
-      path: the file; of a SavedModel NAME/VERSION, or NAME for its newest version.
+        kind: "saved_model", "tflite", "onnx"; or "openvino" for a SavedModel that OpenVINO runs.
+        path: The file; of a SavedModel NAME/VERSION, or NAME for its newest version.
 
     Raises:
-      UserError: there is no such export.
+        UserError: There is no such export.
     """
     if kind == "tflite":
         from auto_deeplab.serving.engines.litert import load_tflite

@@ -16,7 +16,7 @@ def load_onnx(path: str | os.PathLike) -> ExportedNetwork:
     One that was written for a size takes images of others too: they are scaled for it.
 
     Raises:
-      UserError: the file is none.
+        UserError: The file is none.
     """
     import onnxruntime
 

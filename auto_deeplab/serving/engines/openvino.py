@@ -11,12 +11,12 @@ def class_maps_of_openvino(path: str | os.PathLike, precision: str = "f32") -> S
     """Returns the function that runs a network in OpenVINO on the CPU.
 
     Args:
-      path: an ONNX file, or the folder of a SavedModel (`find_version` gives it).
-      precision: of what is computed. Left to itself OpenVINO takes bfloat16 where the processor
-        has it, which gives some percent of the pixels another class.
+        path: An ONNX file, or the folder of a SavedModel (`find_version` gives it).
+        precision: Of what is computed. Left to itself OpenVINO takes bfloat16 where the processor
+            has it, which gives some percent of the pixels another class.
 
     Raises:
-      UserError: OpenVINO cannot run it.
+        UserError: OpenVINO cannot run it.
     """
     import openvino
 

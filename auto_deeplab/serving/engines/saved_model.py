@@ -33,10 +33,10 @@ def load_saved_model(version_dir: Path) -> Outputs:
     """Loads the signature `serving_default` of an exported network.
 
     Args:
-      version_dir: its folder, as `versions.find_version` gives it.
+        version_dir: Its folder, as `versions.find_version` gives it.
 
     Raises:
-      UserError: the folder holds no SavedModel that an export wrote.
+        UserError: The folder holds no SavedModel that an export wrote.
     """
     with loading(
         version_dir, "cannot be loaded as a SavedModel", "what auto_deeplab.export writes"

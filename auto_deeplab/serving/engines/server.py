@@ -58,14 +58,14 @@ def class_maps_of_server(
     each pixel.
 
     Args:
-      server: http://HOST:PORT or https://HOST:PORT for REST; grpc://HOST:PORT for gRPC, grpcs://
-        with encryption.
-      model: its name.
-      timeout: seconds to wait for an answer.
-      classes: how many there are in the labels; by default as many as labels may have.
+        server: http://HOST:PORT or https://HOST:PORT for REST; grpc://HOST:PORT for gRPC, grpcs://
+            with encryption.
+        model: Its name.
+        timeout: Seconds to wait for an answer.
+        classes: How many there are in the labels; by default as many as labels may have.
 
     Raises:
-      UserError: the address is none of these.
+        UserError: The address is none of these.
     """
     try:
         address = urlsplit(server)
@@ -193,7 +193,7 @@ def _checked_size(sizes: list[tuple[int, int]], images: np.ndarray, server: str)
     The rest fills it up to the largest image of the batch that the server formed.
 
     Raises:
-      UserError: the answered (height, width) are not those of the images.
+        UserError: The answered (height, width) are not those of the images.
     """
     size = images.shape[1:3]
     if sizes != [size] * len(images):

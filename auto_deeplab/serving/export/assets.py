@@ -46,7 +46,7 @@ def write_assets(
     metrics.json, where there are metrics; export.json (the options, versions of the packages).
 
     Returns:
-      The files.
+        The files.
     """
     description.save(folder)
     if genotype is not None:
@@ -66,16 +66,16 @@ def collect_metrics(model_dir: str | os.PathLike, step: int) -> dict[str, Any]:
     """Returns what is known of how good a network is.
 
     Args:
-      model_dir: the folder that training wrote.
-      step: the training step of the weights.
+        model_dir: The folder that training wrote.
+        step: The training step of the weights.
 
     Returns:
-      `step`; `training`, the last line of metrics.jsonl up to it, or None; `evaluations`, what
-      `evaluate` wrote of this step, by file name, without confusion matrices; `trained_with`, the
-      versions of packages in the training's last session.
+        `step`; `training`, the last line of metrics.jsonl up to it, or None; `evaluations`, what
+        `evaluate` wrote of this step, by file name, without confusion matrices; `trained_with`, the
+        versions of packages in the training's last session.
 
     Raises:
-      UserError: a file is wrong; the message names it.
+        UserError: A file is wrong; the message names it.
     """
     folder = ModelDir(Path(model_dir))
     lines = [line for line in folder.read_metrics() if line["step"] <= step]
@@ -98,7 +98,7 @@ def read_options(version_dir: Path) -> dict[str, Any]:
     """Returns the `ExportOptions` that an exported network was made with.
 
     Raises:
-      UserError: there is no export.json, or it is not what `write_assets` writes.
+        UserError: There is no export.json, or it is not what `write_assets` writes.
     """
     path = version_dir / "assets" / EXPORT
     document = json_files.read(path)

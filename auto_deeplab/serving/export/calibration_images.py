@@ -12,12 +12,12 @@ def calibration_images(dataset_dir: str | os.PathLike, split: str, count: int) -
     """Returns images of a split, evenly spread over its records.
 
     Args:
-      dataset_dir: a folder with `dataset.json` and TFRecords.
-      split: the name of a split.
-      count: how many images; all where there are fewer.
+        dataset_dir: A folder with `dataset.json` and TFRecords.
+        split: The name of a split.
+        count: How many images; all where there are fewer.
 
     Returns:
-      uint8 [height, width, 3] each, of their own sizes.
+        uint8 [height, width, 3] each, of their own sizes.
     """
     records = open_records(dataset_dir, split)
     chosen = np.linspace(0, records.examples - 1, min(count, records.examples)).astype(int)

@@ -23,8 +23,8 @@ class EncodedImages(NamedTuple):
     """Files whose headers were checked.
 
     Attributes:
-      contents: string [batch].
-      sizes: int32 [batch, 2], (height, width) of each.
+        contents: String [batch].
+        sizes: int32 [batch, 2], (height, width) of each.
     """
 
     contents: tf.Tensor
@@ -37,12 +37,12 @@ def checked(contents: tf.Tensor, max_pixels: int) -> EncodedImages:
     The result depends on the checks: what uses it does not run where they fail.
 
     Args:
-      contents: string [batch].
-      max_pixels: the most pixels that an image may have, and, when each is filled up to the
-        largest height and width, a sixteenth of what the batch may have.
+        contents: String [batch].
+        max_pixels: The most pixels that an image may have, and, when each is filled up to the
+            largest height and width, a sixteenth of what the batch may have.
 
     Raises:
-      tf.errors.InvalidArgumentError: when the graph runs: a check fails.
+        tf.errors.InvalidArgumentError: When the graph runs: a check fails.
     """
     contents = tf.ensure_shape(contents, [None])
     count = tf.size(contents)
@@ -75,11 +75,11 @@ def decode(content: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     """Decodes a file that was checked.
 
     Args:
-      content: string scalar.
-      size: int32 [2], what its header says.
+        content: String scalar.
+        size: int32 [2], what its header says.
 
     Returns:
-      uint8 [height, width, 3]: gray and palettes become colors, transparency is dropped.
+        uint8 [height, width, 3]: gray and palettes become colors, transparency is dropped.
     """
     # This op reads PNG as well. Its default for JPEG is fast and one gray level off on average.
     image = tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE")

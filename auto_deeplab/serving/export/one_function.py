@@ -26,13 +26,13 @@ class OneFunction(tf.Module):
     devices want to know every shape beforehand, and have no resizing with antialiasing.
 
     Args:
-      model: maps normalized images `[batch, height, width, 3]` to logits.
-      palette: the color of each class.
-      options: what is asked for.
+        model: Maps normalized images `[batch, height, width, 3]` to logits.
+        palette: The color of each class.
+        options: What is asked for.
 
     Attributes:
-      serve: maps `images`, uint8 `[batch, height, width, 3]`, to the outputs by name.
-      images: the specification of its argument.
+        serve: Maps `images`, uint8 `[batch, height, width, 3]`, to the outputs by name.
+        images: The specification of its argument.
     """
 
     def __init__(

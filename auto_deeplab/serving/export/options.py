@@ -18,17 +18,17 @@ class ExportOptions:
     """How an exported network treats images and what it returns.
 
     Args:
-      outputs: `class_map`, and what else is wanted of `OUTPUTS`.
-      input_size: (height, width) that the network always runs at: images are scaled to fit and
-        padded, and what is predicted is scaled back. None runs it at each image's own size.
-      scales: of the views whose probabilities are averaged.
-      flip: whether each view is predicted mirrored, too.
-      fold_batch_norm: whether batch norm becomes a part of the convolutions.
-      kernel_dtype: what the convolutions' kernels are stored in, one of `KERNEL_DTYPES`.
-      max_pixels: images with more pixels are refused before they are decoded.
+        outputs: `class_map`, and what else is wanted of `OUTPUTS`.
+        input_size: (height, width) that the network always runs at: images are scaled to fit and
+            padded, and what is predicted is scaled back. None runs it at each image's own size.
+        scales: Of the views whose probabilities are averaged.
+        flip: Whether each view is predicted mirrored, too.
+        fold_batch_norm: Whether batch norm becomes a part of the convolutions.
+        kernel_dtype: What the convolutions' kernels are stored in, one of `KERNEL_DTYPES`.
+        max_pixels: Images with more pixels are refused before they are decoded.
 
     Raises:
-      UserError: a value is out of range.
+        UserError: A value is out of range.
     """
 
     outputs: tuple[str, ...] = ("class_map",)

@@ -15,10 +15,10 @@ class Predictor:
     """Maps images to outputs; called inside a `tf.function`.
 
     Args:
-      network: maps normalized images, float32 `[batch, height, width, 3]`, to logits `[batch,
-        height, width, classes]`.
-      palette: the color of each class.
-      options: what is asked for.
+        network: Maps normalized images, float32 `[batch, height, width, 3]`, to logits `[batch,
+            height, width, classes]`.
+        palette: The color of each class.
+        options: What is asked for.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Predictor:
         """Normalizes images, uint8 `[batch, height, width, 3]`, and fits them to `input_size`.
 
         Returns:
-          float32 `[batch, height, width, 3]`, or `[batch, *input_size, 3]`.
+            float32 `[batch, height, width, 3]`, or `[batch, *input_size, 3]`.
         """
         normalized = normalize_image(images)
         size = self.options.input_size
@@ -49,8 +49,8 @@ class Predictor:
         """Predicts what `network_input` returned.
 
         Returns:
-          float32 `[batch, height, width, classes]` at the size of `inputs`: logits of one view, or
-          the mean probabilities of several.
+            float32 `[batch, height, width, classes]` at the size of `inputs`: logits of one view,
+            or the mean probabilities of several.
         """
         if not self.options.several_views:
             return tf.cast(self.network(inputs), tf.float32)
@@ -65,13 +65,13 @@ class Predictor:
         """Turns scores into the outputs that were asked for.
 
         Args:
-          scores: as `scores` returns them.
-          size: int32 [2], (height, width) of the images.
+            scores: As `scores` returns them.
+            size: int32 [2], (height, width) of the images.
 
         Returns:
-          At that size: `class_map`, int32 `[batch, height, width]`; where asked for
-          `probabilities`, float32 `[batch, height, width, classes]`, and `colored_map`, uint8
-          `[batch, height, width, 3]`.
+            At that size: `class_map`, int32 `[batch, height, width]`; where asked for
+            `probabilities`, float32 `[batch, height, width, classes]`, and `colored_map`, uint8
+            `[batch, height, width, 3]`.
         """
         if self.options.input_size is not None:
             scores = undo_letterbox(scores, size)

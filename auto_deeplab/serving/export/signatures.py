@@ -30,11 +30,11 @@ class Signatures(tf.Module):
     process.
 
     Args:
-      model: maps normalized images `[batch, height, width, 3]` to logits `[batch, height, width,
-        classes]`.
-      palette: the color of each class.
-      options: what is asked for.
-      assets: files to carry along.
+        model: Maps normalized images `[batch, height, width, 3]` to logits `[batch, height, width,
+            classes]`.
+        palette: The color of each class.
+        options: What is asked for.
+        assets: Files to carry along.
     """
 
     def __init__(

@@ -31,15 +31,16 @@ def export_onnx(
     """Writes a network as an ONNX file.
 
     Args:
-      model: maps normalized images to logits at the images' size.
-      description: of the classes.
-      genotype: of the network, or None.
-      path: the new file.
-      options: see `ExportOptions`; with `input_size` the network takes one image of that very size.
-      metrics: to carry along; see `assets.collect_metrics`.
+        model: Maps normalized images to logits at the images' size.
+        description: Of the classes.
+        genotype: Of the network, or None.
+        path: The new file.
+        options: See `ExportOptions`; with `input_size` the network takes one image of that very
+            size.
+        metrics: To carry along; see `assets.collect_metrics`.
 
     Raises:
-      UserError: the file exists or cannot be written.
+        UserError: The file exists or cannot be written.
     """
     import onnx
     import tf2onnx

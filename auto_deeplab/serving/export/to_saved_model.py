@@ -36,21 +36,21 @@ def export_saved_model(
     docs/deployment.md describes signatures and assets.
 
     Args:
-      model: maps normalized images to logits at the images' size.
-      description: of the classes.
-      genotype: of the network, or None.
-      output: the folder of versions, whose name is the model's; made if need be.
-      options: see `ExportOptions`.
-      version: its number; by default the next one.
-      metrics: to carry along; see `assets.collect_metrics`.
-      warm_up_size: (height, width) of the images in the warm-up requests; by default the options'
-        `input_size`, or 513x513.
+        model: Maps normalized images to logits at the images' size.
+        description: Of the classes.
+        genotype: Of the network, or None.
+        output: The folder of versions, whose name is the model's; made if need be.
+        options: See `ExportOptions`.
+        version: Its number; by default the next one.
+        metrics: To carry along; see `assets.collect_metrics`.
+        warm_up_size: (height, width) of the images in the warm-up requests; by default the options'
+            `input_size`, or 513x513.
 
     Returns:
-      The folder of the version.
+        The folder of the version.
 
     Raises:
-      UserError: the version exists, or the folder cannot be written.
+        UserError: The version exists, or the folder cannot be written.
     """
     output = Path(output)
     options = options or ExportOptions()
@@ -74,10 +74,10 @@ def writing(output: str | os.PathLike) -> Iterator[None]:
     """Turns what Python and TensorFlow raise where nothing can be written into a `UserError`.
 
     Args:
-      output: what is written, for the message.
+        output: What is written, for the message.
 
     Raises:
-      UserError: a disk is full, or a file system refuses.
+        UserError: A disk is full, or a file system refuses.
     """
     try:
         yield

@@ -38,20 +38,21 @@ def export_tflite(
     """Writes a network as a TFLite file with the signature `serving_default`.
 
     Args:
-      model: maps normalized images to logits at the images' size.
-      description: of the classes.
-      genotype: of the network, or None.
-      path: the new file.
-      options: see `ExportOptions`; with `input_size` the network takes one image of that very size.
-      precision: "float32"; "float16", whose weights take half of the bytes and are computed with as
-        the device likes; or "int8", whose weights and activations have 8 bits. Images are uint8 and
-        class maps int32 in each.
-      calibration_images: uint8 [height, width, 3] each, by which int8 finds the range of each
-        activation. They are resized to `input_size`, or to the size of the first.
-      metrics: to carry along; see `assets.collect_metrics`.
+        model: Maps normalized images to logits at the images' size.
+        description: Of the classes.
+        genotype: Of the network, or None.
+        path: The new file.
+        options: See `ExportOptions`; with `input_size` the network takes one image of that very
+            size.
+        precision: "float32"; "float16", whose weights take half of the bytes and are computed with
+            as the device likes; or "int8", whose weights and activations have 8 bits. Images are
+            uint8 and class maps int32 in each.
+        calibration_images: uint8 [height, width, 3] each, by which int8 finds the range of each
+            activation. They are resized to `input_size`, or to the size of the first.
+        metrics: To carry along; see `assets.collect_metrics`.
 
     Raises:
-      UserError: the file exists or cannot be written, or int8 lacks images.
+        UserError: The file exists or cannot be written, or int8 lacks images.
     """
     import tensorflow as tf
 

@@ -19,7 +19,7 @@ def find_version(saved_model: str | os.PathLike) -> Path:
     """Returns the SavedModel folder for NAME/VERSION, or for NAME with its newest version.
 
     Raises:
-      UserError: there is none.
+        UserError: There is none.
     """
     folder = Path(saved_model)
     if (folder / SAVED_MODEL_FILE).is_file():
@@ -44,7 +44,7 @@ def check_free(output: Path, version: int | None) -> None:
     """Checks that `publish` could make a version.
 
     Raises:
-      UserError: the version exists, or the folder is itself a SavedModel.
+        UserError: The version exists, or the folder is itself a SavedModel.
     """
     if (output / SAVED_MODEL_FILE).exists():
         raise UserError(
@@ -65,7 +65,7 @@ def unfinished(output: Path) -> Iterator[Path]:
     lock; such folders are removed first.
 
     Raises:
-      OSError: the file system refuses.
+        OSError: The file system refuses.
     """
     _sweep(output)
     while True:
@@ -115,15 +115,15 @@ def publish(written: Path, output: Path, version: int | None = None) -> Path:
     """Moves a finished folder to its version, at once; one that exists is never replaced.
 
     Args:
-      written: the folder, on the same file system.
-      output: the folder of versions.
-      version: the number; by default the next one.
+        written: The folder, on the same file system.
+        output: The folder of versions.
+        version: The number; by default the next one.
 
     Returns:
-      The folder of the version.
+        The folder of the version.
 
     Raises:
-      UserError: the version exists.
+        UserError: The version exists.
     """
     while True:
         number = version or max(list_versions(output), default=0) + 1

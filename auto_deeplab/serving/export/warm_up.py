@@ -22,12 +22,12 @@ def write_warm_up(version_dir: Path, model_name: str, size: tuple[int, int]) -> 
     """Writes a request for each signature, and for each image format, into a SavedModel's folder.
 
     Args:
-      version_dir: the SavedModel's folder.
-      model_name: by which TensorFlow Serving will know it.
-      size: (height, width) of the images.
+        version_dir: The SavedModel's folder.
+        model_name: By which TensorFlow Serving will know it.
+        size: (height, width) of the images.
 
     Returns:
-      The file.
+        The file.
     """
     path = version_dir / FOLDER / FILE
     path.parent.mkdir()

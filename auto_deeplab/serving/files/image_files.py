@@ -24,8 +24,8 @@ class ImageFile(NamedTuple):
     """An image or a video to read.
 
     Attributes:
-      path: where it is.
-      name: its path below the folder it was found in, without the suffix.
+        path: Where it is.
+        name: Its path below the folder it was found in, without the suffix.
     """
 
     path: Path
@@ -48,7 +48,7 @@ def refusal(message: str) -> UnreadableImage:
     """Returns the error for an image that an exported network refuses.
 
     Args:
-      message: TensorFlow's; the line of it that says why is kept.
+        message: TensorFlow's; the line of it that says why is kept.
     """
     lines = message.splitlines() or [""]
     reason = next((line for line in lines if "assertion failed" in line), lines[0])
@@ -63,17 +63,17 @@ def find_images(
     """Returns the images that a user means, ordered by name.
 
     Args:
-      images: a file; a folder, whose subfolders count too; or a glob, where ** reaches any depth.
-        In folders and globs only files that end as images do are taken. Links are followed, and
-        nothing hidden is taken, nor what is in a hidden folder below the one given. What turns out
-        to be neither a file nor a folder that can be listed, such as a link to nothing, is taken
-        too: reading it tells the reason.
-      outside: a folder of which nothing is taken, such as the one for results, if it is below the
-        one that is searched. What is searched itself, or lies around it, is not left out.
-      suffixes: of the files that are looked for, in lower case.
+        images: A file; a folder, whose subfolders count too; or a glob, where ** reaches any depth.
+            In folders and globs only files that end as images do are taken. Links are followed, and
+            nothing hidden is taken, nor what is in a hidden folder below the one given. What turns
+            out to be neither a file nor a folder that can be listed, such as a link to nothing, is
+            taken too: reading it tells the reason.
+        outside: A folder of which nothing is taken, such as the one for results, if it is below the
+            one that is searched. What is searched itself, or lies around it, is not left out.
+        suffixes: Of the files that are looked for, in lower case.
 
     Raises:
-      UserError: there are none, or two whose names differ in the suffix alone.
+        UserError: There are none, or two whose names differ in the suffix alone.
     """
     if os.path.isfile(images):
         root, paths = Path(images).parent, [Path(images)]
@@ -110,15 +110,15 @@ def read_image(path: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> np.ndar
     converted; transparency is dropped.
 
     Args:
-      path: the file.
-      max_pixels: an image with more is refused by its header, before it is decoded.
+        path: The file.
+        max_pixels: An image with more is refused by its header, before it is decoded.
 
     Returns:
-      uint8 [height, width, 3].
+        uint8 [height, width, 3].
 
     Raises:
-      UnreadableImage: the file cannot be read or decoded, is too large, or has more bits a channel
-        than 8 and does not tell for sure what they mean in 8.
+        UnreadableImage: The file cannot be read or decoded, is too large, or has more bits a
+            channel than 8 and does not tell for sure what they mean in 8.
     """
     try:
         return image_files.read_image(Path(path), max_pixels, cut_depth=True).pixels
@@ -130,8 +130,8 @@ def _matches(images: str, root: Path) -> dict[Path, bool]:
     """Returns what a folder or a glob reaches, and whether it is a file.
 
     Args:
-      images: the folder or the glob.
-      root: the folder, or the part of the glob before its first wildcard.
+        images: The folder or the glob.
+        root: The folder, or the part of the glob before its first wildcard.
     """
     if not root.is_dir():
         return {}

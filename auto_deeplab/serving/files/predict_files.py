@@ -25,9 +25,9 @@ class ResultPaths(NamedTuple):
     """Where the results of a file are.
 
     Attributes:
-      overlay: of an image or a video.
-      classes: the class map of an image, or the folder of those of a video.
-      legend: of a video.
+        overlay: Of an image or a video.
+        classes: The class map of an image, or the folder of those of a video.
+        legend: Of a video.
     """
 
     overlay: Path
@@ -48,8 +48,8 @@ def without_results(files: Sequence[ImageFile], output: str | os.PathLike) -> li
     """Leaves out the results of an earlier run, where they lie among the images that they are of.
 
     Args:
-      files: images and videos.
-      output: the folder for results.
+        files: Images and videos.
+        output: The folder for results.
     """
     folder = Path(output).resolve()
     results = set()
@@ -69,9 +69,9 @@ class PredictionSummary(NamedTuple):
     """What `FilePredictor.run` did.
 
     Attributes:
-      written: the number of files that were predicted.
-      skipped: the number of files whose results were there already.
-      problems: "FILE: reason" for each file that could not be read or was refused.
+        written: The number of files that were predicted.
+        skipped: The number of files whose results were there already.
+        problems: "FILE: reason" for each file that could not be read or was refused.
     """
 
     written: int
@@ -82,7 +82,7 @@ class PredictionSummary(NamedTuple):
         """Prints what was done, into which folder.
 
         Raises:
-          UserError: there were problems; the message lists them.
+            UserError: There were problems; the message lists them.
         """
         print(f"{self.written} predicted, {self.skipped} done before: {output}")
         if self.problems:
@@ -105,14 +105,14 @@ class FilePredictor:
     its beginning.
 
     Args:
-      class_maps: the network; it may raise `UnreadableImage` for images that it refuses.
-      description: its classes and colors.
-      output: the folder for results; made if need be.
-      results: "overlays", "class_maps" or "both".
-      batch_size: the most images that are predicted at once. Only images of one size can be.
-      overwrite: predict again what has results, and replace them.
-      opacity: of the colors, 0 to 1.
-      max_pixels: images with more are refused before they are decoded.
+        class_maps: The network; it may raise `UnreadableImage` for images that it refuses.
+        description: Its classes and colors.
+        output: The folder for results; made if need be.
+        results: "overlays", "class_maps" or "both".
+        batch_size: The most images that are predicted at once. Only images of one size can be.
+        overwrite: Predict again what has results, and replace them.
+        opacity: Of the colors, 0 to 1.
+        max_pixels: Images with more are refused before they are decoded.
     """
 
     def __init__(

@@ -21,14 +21,14 @@ class VideoFrames:
     """The frames of a video, in order, upright as its metadata says.
 
     Args:
-      path: the file.
+        path: The file.
 
     Attributes:
-      rate: frames a second.
-      count: the number of frames as the file tells it, for progress bars; None if it does not.
+        rate: Frames a second.
+        count: The number of frames as the file tells it, for progress bars; None if it does not.
 
     Raises:
-      UnreadableImage: OpenCV cannot read the file.
+        UnreadableImage: OpenCV cannot read the file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -82,11 +82,11 @@ def writing_video(path: Path, rate: float) -> Iterator[VideoWriter]:
     """Yields what writes a video to `path`, and checks when the block ends that it is whole.
 
     Args:
-      path: the file, whose name ends with ".mp4".
-      rate: frames a second.
+        path: The file, whose name ends with ".mp4".
+        rate: Frames a second.
 
     Raises:
-      UserError: it could not be written, for which OpenCV has no errors.
+        UserError: It could not be written, for which OpenCV has no errors.
     """
     if not _is_utf8(path):
         raise UserError(f"{path.parent}: OpenCV writes no video whose path is not UTF-8")

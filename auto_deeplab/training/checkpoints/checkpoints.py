@@ -27,8 +27,8 @@ class NotFiniteError(ArithmeticError):
     """A training has diverged: a loss, or what is to be saved, is NaN or infinite.
 
     Args:
-        message: what is, and where.
-        loss: the name of the loss to look at.
+        message: What is, and where.
+        loss: The name of the loss to look at.
     """
 
     def __init__(self, message: str, loss: str = "loss"):
@@ -51,10 +51,10 @@ class Checkpoints:
     worker writes, and chooses what is restored.
 
     Args:
-        model_dir: where to save.
-        every_seconds: how much work an interruption may cost at the most.
-        kept: how many of the newest checkpoints are kept; the best is kept beside them.
-        tracked: the model and the optimizers; the one called `optimizer` counts the steps.
+        model_dir: Where to save.
+        every_seconds: How much work an interruption may cost at the most.
+        kept: How many of the newest checkpoints are kept; the best is kept beside them.
+        tracked: The model and the optimizers; the one called `optimizer` counts the steps.
     """
 
     def __init__(self, model_dir: ModelDir, every_seconds: float, kept: int = 3, **tracked):
@@ -87,7 +87,7 @@ class Checkpoints:
         Newer ones that are not whole are reported and removed: the training will make them again.
 
         Raises:
-            UserError: there are checkpoints, but none is whole, or it is of another model.
+            UserError: There are checkpoints, but none is whole, or it is of another model.
         """
         self.wait()
         manifest = self._newest()
@@ -123,11 +123,11 @@ class Checkpoints:
         """Saves the present step; of a step that is saved already the notes alone.
 
         Args:
-            notes: what `restore` returns; JSON.
+            notes: What `restore` returns; JSON.
 
         Raises:
-            NotFiniteError: a value is NaN or infinite. Nothing is saved then.
-            UserError: the write before this one failed.
+            NotFiniteError: A value is NaN or infinite. Nothing is saved then.
+            UserError: The write before this one failed.
         """
         step, notes = self.finished_steps, dict(notes or {})
         if self._saved == (step, notes):
@@ -152,7 +152,7 @@ class Checkpoints:
         """Returns when everything is on the disk.
 
         Raises:
-            UserError: it could not be written.
+            UserError: It could not be written.
         """
         write, self._write = self._write, None
         if write is not None:
@@ -217,7 +217,7 @@ def newest_checkpoint(files: CheckpointFiles) -> Manifest | None:
     What is wrong with newer ones is logged.
 
     Raises:
-        UserError: there are checkpoints, but none is whole.
+        UserError: There are checkpoints, but none is whole.
     """
     manifest, damage = files.newest()
     reasons = "\n".join(damage.values())
@@ -237,12 +237,12 @@ def load_weights(model: tf_keras.Model, model_dir: ModelDir, which: str = "lates
     """Loads a trained model's weights alone; returns the step that they are from.
 
     Args:
-        model: what to load into.
-        model_dir: the training's folder.
+        model: What to load into.
+        model_dir: The training's folder.
         which: "latest", or "best" for the checkpoint with the best validation mIOU of all.
 
     Raises:
-        UserError: there is no checkpoint, or it does not fit the model.
+        UserError: There is no checkpoint, or it does not fit the model.
     """
     if which not in ("latest", "best"):
         raise UserError(f"checkpoint: received {which!r}; expected 'latest' or 'best'")

@@ -86,9 +86,9 @@ class Manifest:
     """What a checkpoint consists of.
 
     Args:
-        step: the number of finished steps.
-        files: of each file beside the manifest the size ("bytes") and the SHA-256 ("sha256").
-        notes: what the training wants to find again.
+        step: The number of finished steps.
+        files: Of each file beside the manifest the size ("bytes") and the SHA-256 ("sha256").
+        notes: What the training wants to find again.
     """
 
     step: int
@@ -108,7 +108,7 @@ class Manifest:
         """Reads the manifest of a step; `source` is its file's name, for messages.
 
         Raises:
-            ContentError: it is none, or has changed since it was written.
+            ContentError: It is none, or has changed since it was written.
         """
         # Manifests of the first format may hold NaN, the score where nothing could be scored.
         document = json_files.parse(text, source, nan_as_null=True)
@@ -141,8 +141,8 @@ class CheckpointFiles:
     """The checkpoints in a folder.
 
     Args:
-        folder: where they are; made when something is written to it.
-        kept: how many of the newest are kept. The one with the best `SCORE` is kept beside them.
+        folder: Where they are; made when something is written to it.
+        kept: How many of the newest are kept. The one with the best `SCORE` is kept beside them.
     """
 
     folder: Path
@@ -161,7 +161,7 @@ class CheckpointFiles:
         """Returns a manifest; whether the files are as it says is left to `verify`.
 
         Raises:
-            UserError: it is unreadable, or no manifest.
+            UserError: It is unreadable, or no manifest.
         """
         path = self._manifest(step)
         return Manifest.from_json(json_files.read_text(path), step, f"{path}: is no manifest")
@@ -170,7 +170,7 @@ class CheckpointFiles:
         """Returns a manifest whose files are as it says: all are read.
 
         Raises:
-            UserError: one is missing, torn or changed, or the manifest is.
+            UserError: One is missing, torn or changed, or the manifest is.
         """
         manifest = self.read(step)
         for name, properties in manifest.files.items():
@@ -223,12 +223,12 @@ class CheckpointFiles:
         """Writes a checkpoint and drops those that are not kept.
 
         Args:
-            step: the number of finished steps.
-            contents: what a file's name ends with, such as ".index" -> what it shall hold.
-            notes: what goes into the manifest; JSON.
+            step: The number of finished steps.
+            contents: What a file's name ends with, such as ".index" -> what it shall hold.
+            notes: What goes into the manifest; JSON.
 
         Raises:
-            UserError: there is no room for it, or the file system refuses. The checkpoints that
+            UserError: There is no room for it, or the file system refuses. The checkpoints that
                 there are stay.
         """
         needed = sum(content.size for content in contents.values())

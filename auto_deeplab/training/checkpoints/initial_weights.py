@@ -23,16 +23,16 @@ def copy_initial_weights(
     initial values, and everything before it is copied.
 
     Args:
-        network: the network; its layer "decoder" has the classifier.
-        build: dataset description -> a network of the same configuration for its classes.
-        description: of the dataset that `network` is for.
-        source: what the other training wrote.
+        network: The network; its layer "decoder" has the classifier.
+        build: Dataset description -> a network of the same configuration for its classes.
+        description: Of the dataset that `network` is for.
+        source: What the other training wrote.
 
     Returns:
         The step that the weights are from.
 
     Raises:
-        UserError: the folder holds no training, or one of another network.
+        UserError: The folder holds no training, or one of another network.
     """
     if not (source.path / "dataset.json").is_file():
         raise UserError(

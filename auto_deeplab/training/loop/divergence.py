@@ -19,10 +19,10 @@ def largest_gradients(
     """Returns the layers whose gradients are the largest, with their norms.
 
     Args:
-        compute_loss: makes a replica's part of the loss of its part of the batch, eagerly.
-        batch: what the replicas divide.
-        strategy: what they run under.
-        count: how many layers.
+        compute_loss: Makes a replica's part of the loss of its part of the batch, eagerly.
+        batch: What the replicas divide.
+        strategy: What they run under.
+        count: How many layers.
 
     Returns:
         (layer, L2 norm over its variables) each, largest first; NaN is larger than any.

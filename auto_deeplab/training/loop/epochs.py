@@ -31,10 +31,10 @@ class Validation:
     """What to measure after an epoch.
 
     Args:
-        records: the validation split.
-        batch_size: images predicted at a time.
-        limit: how many images; all of them by default.
-        every: measure after each this many epochs, and after the last.
+        records: The validation split.
+        batch_size: Images predicted at a time.
+        limit: How many images; all of them by default.
+        every: Measure after each this many epochs, and after the last.
     """
 
     records: SegmentationRecords
@@ -99,18 +99,18 @@ def run_epochs(
     Several workers go through it together; only the first one writes and shows progress.
 
     Args:
-        model: a compiled Keras model, made in the scope of the distribution strategy.
-        batches: the steps' batches.
-        total_steps: the number of steps of the whole training.
-        steps_per_epoch: the number of steps of an epoch; the last one may be shorter.
-        model_dir: where to write.
-        checkpoints: saves and restores.
-        validation: what to measure after each epoch.
+        model: A compiled Keras model, made in the scope of the distribution strategy.
+        batches: The steps' batches.
+        total_steps: The number of steps of the whole training.
+        steps_per_epoch: The number of steps of an epoch; the last one may be shorter.
+        model_dir: Where to write.
+        checkpoints: Saves and restores.
+        validation: What to measure after each epoch.
         learning_rates: step -> learning rates by name, for the logs.
-        compute_loss: a replica's part of a batch and a loss's name in the logs -> the replica's
+        compute_loss: A replica's part of a batch and a loss's name in the logs -> the replica's
             part of that loss of the network in training, without an update. It is asked for when
             the loss was NaN or infinite.
-        on_epoch_end: called with the epoch (counted from 1) and the number of finished steps,
+        on_epoch_end: Called with the epoch (counted from 1) and the number of finished steps,
             after the metrics are written and before the checkpoint says so; its `tf.summary`
             calls write to TensorBoard's logs.
         log_every_steps: TensorBoard gets the losses of each this many steps.
@@ -119,7 +119,7 @@ def run_epochs(
         Whether there was anything left to do.
 
     Raises:
-        UserError: a loss or a weight is NaN or infinite; or it cannot be saved.
+        UserError: A loss or a weight is NaN or infinite; or it cannot be saved.
         SystemExit: SIGTERM came, to some worker. What was finished is saved; the status is
             `TRY_AGAIN_STATUS`.
     """
@@ -219,11 +219,11 @@ class EndOfStep(tf_keras.callbacks.Callback):
     The last step of an epoch is left to whoever finishes the epoch.
 
     Args:
-        checkpoints: where to save.
-        log: what has been noted of the epoch.
-        preemption: whether to end.
-        workers: who has to agree on both: a save is made by all together.
-        end: ends the process, when everything is saved.
+        checkpoints: Where to save.
+        log: What has been noted of the epoch.
+        preemption: Whether to end.
+        workers: Who has to agree on both: a save is made by all together.
+        end: Ends the process, when everything is saved.
     """
 
     def __init__(
@@ -253,14 +253,14 @@ class StepLog(tf_keras.callbacks.Callback):
     """Averages the losses of an epoch, and writes those of every few steps to TensorBoard.
 
     Args:
-        writer: where to write.
-        step: the number of steps finished before.
-        every: write each this many steps.
+        writer: Where to write.
+        step: The number of steps finished before.
+        every: Write each this many steps.
         learning_rates: step -> learning rates by name.
-        epoch: what `notes` returned of a part of an epoch, to go on with it.
+        epoch: What `notes` returned of a part of an epoch, to go on with it.
 
     Attributes:
-        first_step: the number of steps finished before the epoch.
+        first_step: The number of steps finished before the epoch.
     """
 
     def __init__(

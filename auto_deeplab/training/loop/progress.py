@@ -10,10 +10,10 @@ class ProgressBar(tf_keras.callbacks.Callback):
     """Shows epoch, step, losses, steps a second and the time left, over the whole training.
 
     Args:
-        total_steps: the steps of the whole training.
-        finished_steps: how many of them an earlier run has made.
-        epochs: the number of epochs.
-        is_shown: whether there is anything to be seen of it; of several workers one shows it.
+        total_steps: The steps of the whole training.
+        finished_steps: How many of them an earlier run has made.
+        epochs: The number of epochs.
+        is_shown: Whether there is anything to be seen of it; of several workers one shows it.
     """
 
     def __init__(self, total_steps: int, finished_steps: int, epochs: int, is_shown: bool = True):

@@ -18,10 +18,10 @@ def loss_and_gradients(
     What the gradients need is kept of one part at a time.
 
     Args:
-        compute_loss: called with the number of a part, 0 to `parts` - 1; returns a float32 scalar.
-        variables: what to differentiate by.
-        parts: how many parts there are.
-        scaled: multiplies a loss by a factor before it is differentiated.
+        compute_loss: Called with the number of a part, 0 to `parts` - 1; returns a float32 scalar.
+        variables: What to differentiate by.
+        parts: How many parts there are.
+        scaled: Multiplies a loss by a factor before it is differentiated.
     """
 
     def of_part(part):
@@ -47,9 +47,9 @@ def part_of(batch: Sequence[tf.Tensor], part: int | tf.Tensor, parts: int) -> li
     """Returns one of `parts` equal parts of a batch.
 
     Args:
-        batch: tensors [batch, ...]; batch is a multiple of `parts`.
-        part: the number of the part.
-        parts: how many parts there are.
+        batch: Tensors [batch, ...]; batch is a multiple of `parts`.
+        part: The number of the part.
+        parts: How many parts there are.
 
     Returns:
         Tensors [batch / parts, ...].
@@ -63,13 +63,13 @@ def check_parts(name: str, parts: int, batch_size: int, replicas: int) -> None:
     """Looks whether the batch of each replica can be divided into equal parts.
 
     Args:
-        name: of the setting, such as "Search.gradient_accumulation_steps".
-        parts: its value.
-        batch_size: of the global batch.
-        replicas: how many replicas share it.
+        name: Of the setting, such as "Search.gradient_accumulation_steps".
+        parts: Its value.
+        batch_size: Of the global batch.
+        replicas: How many replicas share it.
 
     Raises:
-        UserError: it cannot.
+        UserError: It cannot.
     """
     if parts < 1 or batch_size % (parts * replicas):
         raise UserError(
@@ -85,13 +85,13 @@ def check_synchronization(name: str, parts: int, replicas: int, synchronized: bo
     for the statistics of a part on all replicas.
 
     Args:
-        name: of the setting, such as "Search.gradient_accumulation_steps".
-        parts: its value.
-        replicas: how many replicas there are.
-        synchronized: whether they share batch norm's statistics.
+        name: Of the setting, such as "Search.gradient_accumulation_steps".
+        parts: Its value.
+        replicas: How many replicas there are.
+        synchronized: Whether they share batch norm's statistics.
 
     Raises:
-        UserError: it does not.
+        UserError: It does not.
     """
     if synchronized and parts > 1 and replicas > 1:
         raise UserError(

@@ -20,13 +20,13 @@ def cross_entropy(
     a replica has is a part, and so is what it computes at a time.
 
     Args:
-        labels: integer [batch, height, width].
+        labels: Integer [batch, height, width].
         logits: float [batch, height, width, classes].
-        ignore_label: the label of pixels that do not count.
-        label_smoothing: how much of each pixel's target is spread evenly over all classes.
-        hard_pixel_share: the share of the pixels of a part that count after all: those whose
+        ignore_label: The label of pixels that do not count.
+        label_smoothing: How much of each pixel's target is spread evenly over all classes.
+        hard_pixel_share: The share of the pixels of a part that count after all: those whose
             losses are the largest.
-        pixels: how many pixels of the global batch count, see `counted_pixels`; by default those
+        pixels: How many pixels of the global batch count, see `counted_pixels`; by default those
             of `labels` on all replicas.
 
     Returns:
@@ -59,10 +59,10 @@ def counted_pixels(
     """Returns how many pixels of the global batch `cross_entropy` counts, float32 scalar.
 
     Args:
-        labels: integer [batch, height, width], the replica's.
-        ignore_label: the label of pixels that do not count.
-        hard_pixel_share: see `cross_entropy`.
-        parts: how many parts of equal size, each computed by itself, the replica's batch has.
+        labels: Integer [batch, height, width], the replica's.
+        ignore_label: The label of pixels that do not count.
+        hard_pixel_share: See `cross_entropy`.
+        parts: How many parts of equal size, each computed by itself, the replica's batch has.
     """
     return sum_over_replicas(
         tf.reduce_sum(_pixels_of_parts(labels, ignore_label, hard_pixel_share, parts))

@@ -43,9 +43,9 @@ def sgd(
     """Stochastic gradient descent with DeepLab's momentum, which is that of the paper's search too.
 
     Args:
-        learning_rate: the schedule.
-        momentum: how much of the last update enters the next.
-        nesterov: look ahead, as Nesterov's method does.
+        learning_rate: The schedule.
+        momentum: How much of the last update enters the next.
+        nesterov: Look ahead, as Nesterov's method does.
     """
     return legacy.SGD(learning_rate, momentum, nesterov)
 
@@ -59,7 +59,7 @@ def with_loss_scale(optimizer: legacy.Optimizer) -> legacy.Optimizer:
     steps without such gradients it doubles.
 
     Raises:
-        UserError: the distribution strategy has no loss scaling.
+        UserError: The distribution strategy has no loss scaling.
     """
     if tf_keras.mixed_precision.global_policy().name != "mixed_float16":
         return optimizer

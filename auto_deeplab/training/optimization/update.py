@@ -26,17 +26,17 @@ def update(
     before the optimizer sees it, and before it is clipped.
 
     Args:
-        compute_loss: called with the number of a part of the replica's batch, 0 to `parts` - 1;
+        compute_loss: Called with the number of a part of the replica's batch, 0 to `parts` - 1;
             returns that part's share of the loss (see `loss.cross_entropy`).
-        variables: what to update; only they are differentiated.
-        optimizer: applies the gradients, already summed over replicas; one `with_loss_scale` leaves
+        variables: What to update; only they are differentiated.
+        optimizer: Applies the gradients, already summed over replicas; one `with_loss_scale` leaves
             the step out where they are not finite.
-        weight_decay: the decay's factor.
-        decayed: which variables decay.
-        clip_norm: the largest norm of all gradients together; larger ones are scaled down to it.
-        multiplier: of a variable's gradient, clipped. For SGD, whose updates are proportional to
+        weight_decay: The decay's factor.
+        decayed: Which variables decay.
+        clip_norm: The largest norm of all gradients together; larger ones are scaled down to it.
+        multiplier: Of a variable's gradient, clipped. For SGD, whose updates are proportional to
             the gradients, it is one of the learning rate.
-        parts: how many parts are differentiated one after the other. What the gradient needs is
+        parts: How many parts are differentiated one after the other. What the gradient needs is
             kept of one part at a time.
 
     Returns:

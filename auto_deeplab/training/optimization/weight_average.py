@@ -15,10 +15,10 @@ class WeightAverage(tf.Module):
     The moving statistics of batch norm are averaged with the rest: they belong to the weights.
 
     Args:
-        network: the network in training.
-        averaged: another one that was built alike; it becomes a copy of `network` and then its
+        network: The network in training.
+        averaged: Another one that was built alike; it becomes a copy of `network` and then its
             average.
-        decay: the average's memory, 0 to 1, such as 0.9999.
+        decay: The average's memory, 0 to 1, such as 0.9999.
     """
 
     def __init__(self, network: tf_keras.Model, averaged: tf_keras.Model, decay: float):

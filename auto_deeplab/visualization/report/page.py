@@ -22,12 +22,12 @@ class Picture:
     """A figure with what is written below it.
 
     Args:
-      name: of its files, without suffix.
-      title: what it shows.
-      caption: how to read it.
-      figure: the figure.
-      wide: whether it takes the page's whole width.
-      is_photograph: whether it consists of pixels; the page then holds the PNG, not the SVG.
+        name: Of its files, without suffix.
+        title: What it shows.
+        caption: How to read it.
+        figure: The figure.
+        wide: Whether it takes the page's whole width.
+        is_photograph: Whether it consists of pixels; the page then holds the PNG, not the SVG.
     """
 
     name: str
@@ -61,15 +61,15 @@ def write_report(output: Path, title: str, sections: Sequence[Section]) -> Path:
     """Writes the page, and its pictures as PNG and SVG into a folder of the page's name.
 
     Args:
-      output: the HTML file.
-      title: of the page.
-      sections: what it shows.
+        output: The HTML file.
+        title: Of the page.
+        sections: What it shows.
 
     Returns:
-      The folder of the pictures.
+        The folder of the pictures.
 
     Raises:
-      UserError: a file cannot be written.
+        UserError: A file cannot be written.
     """
     folder = output.with_suffix("")
     sources = {}

@@ -23,10 +23,10 @@ class Examples:
     """The best and the worst images of an evaluation, drawn.
 
     Args:
-      run: the name of the run.
-      evaluation: the name of the evaluation.
-      best: where the network does best; None where there is no such image.
-      worst: where it does worst, likewise.
+        run: The name of the run.
+        evaluation: The name of the evaluation.
+        best: Where the network does best; None where there is no such image.
+        worst: Where it does worst, likewise.
     """
 
     run: str
@@ -39,8 +39,8 @@ def build_sections(runs: Sequence[Run], examples: Sequence[Examples] = ()) -> li
     """Returns the sections for which the runs have left something.
 
     Args:
-      runs: one, or several to compare.
-      examples: the images to show.
+        runs: One, or several to compare.
+        examples: The images to show.
     """
     sections = [
         Section("Summary", [_summary(runs)]),

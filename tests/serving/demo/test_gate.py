@@ -31,10 +31,10 @@ class Page:
     """The page, served on this machine.
 
     Attributes:
-      url: its address.
-      uploads: the folder for uploads and results.
-      seen: the images that reached the network.
-      fetched: the requests that reached a web server on this machine.
+        url: Its address.
+        uploads: The folder for uploads and results.
+        seen: The images that reached the network.
+        fetched: The requests that reached a web server on this machine.
     """
 
     def __init__(self, url, uploads, seen, decoy, fetched):

@@ -78,9 +78,9 @@ class Server:
     """The running command.
 
     Attributes:
-      process: of it.
-      url: of the page.
-      uploads: the folder for temporary files.
+        process: Of it.
+        url: Of the page.
+        uploads: The folder for temporary files.
     """
 
     def __init__(self, saved_model, folder):

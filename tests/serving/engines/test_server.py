@@ -185,9 +185,9 @@ class Answers:
     """Servers of both kinds that answer whatever they are told to.
 
     Attributes:
-      rest: the next answer's status and body.
-      grpc: the next answer's outputs, TensorProtos by name.
-      addresses: of the servers.
+        rest: The next answer's status and body.
+        grpc: The next answer's outputs, TensorProtos by name.
+        addresses: Of the servers.
     """
 
     def __init__(self):

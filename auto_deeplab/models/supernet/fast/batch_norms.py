@@ -14,10 +14,10 @@ class BatchNorms:
     thousand small variables, read and written one by one, is two.
 
     Args:
-        moving: mean and variance, each [sum of channels of all batch norms], to normalize with
+        moving: Mean and variance, each [sum of channels of all batch norms], to normalize with
             (inference), or None to normalize with the batch's own (training).
-        channels: the channels of each batch norm, in the order in which they are met.
-        synchronized: whether a batch's statistics are those of all replicas.
+        channels: The channels of each batch norm, in the order in which they are met.
+        synchronized: Whether a batch's statistics are those of all replicas.
     """
 
     def __init__(

@@ -98,7 +98,7 @@ def batch_norm(
         images: float [batch, height, width, channels].
         scale: float32 [channels], or None for 1. The architecture weights enter here, so that
             mixing the operations costs no pass over the data.
-        moving: mean and variance, each float32 [channels], to normalize with (inference), or None
+        moving: Mean and variance, each float32 [channels], to normalize with (inference), or None
             to normalize with the batch's own (training).
 
     Returns:
@@ -254,7 +254,7 @@ def repeat_for_filters(operation_weights: tf.Tensor, filters: int) -> tf.Tensor:
 
     Args:
         operation_weights: [edges, operations].
-        filters: of one edge.
+        filters: Of one edge.
 
     Returns:
         [operations, edges * filters] (padded with zeros).
@@ -275,7 +275,7 @@ def mixing_kernel(scales: tf.Tensor, filters: int) -> tf.Tensor:
 
     Args:
         scales: [inputs, edges * filters] (padded), from `repeat_for_filters`.
-        filters: of one edge.
+        filters: Of one edge.
 
     Returns:
         [1, 1, inputs * filters, edges * filters] (padded): kron(weights, identity).

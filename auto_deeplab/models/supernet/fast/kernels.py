@@ -18,8 +18,8 @@ class Kernel:
     """A kernel that a layer is called with.
 
     Args:
-        shape: of the kernel.
-        fan_in: how many inputs each output has, for the initial values.
+        shape: Of the kernel.
+        fan_in: How many inputs each output has, for the initial values.
     """
 
     shape: tuple[int, ...]

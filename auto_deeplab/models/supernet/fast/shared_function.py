@@ -14,12 +14,12 @@ class SharedFunction:
     to build and to start.
 
     Args:
-        function: called as `function(inputs, sizes)`; returns outputs and statistics, each a tensor
+        function: Called as `function(inputs, sizes)`; returns outputs and statistics, each a tensor
             or a structure of them. Nothing is differentiated through the statistics.
-        name: of the operations' scope, by which profiles tell functions apart.
-        recompute: keep only the inputs for the gradient, and evaluate the function again there;
+        name: Of the operations' scope, by which profiles tell functions apart.
+        recompute: Keep only the inputs for the gradient, and evaluate the function again there;
             else keep all that the gradient reads.
-        is_traced: whether it is built once for all calls; else each call builds its operations in
+        is_traced: Whether it is built once for all calls; else each call builds its operations in
             the caller's graph. Replicas cannot meet within a function of its own.
     """
 
@@ -47,8 +47,8 @@ class SharedFunction:
 
         Args:
             inputs: name -> tensor, or structure of tensors.
-            sizes: heights and widths, numbers where they are known.
-            constant: the names of inputs to spare the gradient of.
+            sizes: Heights and widths, numbers where they are known.
+            constant: The names of inputs to spare the gradient of.
         """
         if not self.recompute:
             return self._evaluate(inputs, sizes, constant)
