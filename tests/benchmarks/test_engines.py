@@ -87,7 +87,7 @@ def test_a_load_run(genotype, tmp_path):
     ("flags", "message"),
     [
         ([], "received none; expected one of --saved_model, --server and --demo"),
-        (
+        (["--demo=http://x:1", "--saved_model=x"], "received --saved_model and --demo; expected"),
             ["--demo=http://x:1", "--saved_model=x"],
             "received --saved_model and --demo; expected one",
         ),
