@@ -4,7 +4,6 @@ import functools
 import itertools
 from collections.abc import Sequence
 
-import numpy as np
 import tensorflow as tf
 import tf_keras
 
@@ -77,6 +76,7 @@ class Trellis(tf_keras.layers.Layer):
                         alike,
                         layers[0],
                         len(layers),
+                        sum(arc.layer < layers[0] for arc in graph.arcs),
                         cell_graph,
                         self.block_filters,
                         recompute,
@@ -113,13 +113,8 @@ class Trellis(tf_keras.layers.Layer):
         sizes = {stride: -(-image_size // stride) for stride in self.graph.strides}
         if not tf.is_tensor(image_size):
             sizes = {stride: tuple(size.tolist()) for stride, size in sizes.items()}
-        layer_of_arc = np.array([arc.layer for arc in self.graph.arcs])
         prev, prev_prev = {STEM.stride: stem}, {}
         for stack in self.segments:
-            arcs = np.flatnonzero(np.isin(layer_of_arc, stack.layers_covered))
-            weights = tf.reshape(
-                arc_weights[arcs[0] : arcs[-1] + 1], [stack.depth, sum(stack.arcs_of_nodes)]
-            )
             run = run_unrolled if self.unroll or stack.depth == 1 else run_as_loop
             prev, prev_prev, statistics = run(
                 functools.partial(
@@ -127,7 +122,7 @@ class Trellis(tf_keras.layers.Layer):
                 ),
                 prev,
                 prev_prev,
-                stack.stacked(weights, training),
+                stack.stacked(arc_weights, training),
             )
             if training:
                 update_moving(
