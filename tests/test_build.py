@@ -67,6 +67,14 @@ def test_every_test_file_is_a_test(targets):
     assert all(target["args"][0] in target["srcs"] for target in targets["py_test"])
 
 
+def test_every_test_has_what_it_imports_from_other_tests(targets):
+    for target in targets["py_test"]:
+        for name in imported_names(target["args"][0]):
+            if name.startswith("tests."):
+                module = name.rpartition(".")[0].replace(".", "/")
+                assert f"{module}.py" in target["srcs"], (target["name"], name)
+
+
 def test_every_module_is_in_a_library(targets):
     covered = {source for target in targets["py_library"] for source in target.get("srcs", [])}
     assert repository_files("auto_deeplab/**/*.py") <= covered
