@@ -161,6 +161,13 @@ def run_without_slow_imports(
     return run_new_python("-c", _WITHOUT_SLOW_IMPORTS, module, *arguments, cwd=cwd)
 
 
+def run_elsewhere(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Runs Python where this package is not: in another folder, without the environment's paths."""
+    folder.mkdir(exist_ok=True)
+    environment = {"PATH": os.environ["PATH"], "TF_CPP_MIN_LOG_LEVEL": "2"}
+    return run_new_python("-I", *arguments, cwd=folder, env=environment)
+
+
 def output_of(done: subprocess.CompletedProcess[str]) -> str:
     """Returns what a command printed; asserts that it succeeded."""
     assert done.returncode == 0, done.stdout + done.stderr
