@@ -158,7 +158,9 @@ def run_without_slow_imports(
     module: str, *arguments: object, cwd: str | Path = REPOSITORY
 ) -> subprocess.CompletedProcess[str]:
     """Runs `python -m MODULE ARGUMENTS` where nothing that takes long can be imported."""
-    return run_new_python("-c", _WITHOUT_SLOW_IMPORTS, module, *arguments, cwd=cwd)
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    arguments = ("-c", _WITHOUT_SLOW_IMPORTS, module, *arguments)
+    return run_new_python(*arguments, cwd=cwd, env=environment)
 
 
 def run_elsewhere(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
