@@ -1,36 +1,27 @@
-import subprocess
-import sys
+import functools
 import time
 
-import numpy as np
 import pytest
 
 from auto_deeplab.search_space import (
+    OPERATIONS,
     CellGraph,
     Genotype,
-    Relaxation,
     TrellisGraph,
     append_history,
     decode_cell,
     decode_network,
 )
-from tests.helpers import run_python
+from tests.architectures import random_relaxation
+from tests.helpers import output_of, run_command, run_without_slow_imports
 
-
-def decode(*arguments):
-    return run_python("-m", "auto_deeplab.decode", *map(str, arguments))
+decode = functools.partial(run_command, "auto_deeplab.decode")
 
 
 @pytest.fixture
 def model_dir(tmp_path):
-    generator = np.random.default_rng(0)
     for epoch in (1, 2):
-        relaxation = Relaxation(
-            CellGraph(),
-            TrellisGraph(),
-            generator.normal(size=(20, 8)),
-            generator.normal(size=105),
-        )
+        relaxation = random_relaxation(epoch, blocks=5, layers=12, operations=OPERATIONS)
         append_history(tmp_path / "architecture.jsonl", epoch, 10 * epoch, relaxation)
     return tmp_path, relaxation
 
@@ -100,11 +91,5 @@ def test_help_is_quick():
 
 
 def test_decode_needs_no_tensorflow():
-    code = (
-        "import runpy, sys; sys.modules['tensorflow'] = sys.modules['tf_keras'] = None; "
-        "sys.argv = ['decode', '--genotype=published']; "
-        "runpy.run_module('auto_deeplab.decode', run_name='__main__')"
-    )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    assert "Architecture 'published'" in result.stdout
+    done = run_without_slow_imports("auto_deeplab.decode", "--genotype=published")
+    assert "Architecture 'published'" in output_of(done)

@@ -6,27 +6,20 @@ import time
 
 import pytest
 
-from tests.helpers import RunningPython, run_python
+from tests.helpers import TINY_SEARCH, RunningPython, contents, run_python, run_without_slow_imports
 
-SEARCH = """
-include 'base/search.gin'
-
-Search.dataset = '{dataset}'
+SEARCH = (
+    TINY_SEARCH
+    + """
 Search.epochs = 2
 Search.warm_up_epochs = 1
 Search.batch_size = 1
 Search.checkpoint_minutes = 0
-training_batches.crop_size = 33
 Supernet.layers = 2
 Supernet.strides = (4, 8)
-Supernet.blocks = 1
-Supernet.filters = 4
 Supernet.operations = ("skip", "sep_conv_3x3")
 """
-
-
-def contents(folder):
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+)
 
 
 @pytest.fixture
@@ -70,14 +63,7 @@ def test_one_process_trains_into_a_folder_and_sigterm_ends_it_with_75(gin_file, 
 
 
 def test_a_mistyped_file_is_reported_before_tensorflow_is_loaded(tmp_path):
-    hidden = "import sys, runpy; sys.modules['tensorflow'] = None; sys.argv.pop(0); "
-    done = run_python(
-        "-c",
-        hidden + "runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)",
-        "auto_deeplab.train",
-        "--gin_file=serch.gin",
-        cwd=tmp_path,
-    )
+    done = run_without_slow_imports("auto_deeplab.train", "--gin_file=serch.gin", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith(
         "error: --gin_file: 'serch.gin' is neither a file nor one of those in"
