@@ -1,4 +1,4 @@
-"""Measures a trained network: mean IOU, accuracies, and IOU and accuracy of each class.
+r"""Measures a trained network: mean IOU, accuracies, and IOU and accuracy of each class.
 
 The figures are printed as a table and written as JSON to MODEL_DIR/evaluation_SPLIT.json. Pixels
 with the ignore label do not count. A class that neither the labels nor the predictions hold does
@@ -24,8 +24,8 @@ Example:
   python -m auto_deeplab.evaluate --model_dir=runs/retrain --checkpoint=best --output=best.json
   python -m auto_deeplab.evaluate --tflite=exported/street_scenes.tflite --model_dir=runs/retrain
   python -m auto_deeplab.evaluate --model_dir=runs/retrain --dataset_dir=datasets/camvid --split=val
-  python -m auto_deeplab.evaluate --model_dir=runs/retrain_voc2012_l --split=test \\
-      --dataset_dir=datasets/voc2012_test --scales=0.5,0.75,1,1.25,1.5,1.75 \\
+  python -m auto_deeplab.evaluate --model_dir=runs/retrain_voc2012_l --split=test \
+      --dataset_dir=datasets/voc2012_test --scales=0.5,0.75,1,1.25,1.5,1.75 \
       --flip --submission=voc
 """
 

@@ -212,7 +212,6 @@ def terminate(process: subprocess.Popen, is_moment: Callable[[], bool]) -> bool:
     Raises:
         UserError: The process ended with another status than that of a preemption.
     """
-
     while process.poll() is None:
         if is_moment():
             process.terminate()

@@ -201,7 +201,6 @@ def augmented_example(
     ignore_label: int,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Reads record `number` and augments it, see `augmentation.augment`."""
-
     image, label = records.load_encoded(number)
     return augmentation.augment(image.window, label, seed, crop_size, scales, flip, ignore_label)
 

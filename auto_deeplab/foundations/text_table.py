@@ -9,10 +9,10 @@ from rich.text import Text
 
 
 def plain_text(text: str, style: StyleType = "") -> Text:
-    """Returns a text to print with rich, which would take "[red]" and ":car:" for markup.
+    r"""Returns a text to print with rich, which would take "[red]" and ":car:" for markup.
 
     Characters that would control the terminal, such as the escape of a color, are written as in
-    Python's "\\x1b".
+    Python's "\x1b".
     """
     shown = "".join(
         character

@@ -60,5 +60,6 @@ class ResizeLike(tf_keras.layers.Layer):
     """
 
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        """Resizes the first input; the class describes the shapes."""
         features, reference = inputs
         return resize_bilinear(features, spatial_size(reference))

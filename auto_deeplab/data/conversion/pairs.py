@@ -76,9 +76,11 @@ class LabelFile:
     file: SourceFile
 
     def read(self, image_size: tuple[int, int] | None) -> np.ndarray:
+        """Returns the file's label values; see `LabelSource.read`."""
         return read_label(self.file, most_label_pixels(image_size))
 
     def facts(self) -> list:
+        """Returns the kind of label; the file decides the rest."""
         return ["png"]
 
 
@@ -90,9 +92,11 @@ class NoLabel:
     file = None
 
     def read(self, image_size: tuple[int, int] | None) -> np.ndarray:
+        """Returns `value` in the image's size, or as one pixel if that is unknown."""
         return np.full(image_size or (1, 1), self.value, np.uint8)
 
     def facts(self) -> list:
+        """Returns the kind of label and the value."""
         return ["none", self.value]
 
 

@@ -38,6 +38,11 @@ class RecordFile:
     feature: str
 
     def read_bytes(self) -> bytes:
+        """Returns the feature's bytes, as `Path.read_bytes` does those of a file.
+
+        Raises:
+            OSError: The record is damaged or lacks the feature.
+        """
         import tensorflow as tf
 
         try:
@@ -51,6 +56,7 @@ class RecordFile:
         return values[0] if values else b""
 
     def stat(self) -> os.stat_result:
+        """Returns the state of the file that holds the record."""
         return self.path.stat()
 
     def __str__(self) -> str:

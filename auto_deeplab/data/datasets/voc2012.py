@@ -49,6 +49,7 @@ class SbdLabel:
     file: Path
 
     def read(self, image_size: tuple[int, int] | None) -> np.ndarray:
+        """Returns the matrix `Segmentation`; see `LabelSource.read`."""
         del image_size
         import scipy.io
 
@@ -65,6 +66,7 @@ class SbdLabel:
         return np.ascontiguousarray(label)
 
     def facts(self) -> list:
+        """Returns the kind of label; the file decides the rest."""
         return ["SBD"]
 
 

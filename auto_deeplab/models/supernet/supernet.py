@@ -160,7 +160,7 @@ class Supernet(tf_keras.Model):
 
     @property
     def architecture_variables(self) -> list[tf.Variable]:
-        """alpha and beta: what the search learns."""
+        """What the search learns: alpha and beta."""
         return [self.alpha, self.beta]
 
     @property
