@@ -31,6 +31,7 @@ Example:
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
@@ -134,7 +135,9 @@ def _evaluate(
 
     strategy = make_strategy(distribution)
     workers = Workers(strategy)
-    trained = exported = predict = reference = None
+    trained: Any = None
+    predict: Any = None
+    exported = reference = None
     if _MODEL_DIR.value:
         from auto_deeplab.training.trained import load_trained
 
@@ -250,7 +253,7 @@ def _default_output(export: tuple[str, str] | None) -> Path:
         from auto_deeplab.serving.export.versions import find_version
 
         # TensorFlow Serving looks at the folders beside it whose names are numbers, and no others.
-        path = find_version(path)
+        path = str(find_version(path))
         name = f"{kind}_{name}"
     beside = Path(path) if Path(path).name not in ("", "..") else Path(path).resolve()
     return beside.with_name(f"{beside.name}_{name}")

@@ -144,7 +144,7 @@ def _number_of(path: Path, settings: Mapping[str, Any]) -> int:
             f"{path}: provenance.random_search: received {reprlib.repr(found)}; expected the "
             "settings of random_search, or another --output_dir"
         )
-    for name in settings | found:
+    for name in {**settings, **found}:
         if found.get(name) != settings.get(name):
             raise UserError(
                 f"{path}: exists and was drawn with {json_files.field_path([name])} "

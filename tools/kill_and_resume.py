@@ -127,7 +127,7 @@ class Run:
 
     def _end(self) -> dict[str, Any]:
         """Returns by name all that has to be the same; checkpoints by their checksums."""
-        end = {"metrics.jsonl": self.metrics()}
+        end: dict[str, Any] = {"metrics.jsonl": self.metrics()}
         newest, best = self.checkpoints.steps()[-1], self.checkpoints.best()
         end["the newest checkpoint"] = self.checkpoints.verify(newest)
         end["the best checkpoint"] = best and self.checkpoints.verify(best.step)

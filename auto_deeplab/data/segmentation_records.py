@@ -147,9 +147,9 @@ class SegmentationRecords:
             parts.append(Part(records.numbers + len(index), other_weight))
             index = index.followed_by(records._index)
             corrupt += records.corrupt
-        divisors -= {None}
-        if len(divisors) > 1:
-            raise UserError(f"panoptic_label_divisor: cannot be mixed: {sorted(divisors)}")
+        known_divisors = {divisor for divisor in divisors if divisor is not None}
+        if len(known_divisors) > 1:
+            raise UserError(f"panoptic_label_divisor: cannot be mixed: {sorted(known_divisors)}")
         for part in parts:
             if not isinstance(part.weight, int | float) or not part.weight > 0:
                 raise UserError(f"weight: expected a positive number, received {part.weight!r}")

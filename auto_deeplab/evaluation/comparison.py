@@ -59,7 +59,7 @@ def evaluate_beside(
         The confusion matrix of `predict`, and how it compares.
     """
     expected_matrix = ConfusionMatrix(classes, ignore_label)
-    latest: np.ndarray | None = None
+    latest = np.empty(0)
     agreeing = pixels = 0
 
     def predicted_by_reference() -> Iterator[tuple[tf.Tensor, tf.Tensor]]:

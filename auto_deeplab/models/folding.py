@@ -218,9 +218,7 @@ def _folded_weights(
     ]
     bias = convolution.bias.numpy() if convolution.use_bias else None
     if norm is None:
-        return _Weights(
-            tuple(map(stored, kernels)), variable(bias) if convolution.use_bias else None
-        )
+        return _Weights(tuple(map(stored, kernels)), None if bias is None else variable(bias))
     # In double precision, so that the fold itself adds no rounding.
     scale = 1 / np.sqrt(norm.moving_variance.numpy().astype(np.float64) + norm.epsilon)
     if norm.scale:

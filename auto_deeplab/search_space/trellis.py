@@ -98,7 +98,7 @@ class TrellisGraph:
     @cached_property
     def _strides_by_layer(self) -> tuple[tuple[int, ...], ...]:
         """The strides that exist at each layer, with the stem's at index 0."""
-        reached = [(STEM.stride,)]
+        reached: list[tuple[int, ...]] = [(STEM.stride,)]
         for _ in range(self.layers):
             reached.append(
                 tuple(

@@ -179,9 +179,9 @@ class Retrain:
             self.validation_images,
             self.validation_every,
         )
-        if self.has_genotype:
+        if self.genotype is not None:
             with workers.chief_first():
-                self._keep_genotype(model_dir)
+                self._keep_genotype(self.genotype, model_dir)
         schedule = schedules.polynomial(
             self.learning_rate, self.steps, self.learning_rate_power, self.warm_up_steps
         )
@@ -214,7 +214,8 @@ class Retrain:
             create_slots(optimizer, network.trainable_variables)
             is_new = not CheckpointFiles(model_dir.checkpoints).steps()
             if self.initial_model_dir is not None and is_new:
-                self._start_from_other_weights(network, records.description, model_dir)
+                source = ModelDir(Path(self.initial_model_dir))
+                self._start_from_other_weights(network, records.description, model_dir, source)
             average, tracked = None, {"model": network}
             if self.weight_average_decay is not None:
                 average = WeightAverage(
@@ -277,8 +278,7 @@ class Retrain:
             )
         return optimizer
 
-    def _start_from_other_weights(self, network, description, model_dir) -> None:
-        source = ModelDir(Path(self.initial_model_dir))
+    def _start_from_other_weights(self, network, description, model_dir, source) -> None:
         if self.has_genotype and source.genotype.is_file():
             genotype = Genotype.load(source.genotype)
             if genotype != Genotype.load(model_dir.genotype):
@@ -291,9 +291,9 @@ class Retrain:
         )
         print(f"starting from the weights of step {step} of {source.path}")
 
-    def _keep_genotype(self, model_dir: ModelDir) -> None:
+    def _keep_genotype(self, name_or_path: str, model_dir: ModelDir) -> None:
         """Copies the genotype beside the results, or checks it against the one that is there."""
-        genotype = Genotype.load(self.genotype)
+        genotype = Genotype.load(name_or_path)
         if not model_dir.genotype.exists():
             genotype.save(model_dir.genotype)
         elif Genotype.load(model_dir.genotype) != genotype:

@@ -10,7 +10,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import IO, Any, cast
 
 from auto_deeplab.foundations.errors import UserError
 
@@ -34,6 +34,9 @@ class Worker:
             stdout=subprocess.PIPE,
             text=True,
         )
+        # Both are pipes.
+        self._questions = cast(IO[str], self._process.stdin)
+        self._answers = cast(IO[str], self._process.stdout)
         self.start = self._read()
 
     def run(self) -> None:
@@ -52,12 +55,12 @@ class Worker:
         self._process.wait()
 
     def _ask(self, question: str) -> dict[str, Any]:
-        self._process.stdin.write(question + "\n")
-        self._process.stdin.flush()
+        self._questions.write(question + "\n")
+        self._questions.flush()
         return self._read()
 
     def _read(self) -> dict[str, Any]:
-        line = self._process.stdout.readline()
+        line = self._answers.readline()
         if not line:
             raise UserError(
                 f"the process of {self.model} ended with status {self._process.wait()}; out of "

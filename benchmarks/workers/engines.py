@@ -45,9 +45,9 @@ def build(genotype: str, filters: int) -> "tf_keras.Model":
 def write_exports(folder: Path, engines: Collection[str], genotype: str, filters: int) -> None:
     """Writes into a folder what the engines load, as far as it is not there yet."""
     missing = {
-        ENGINES[engine][1]
+        export[1]
         for engine in engines
-        if ENGINES[engine] and not (folder / ENGINES[engine][1]).exists()
+        if (export := ENGINES[engine]) and not (folder / export[1]).exists()
     }
     if not missing:
         return
@@ -59,7 +59,7 @@ def write_exports(folder: Path, engines: Collection[str], genotype: str, filters
     from auto_deeplab.serving.export.to_tflite import export_tflite
 
     names = [f"class {index}" for index in range(CLASSES)]
-    description = DatasetDescription("random", {"val": 1}, names, [(0, 0, 0)] * CLASSES)
+    description = DatasetDescription("random", {"val": 1}, tuple(names), ((0, 0, 0),) * CLASSES)
     network = (build(genotype, filters), description, None)
     options = {"plain": ExportOptions(fold_batch_norm=False), "folded": ExportOptions()}
     for name in missing:
@@ -77,8 +77,8 @@ def load(engine: str, folder: str, genotype: str, filters: int) -> "Segmenter":
     """Returns the class maps' function of an engine."""
     from auto_deeplab.serving.engines.load import load_exported
 
-    if ENGINES[engine]:
-        kind, name = ENGINES[engine]
+    if export := ENGINES[engine]:
+        kind, name = export
         return load_exported(kind, str(Path(folder, name))).class_maps
 
     from benchmarks.workers.inference import make_predict

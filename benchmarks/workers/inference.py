@@ -70,7 +70,7 @@ def main(model: str, size: list[int], setting: str, intra_op_threads: int, inter
     tell(
         peak_megabytes=peak_megabytes(),
         parameters=count_parameters(network),
-        multiply_adds=count_multiply_adds(network, tuple(size)),
+        multiply_adds=count_multiply_adds(network, (size[0], size[1])),
     )
 
 

@@ -164,12 +164,13 @@ def read_pair(
     Raises:
         BadPair: Files cannot be used.
     """
-    problems, image, label = [], None, None
+    problems: list[str] = []
+    image = label = size = None
     try:
         image = read_image(pair.image, max_pixels)
+        size = image.pixels.shape[:2]
     except BadInput as error:
         problems.append(f"{pair.image}: {error}")
-    size = image.pixels.shape[:2] if image else None
     try:
         label = labels.apply(pair.label.read(size))
         if image and label.shape != size:
@@ -179,7 +180,7 @@ def read_pair(
             )
     except BadInput as error:
         problems.append(f"{pair.label.file or pair.image}: {error}")
-    if problems:
+    if problems or image is None or label is None or size is None:
         raise BadPair(problems)
     target = target_size(*size)
     if target == size:

@@ -117,7 +117,9 @@ def plan_splits(
     Raises:
         UserError: A split has no pair at all; the message lists the problems of every split.
     """
-    pairs, problems = {}, []
+    pairs: dict[str, Sequence[Pair]] = {}
+    problems: list[str] = []
+    found: Sequence[str]
     for split in splits:
         try:
             pairs[split], found = pairs_of(split)

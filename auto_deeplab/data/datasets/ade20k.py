@@ -197,14 +197,14 @@ def ade20k_conversion(
     def pairs_of(split: str) -> tuple[list[Pair], list[str]]:
         if split not in FOLDERS:
             raise UserError(f"no split {split!r}{near_matches(split, FOLDERS)}")
-        folders = [root / part / FOLDERS[split] for part in ("images", "annotations")]
-        for folder in folders:
+        images, labels = (root / part / FOLDERS[split] for part in ("images", "annotations"))
+        for folder in (images, labels):
             if not folder.is_dir():
                 raise UserError(
                     f"{folder} does not exist: expected images/{FOLDERS[split]} and "
                     f"annotations/{FOLDERS[split]} in {root}"
                 )
-        return pair_by_stem(*folders, [".jpg"], [".png"])
+        return pair_by_stem(images, labels, [".jpg"], [".png"])
 
     plan = plan_splits(splits, pairs_of)
     plan["problems"] += _name_problems(root / "objectInfo150.txt")

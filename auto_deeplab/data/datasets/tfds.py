@@ -199,7 +199,7 @@ def _find_feature(
     likely = [name for name in known if name not in unlikely]
     if key is None and len(likely) == 1:
         return likely[0]
-    if key not in known:
+    if key is None or key not in known:
         received = f"received {key!r}" if key else f"{len(likely)} of them: name one"
         raise UserError(
             f"--{kind}_key: expected a feature with images of {channels} "

@@ -80,7 +80,7 @@ class FinalCell(tf_keras.layers.Layer):
         states = dict(zip(("prev_prev", "prev"), inputs, strict=True))
         for name, projection in self.projections.items():
             states[name] = projection(states[name], training=training)
-        blocks = []
+        blocks: list[tf.Tensor] = []
         for block, operations in zip(self.cell, self.operations, strict=True):
             branches = []
             for side, (branch, operation) in enumerate(zip(block, operations, strict=True)):

@@ -13,6 +13,7 @@ Arguments that the layers share:
     `{"momentum": 0.9997, "epsilon": 1e-3, "synchronized": False}`.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -210,7 +211,7 @@ def make_operation(op: str, **kwargs) -> tf_keras.layers.Layer:
     return _LAYERS[op](**kwargs)
 
 
-_LAYERS = {
+_LAYERS: dict[str, Callable[..., tf_keras.layers.Layer]] = {
     "none": Zero,
     "max_pool_3x3": MaxPool,
     "avg_pool_3x3": AveragePool,

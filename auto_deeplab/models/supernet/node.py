@@ -10,7 +10,7 @@ from auto_deeplab.models.resize import resize_bilinear
 from auto_deeplab.models.supernet.cell import Cell
 from auto_deeplab.models.supernet.fast import grouped
 from auto_deeplab.models.supernet.fast.batch_norms import BatchNorms
-from auto_deeplab.models.supernet.fast.kernels import Kernel, initial_vectors, unpack
+from auto_deeplab.models.supernet.fast.kernels import Kernel, Kernels, initial_vectors, unpack
 from auto_deeplab.search_space import CellGraph
 
 
@@ -58,8 +58,8 @@ class Node(tf_keras.layers.Layer):
         self.stride = structure.stride
         self.sources = tuple(source for source, _ in structure.sources)
         self.cell = Cell(graph, filters, structure.prev_prev_channels is not None)
-        self.kernel_shapes = {}
-        self.normalized_channels = []
+        self.kernel_shapes: dict[str, Kernel | Kernels] = {}
+        self.normalized_channels: list[int] = []
         for source, channels in structure.sources:
             size = 3 if source < self.stride else 1
             self.kernel_shapes[f"arc_from_{source}"] = Kernel(

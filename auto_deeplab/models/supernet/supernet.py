@@ -17,11 +17,12 @@ from auto_deeplab.models.supernet.heads import AtrousSpatialPyramid
 from auto_deeplab.models.supernet.trellis import Trellis
 from auto_deeplab.search_space import OPERATIONS, CellGraph, Relaxation, TrellisGraph
 from auto_deeplab.search_space.cell import MOST_BLOCKS
+from auto_deeplab.search_space.operations import Operation
 from auto_deeplab.search_space.trellis import MOST_LAYERS
 
 IMAGE_CHANNELS = 3
 STEM_CHANNELS = (64, 128)
-RECOMPUTE_LEVELS = ("none", "cell", "layer")
+Recompute = Literal["none", "cell", "layer"]
 # What `freeze` spares the gradient of, among the inputs of `Node`.
 FROZEN = {
     None: (),
@@ -52,7 +53,7 @@ Strides = Annotated[
     ),
 ]
 Operations = Annotated[
-    Sequence[Literal[*OPERATIONS]],
+    Sequence[Operation],
     Predicate(lambda operations: _is_accepted(CellGraph, operations=operations)),
     doc(f"some of {OPERATIONS}, each once, in this order, and not 'none' alone"),
 ]
@@ -96,7 +97,7 @@ class Supernet(tf_keras.Model):
         filters: Annotated[int, Ge(1), Le(1024)] = 8,
         operations: Operations = OPERATIONS,
         batch_norm_momentum: Decay = 0.9,
-        recompute: Literal[*RECOMPUTE_LEVELS] = "cell",
+        recompute: Recompute = "cell",
         unroll: bool = False,
         synchronized_batch_norm: bool = False,
         name: GraphName = "supernet",
@@ -108,8 +109,8 @@ class Supernet(tf_keras.Model):
                 "replicas cannot meet in a loop: expected Supernet.unroll = True, too"
             )
         self.synchronized_batch_norm = synchronized_batch_norm
-        self.cell_graph = CellGraph(blocks, operations)
-        self.trellis_graph = TrellisGraph(layers, strides)
+        self.cell_graph = CellGraph(blocks, tuple(operations))
+        self.trellis_graph = TrellisGraph(layers, tuple(strides))
         self.alpha = self.add_weight(
             "alpha",
             [len(self.cell_graph.edges), len(self.cell_graph.operations)],

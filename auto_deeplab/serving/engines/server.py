@@ -6,7 +6,7 @@ tensorflow-serving-api. Images go to the signature `image_bytes` as PNG, which l
 
 import base64
 import math
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
 
 import grpc
@@ -92,7 +92,7 @@ class RestModel:
 
     def __call__(self, images: np.ndarray) -> list[list[list[int]]]:
         """Maps uint8 images [batch, height, width, 3] to integers [batch, height, width]."""
-        body = {
+        body: dict[str, Any] = {
             "signature_name": SIGNATURE,
             "instances": [
                 {"b64": base64.b64encode(encode_png(image)).decode("ascii")} for image in images

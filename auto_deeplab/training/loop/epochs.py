@@ -177,7 +177,7 @@ def run_epochs(
                     )
                     step = checkpoints.finished_steps
                     checkpoints.save(log.notes())
-                values = log.means() | learning_rates(step - 1)
+                values: dict[str, float | None] = {**log.means(), **learning_rates(step - 1)}
                 started, measures = time.monotonic(), {}
                 if (epoch + 1) % validation.every == 0 or step == total_steps:
                     measures = validation.measure(predict_unless_requested, workers)
@@ -274,6 +274,7 @@ class StepLog(tf_keras.callbacks.Callback):
         super().__init__()
         self._writer, self._step, self._every = writer, step, every
         self._learning_rates = learning_rates
+        self._sums: dict[str, float]
         self.begin_epoch()
         if epoch:
             self.first_step = step - epoch["steps"]
@@ -282,7 +283,7 @@ class StepLog(tf_keras.callbacks.Callback):
     def begin_epoch(self) -> None:
         """Forgets the losses: the next step is the first of an epoch."""
         self.first_step = self._step
-        self._sums: dict[str, float] = {}
+        self._sums = {}
         self._seconds = 0.0
 
     def notes(self) -> dict[str, Any]:
