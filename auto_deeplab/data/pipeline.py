@@ -153,6 +153,16 @@ def training_batches(
     Returns:
         A dataset of (images, float32 [batch, height, width, 3], normalized; labels, int32 [batch,
         height, width]); batch is `batch_size`, or the replica's part of it.
+
+    Example:
+        >>> import tempfile
+        >>> from auto_deeplab.data.street_scenes.dataset import street_scenes
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     dataset = street_scenes(folder, train_images=2, val_images=1, height=96, width=96)
+        ...     records = SegmentationRecords(dataset, "train")
+        ...     images, labels = next(iter(training_batches(records, batch_size=2, crop_size=65)))
+        >>> images.shape, labels.shape
+        (TensorShape([2, 65, 65, 3]), TensorShape([2, 65, 65]))
     """
     crop_size = (crop_size, crop_size) if isinstance(crop_size, int) else crop_size
     epoch_steps = steps_per_epoch(records, batch_size)

@@ -60,6 +60,14 @@ class Genotype:
 
     Raises:
         GenotypeError: An argument breaks one of these rules.
+
+    Example:
+        >>> block = Branch("prev_prev", "skip"), Branch("prev", "sep_conv_3x3")
+        >>> genotype = Genotype("two layers of one block", network=(4, 8), cell=(block,))
+        >>> Genotype.from_json(genotype.to_json()) == genotype
+        True
+        >>> Genotype.load("published").network
+        (4, 4, 4, 8, 16, 8, 16, 16, 32, 32, 16, 8)
     """
 
     name: str

@@ -60,6 +60,15 @@ class TrellisGraph:
 
     Raises:
         UserError: An argument is not one of these.
+
+    Example:
+        >>> trellis = TrellisGraph(layers=12, strides=(4, 8, 16, 32))
+        >>> trellis.nodes_of(1)
+        (Node(layer=1, stride=4), Node(layer=1, stride=8))
+        >>> trellis.outgoing(layer=1, stride=8)[0]
+        Arc(layer=2, source=8, target=4)
+        >>> len(trellis.nodes), len(trellis.arcs), trellis.count_paths()
+        (45, 105, 75025)
     """
 
     layers: int = 12

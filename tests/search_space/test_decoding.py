@@ -1,4 +1,3 @@
-import doctest
 import itertools
 import math
 
@@ -7,7 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auto_deeplab import search_space
 from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.search_space import (
     OPERATIONS,
@@ -164,9 +162,3 @@ def test_wrong_beta():
     beta[3] = np.inf
     with pytest.raises(UserError, match=r"beta\[3\]: received inf"):
         decode_network(beta, TrellisGraph())
-
-
-def test_the_packages_example_decodes_what_it_says():
-    results = doctest.testmod(search_space)
-    assert results.attempted > 0
-    assert results.failed == 0

@@ -86,6 +86,15 @@ class Supernet(tf_keras.Model):
     Attributes:
         alpha: float32 [edges, operations], logits of the operations of each edge.
         beta: float32 [arcs], logits of the arcs; a softmax over the arcs that leave one node.
+
+    Example:
+        >>> supernet = Supernet(classes=5, layers=2, strides=(4, 8), blocks=1, filters=4)
+        >>> supernet(tf.zeros([1, 33, 49, 3])).shape
+        TensorShape([1, 33, 49, 5])
+        >>> supernet.alpha.shape, supernet.beta.shape
+        (TensorShape([2, 8]), TensorShape([6]))
+        >>> len(supernet.relaxation().decode("found").network)
+        2
     """
 
     def __init__(
