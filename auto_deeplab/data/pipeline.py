@@ -109,7 +109,7 @@ def steps_per_epoch(view: SegmentationRecords, batch_size: int) -> int:
         UserError: There are fewer examples than one batch holds.
     """
     if batch_size < 1:
-        raise UserError(f"batch_size: expected at least 1, received {batch_size}")
+        raise UserError(f"batch_size: received {batch_size}; expected at least 1")
     if view.examples < batch_size:
         raise UserError(
             f"batch_size: {batch_size} is more than the {view.examples} examples of split "

@@ -1,5 +1,6 @@
 """From the searched alpha and beta to a discrete architecture (the paper's section 4.3)."""
 
+import reprlib
 from fractions import Fraction
 
 import numpy as np
@@ -19,7 +20,9 @@ def checked_values(name: str, values: np.ndarray, shape: tuple[int, ...]) -> np.
     try:
         values = np.asarray(values, dtype=np.float64)
     except (OverflowError, TypeError, ValueError):
-        raise UserError(f"{name}: expected numbers of the shape {list(shape)}") from None
+        raise UserError(
+            f"{name}: received {reprlib.repr(values)}; expected numbers of the shape {list(shape)}"
+        ) from None
     if values.shape != shape:
         raise UserError(f"{name}: received the shape {list(values.shape)}; expected {list(shape)}")
     # Larger ones cannot have been searched, and their differences may be infinite.

@@ -89,7 +89,10 @@ class Relaxation:
         """
         keys = ("blocks", "operations", "layers", "strides", "alpha", "beta")
         if not isinstance(document, dict):
-            raise UserError(f"{source}: expected an object with {', '.join(keys)}")
+            raise UserError(
+                f"{source}: received {reprlib.repr(document)}; expected an object with "
+                f"{', '.join(keys)}"
+            )
         for key in keys:
             if key not in document:
                 raise UserError(f"{source}: {key}: the key is missing")
@@ -149,7 +152,7 @@ def _check_numbers(values: object, field: str) -> None:
     NumPy would take "0.5" and true for numbers, too.
     """
     if not isinstance(values, list):
-        raise UserError(f"{field}: expected numbers in a list, received {reprlib.repr(values)}")
+        raise UserError(f"{field}: received {reprlib.repr(values)}; expected numbers in a list")
     for index, value in enumerate(values):
         if isinstance(value, list):
             _check_numbers(value, f"{field}[{index}]")

@@ -226,9 +226,9 @@ def _name_problems(path: Path) -> list[str]:
     lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()[1:]
     names = [line.split("\t")[-1].split(",")[0].strip() for line in lines if line.strip()]
     if len(names) != len(CLASSES):
-        return [f"{path}: expected {len(CLASSES)} classes, found {len(names)}"]
+        return [f"{path}: received {len(names)} classes; expected {len(CLASSES)}"]
     return [
-        f"{path}: class {number}: expected {ours!r}, found {theirs!r}"
+        f"{path}: class {number}: received {theirs!r}; expected {ours!r}"
         for number, (ours, theirs) in enumerate(zip(CLASSES, names, strict=True), start=1)
         if ours != theirs
     ]

@@ -246,7 +246,7 @@ def read_classes(text: str) -> tuple[str, ...]:
         return names
     names = tuple(name.strip() for name in text.split(","))
     if not all(names):
-        raise UserError(f"--classes: expected names, received an empty one in {text!r}")
+        raise UserError(f"--classes: received an empty name in {text!r}; expected names")
     if len(names) == 1 and names[0].lower().endswith((".txt", ".csv", ".names")):
         raise UserError(
             f"--classes={text}: no such file: expected a file with one name a line, or names with "
@@ -281,8 +281,8 @@ def read_colors(path: str) -> tuple[NamedColor, ...]:
         color = (int(match["red"]), int(match["green"]), int(match["blue"])) if match else None
         if match is None or color is None or max(color) > 255:
             raise UserError(
-                f"{path}, line {number}: expected red green blue, each 0..255, and perhaps a class "
-                f"name, received {line!r}"
+                f"{path}, line {number}: received {line!r}; expected red green blue, each 0..255, "
+                "and perhaps a class name"
             )
         found.append(NamedColor((match["name"] or "").strip(" \t\"'"), color))
     if not found:

@@ -109,7 +109,7 @@ def tfds_conversion(
         ) from error
     if builder.info.file_format != tfds.core.FileFormat.TFRECORD:
         raise UserError(
-            f"{builder.data_dir}: holds {builder.info.file_format.value} files, expected tfrecord"
+            f"{builder.data_dir}: holds {builder.info.file_format.value} files; expected tfrecord"
         )
     features = builder.info.features
     colors = [
@@ -200,10 +200,10 @@ def _find_feature(
     if key is None and len(likely) == 1:
         return likely[0]
     if key is None or key not in known:
-        received = f"received {key!r}" if key else f"{len(likely)} of them: name one"
+        received = repr(key) if key else f"nothing, and there are {len(likely)} to choose from"
         raise UserError(
-            f"--{kind}_key: expected a feature with images of {channels} "
-            f"channel{'s' * (channels > 1)}, {received}; known: {', '.join(known) or 'none'} "
+            f"--{kind}_key: received {received}; expected a feature with images of {channels} "
+            f"channel{'s' * (channels > 1)}; known: {', '.join(known) or 'none'} "
             f"among {', '.join(features)}"
         )
     return key

@@ -62,7 +62,7 @@ class SbdLabel:
         except (KeyError, IndexError, ValueError) as error:
             raise BadInput("expected the field Segmentation of a struct GTcls") from error
         if label.ndim != 2 or label.dtype != np.uint8:
-            raise BadInput(f"GTcls.Segmentation: expected a uint8 matrix, found {label.dtype}")
+            raise BadInput(f"GTcls.Segmentation: received {label.dtype}; expected a uint8 matrix")
         return np.ascontiguousarray(label)
 
     def facts(self) -> list:

@@ -114,8 +114,8 @@ class RestModel:
             field = ".".join(map(str, first["loc"])) or "the answer"
             received = answer.content[:200].decode("utf-8", "replace")
             raise UserError(
-                f"--server={self._server}: status {answer.status_code}: expected what TensorFlow "
-                f"Serving answers, received {received!r}: {field}: {first['msg']}"
+                f"--server={self._server}: status {answer.status_code}: received {received!r}; "
+                f"expected what TensorFlow Serving answers: {field}: {first['msg']}"
             ) from error
         height, width = _checked_size(
             [(prediction.height, prediction.width) for prediction in predictions],
