@@ -64,7 +64,7 @@ _DATASET_DIR = command_line.define_path(
     "dataset_dir", None, "For int8: TFRecords and dataset.json of images like those to come."
 )
 _SPLIT = flags.DEFINE_string("split", "train", "The split of --dataset_dir.")
-_REPRESENTATIVE_IMAGES = flags.DEFINE_integer(
+_CALIBRATION_IMAGES = flags.DEFINE_integer(
     "calibration_images", 100, "How many images of it, evenly spread.", lower_bound=1
 )
 _VERSION = flags.DEFINE_integer(
@@ -127,7 +127,7 @@ def main(argv: list[str]) -> None:
     elif _FORMAT.value == "tflite":
         from auto_deeplab.serving.export.to_tflite import export_tflite
 
-        export_tflite(*network, _PRECISION.value, _representative_images(), metrics)
+        export_tflite(*network, _PRECISION.value, _calibration_images(), metrics)
     else:
         from auto_deeplab.serving.export.to_saved_model import export_saved_model
 
@@ -157,12 +157,12 @@ def _check_format() -> None:
             raise UserError(f"--output={_OUTPUT.value} exists; expected the name of a new file")
 
 
-def _representative_images() -> list["np.ndarray"]:
+def _calibration_images() -> list["np.ndarray"]:
     if not _DATASET_DIR.value:
         return []
     from auto_deeplab.serving.export.calibration_images import calibration_images
 
-    return calibration_images(_DATASET_DIR.value, _SPLIT.value, _REPRESENTATIVE_IMAGES.value)
+    return calibration_images(_DATASET_DIR.value, _SPLIT.value, _CALIBRATION_IMAGES.value)
 
 
 def _size(text: str | None, flag: str) -> tuple[int, int] | None:

@@ -75,6 +75,7 @@ class Trellis(tf_keras.layers.Layer):
                         alike,
                         layers[0],
                         len(layers),
+                        sum(arc.layer < layers[0] for arc in graph.arcs),
                         cell_graph,
                         self.block_filters,
                         recompute,
@@ -111,14 +112,9 @@ class Trellis(tf_keras.layers.Layer):
         sizes = {stride: -(-image_size // stride) for stride in self.graph.strides}
         if not tf.is_tensor(image_size):
             sizes = {stride: tuple(size.tolist()) for stride, size in sizes.items()}
-        layer_of_arc = np.array([arc.layer for arc in self.graph.arcs])
         prev: Mapping[int, tf.Tensor] = {STEM.stride: stem}
         prev_prev: Mapping[int, tf.Tensor] = {}
         for stack in self.segments:
-            arcs = np.flatnonzero(np.isin(layer_of_arc, stack.layers_covered))
-            weights = tf.reshape(
-                arc_weights[arcs[0] : arcs[-1] + 1], [stack.depth, sum(stack.arcs_of_nodes)]
-            )
             run = run_unrolled if self.unroll or stack.depth == 1 else run_as_loop
             prev, prev_prev, statistics = run(
                 functools.partial(
@@ -126,7 +122,7 @@ class Trellis(tf_keras.layers.Layer):
                 ),
                 prev,
                 prev_prev,
-                stack.stacked(weights, training),
+                stack.stacked(arc_weights, training),
             )
             if training:
                 update_moving(
