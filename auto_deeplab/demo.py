@@ -25,7 +25,7 @@ from absl import flags
 from auto_deeplab import command_line
 from auto_deeplab.command_line import export_flags
 from auto_deeplab.foundations.errors import UserError, reason_of
-from auto_deeplab.serving.export.options import MAX_PIXELS
+from auto_deeplab.serving.export.options import MOST_PIXELS_IN_REQUESTS
 
 flags.adopt_module_key_flags(export_flags)
 _HOST = flags.DEFINE_string(
@@ -42,7 +42,10 @@ _MAX_UPLOAD_MEGABYTES = flags.DEFINE_integer(
     "max_upload_megabytes", 20, "The largest file that is taken.", lower_bound=1
 )
 _MAX_PIXELS = flags.DEFINE_integer(
-    "max_pixels", MAX_PIXELS, "Larger images are refused before they are decoded.", lower_bound=1
+    "max_pixels",
+    MOST_PIXELS_IN_REQUESTS,
+    "Larger images are refused before they are decoded.",
+    lower_bound=1,
 )
 _OPEN_BROWSER = flags.DEFINE_bool("open_browser", False, "Open the page in the browser.")
 

@@ -38,7 +38,7 @@ from auto_deeplab import command_line
 from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.serving.export.options import (
     KERNEL_DTYPES,
-    MAX_PIXELS,
+    MOST_PIXELS_IN_REQUESTS,
     OUTPUTS,
     PRECISIONS,
     ExportOptions,
@@ -89,7 +89,9 @@ _WEIGHTS = flags.DEFINE_enum(
     "What convolutions' kernels are stored in; all is computed in float32.",
 )
 _MAX_PIXELS = flags.DEFINE_integer(
-    "max_pixels", MAX_PIXELS, "Images with more pixels are refused before they are decoded."
+    "max_pixels",
+    MOST_PIXELS_IN_REQUESTS,
+    "Images with more pixels are refused before they are decoded.",
 )
 _WARM_UP_SIZE = flags.DEFINE_string(
     "warm_up_size",

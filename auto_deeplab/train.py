@@ -20,35 +20,17 @@ The number of them may change from one run of the command to the next.
 import contextlib
 from pathlib import Path
 
-from absl import flags
-
 from auto_deeplab import command_line
-from auto_deeplab.command_line import distribution_flags
-from auto_deeplab.foundations.errors import require_known
+from auto_deeplab.command_line import distribution_flags, gin_flags
 
 _GIN_FILE = command_line.define_path(
     "gin_file", None, "The configuration, such as search.gin.", required=True
 )
-_GIN_PARAM = flags.DEFINE_multi_string(
-    "gin_param", [], "Replaces a value of the file, such as Search.epochs=10."
-)
+_gin_parameters = gin_flags.define_flags()
 _MODEL_DIR = command_line.define_path(
     "model_dir", None, "Where results go; runs/NAME for NAME.gin by default."
 )
 _distribution = distribution_flags.define_flags()
-_MIXED_PRECISION = flags.DEFINE_string(
-    "mixed_precision",
-    None,
-    "What networks compute in: bfloat16, or float16 with loss scaling; none: float32. Weights, "
-    "alpha, beta and losses stay float32. Short for "
-    '--gin_param="configure_runtime.mixed_precision = ...".',
-)
-_IGNORE_CORRUPT = flags.DEFINE_bool(
-    "ignore_corrupt",
-    False,
-    "Read all records first and leave out the corrupt ones, which are listed. Short for "
-    '--gin_param="open_records.ignore_corrupt = True".',
-)
 
 
 def main(argv: list[str]) -> None:
@@ -62,15 +44,9 @@ def main(argv: list[str]) -> None:
     from auto_deeplab.distribution.workers import Workers, ending_with_lost_workers
     from auto_deeplab.runs.model_dir import ModelDir
     from auto_deeplab.training.job import configured_job
-    from auto_deeplab.training.runtime import PRECISIONS, configure_runtime
+    from auto_deeplab.training.runtime import configure_runtime
 
-    parameters = list(_GIN_PARAM.value)
-    if _IGNORE_CORRUPT.value:
-        parameters.append("open_records.ignore_corrupt = True")
-    if _MIXED_PRECISION.value is not None:
-        require_known("mixed_precision", [_MIXED_PRECISION.value], PRECISIONS)
-        parameters.append(f"configure_runtime.mixed_precision = {_MIXED_PRECISION.value!r}")
-    gin_files.load(gin_file, parameters)
+    gin_files.load(gin_file, _gin_parameters())
     configure_runtime()
     model_dir = ModelDir(Path(_MODEL_DIR.value or Path("runs") / Path(gin_file).stem))
     with gin_files.explaining_calls():

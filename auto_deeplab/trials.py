@@ -18,23 +18,18 @@ from pathlib import Path
 from absl import flags
 
 from auto_deeplab import command_line
-from auto_deeplab.command_line import distribution_flags
+from auto_deeplab.command_line import distribution_flags, gin_flags
 from auto_deeplab.foundations.errors import TRY_AGAIN_STATUS, UserError
 
 _GIN_FILE = command_line.define_path(
     "gin_file", None, "The configuration of the searches, such as search.gin.", required=True
 )
 _SEEDS = flags.DEFINE_list("seeds", ["0", "1", "2"], "The seed of each trial.")
-_GIN_PARAM = flags.DEFINE_multi_string(
-    "gin_param", [], "Replaces a value of the file in every trial, such as Search.epochs=10."
-)
+_gin_parameters = gin_flags.define_flags()
 _MODEL_DIR = command_line.define_path(
     "model_dir", None, "The folder of the trials' folders; runs/NAME_trials for NAME.gin."
 )
 _distribution = distribution_flags.define_flags()
-_MIXED_PRECISION = flags.DEFINE_string(
-    "mixed_precision", None, "What networks compute in: none, bfloat16 or float16."
-)
 
 
 def main(argv: list[str]) -> None:
@@ -44,10 +39,10 @@ def main(argv: list[str]) -> None:
     gin_file = gin_files.find(_GIN_FILE.value)
     distribution = _distribution()
     seeds = _checked_seeds(_SEEDS.value)
-    for parameter in _GIN_PARAM.value:
+    parameters = _gin_parameters()
+    for parameter in parameters:
         if parameter.partition("=")[0].strip().endswith("Search.seed"):
             raise UserError(f"--gin_param={parameter}: expected the seeds in --seeds")
-    precision = [f"--mixed_precision={_MIXED_PRECISION.value}"] if _MIXED_PRECISION.value else []
     trials = Path(_MODEL_DIR.value or Path("runs") / f"{Path(gin_file).stem}_trials")
     for number, seed in enumerate(seeds, start=1):
         folder = trials / f"seed_{seed}"
@@ -56,10 +51,9 @@ def main(argv: list[str]) -> None:
         status = call(
             [
                 *(sys.executable, "-m", "auto_deeplab.train", f"--gin_file={gin_file}"),
-                *(f"--gin_param={parameter}" for parameter in _GIN_PARAM.value),
+                *(f"--gin_param={parameter}" for parameter in parameters),
                 *(f"--gin_param=Search.seed = {seed}", f"--model_dir={folder}"),
                 *distribution.arguments(),
-                *precision,
             ]
         )
         if status == TRY_AGAIN_STATUS:

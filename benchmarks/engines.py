@@ -21,8 +21,8 @@ Example:
 """
 
 import multiprocessing
-import statistics
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,8 @@ from auto_deeplab.foundations import json_files
 from auto_deeplab.foundations.errors import UserError, require_known
 from auto_deeplab.search_space import Genotype
 from benchmarks.measuring.memory_needed import expected_megabytes, free_megabytes
-from benchmarks.measuring.taking_turns import measure_in_turns
+from benchmarks.measuring.results import Row, show, size_of
+from benchmarks.measuring.taking_turns import measure_in_turns, times_faster
 from benchmarks.workers.engines import ENGINES, write_exports
 
 _ENGINES = flags.DEFINE_list(
@@ -55,9 +56,6 @@ _OUTPUT = command_line.define_path(
 )
 _JSON = flags.DEFINE_bool("json", False, "Print JSON with each time instead of a table.")
 
-Row = dict[str, Any]
-"""What was measured of an engine in a setting, or why it was skipped."""
-
 
 def main(argv: list[str]) -> None:
     del argv
@@ -75,10 +73,7 @@ def main(argv: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for size, batch in settings:
             rows += _with_ratios(_measure(folder, size, batch, measured))
-    if _JSON.value:
-        print(json_files.to_json(rows, indent=1))
-    else:
-        _print_table(rows)
+    _show(rows)
 
 
 class _Measured:
@@ -156,6 +151,10 @@ def _measure(folder: str, size: tuple[int, int], batch: int, measured: _Measured
     ]
 
 
+# Not how many times faster an engine is than the last of its group, which may not be the last.
+_KEPT = ("seconds", "median_seconds", "first_batch_seconds", "megabytes_before", "peak_megabytes")
+
+
 def _in_turns(folder: str, engines: list[str], size: tuple[int, int], batch: int) -> list[Row]:
     _export(Path(folder), engines)
     setting = {"size": size, "batch": batch, **_network()}
@@ -173,13 +172,8 @@ def _in_turns(folder: str, engines: list[str], size: tuple[int, int], batch: int
             **setting,
             "size": list(size),
             "in_turns_with": engines,
-            "seconds": row["seconds"],
-            "median_seconds": statistics.median(row["seconds"]),
-            "images_per_second": batch / statistics.median(row["seconds"]),
-            **{
-                name: row[name]
-                for name in ("first_batch_seconds", "megabytes_before", "peak_megabytes")
-            },
+            "images_per_second": batch / row["median_seconds"],
+            **{name: row[name] for name in _KEPT},
         }
         for row in rows
     ]
@@ -197,17 +191,17 @@ def _export(folder: Path, engines: list[str]) -> None:
 
 
 def _with_ratios(rows: list[Row]) -> list[Row]:
-    """Adds how many times faster than the last engine each is: the median over the turns."""
+    """Adds how many times faster than the last engine each is."""
     reference = rows[-1]
-
-    def ratio(row: Row) -> float:
-        pairs = zip(reference["seconds"], row["seconds"], strict=False)
-        return statistics.median(theirs / ours for theirs, ours in pairs)
-
     if "skipped" in reference:
         return rows
     name = f"times_faster_than_{reference['model']}"
-    return [row if "skipped" in row else row | {name: ratio(row)} for row in rows]
+    return [
+        row
+        if "skipped" in row
+        else row | {name: times_faster(row["seconds"], reference["seconds"])}
+        for row in rows
+    ]
 
 
 def _network() -> dict[str, Any]:
@@ -224,35 +218,36 @@ def _batch(text: str) -> int:
     return int(text)
 
 
-def _print_table(rows: list[Row]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
+def _show(rows: list[Row]) -> None:
     reference = _ENGINES.value[-1]
-    table = Table()
-    for heading in ("size", "batch", "engine"):
-        table.add_column(heading)
-    for heading in ("median s", "images/s", f"{reference} / it", "peak MB", "first batch s"):
-        table.add_column(heading, justify="right")
-    for row in rows:
-        names = (f"{row['size'][0]}x{row['size'][1]}", str(row["batch"]), row["model"])
-        if "skipped" in row:
-            table.add_row(*names, "skipped")
-            continue
-        ratio = row.get(f"times_faster_than_{reference}")
-        table.add_row(
-            *names,
-            f"{row['median_seconds']:.3f}",
-            f"{row['images_per_second']:.2f}",
-            "" if ratio is None else f"{ratio:.2f}",
-            f"{row['peak_megabytes']:.0f}",
-            f"{row['first_batch_seconds']:.1f}",
-        )
-    Console().print(table)
-    for row in rows:
-        if "skipped" in row:
-            size = f"{row['size'][0]}x{row['size'][1]}"
-            print(f"skipped: {size}, {row['batch']} at once, {row['model']}: {row['skipped']}")
+
+    def figure(name: str, form: str) -> Callable[[Row], str]:
+        # An engine has no ratio where the reference was skipped.
+        return lambda row: format(row[name], form) if name in row else ""
+
+    show(
+        rows,
+        {
+            "size": size_of,
+            "batch": lambda row: str(row["batch"]),
+            "engine": lambda row: row["model"],
+        },
+        {
+            "median s": lambda row: (
+                "skipped" if "skipped" in row else f"{row['median_seconds']:.3f}"
+            ),
+            "images/s": figure("images_per_second", ".2f"),
+            f"{reference} / it": figure(f"times_faster_than_{reference}", ".2f"),
+            "peak MB": figure("peak_megabytes", ".0f"),
+            "first batch s": figure("first_batch_seconds", ".1f"),
+        },
+        as_json=_JSON.value,
+    )
+    if not _JSON.value:
+        for row in rows:
+            if "skipped" in row:
+                about = f"{size_of(row)}, {row['batch']} at once, {row['model']}"
+                print(f"skipped: {about}: {row['skipped']}")
 
 
 if __name__ == "__main__":

@@ -13,16 +13,15 @@ Example:
   python -m benchmarks.inference --models=S,deeplabv3plus --sizes=513x513 --settings=folded --json
 """
 
-import json
-import statistics
-from typing import Any
-
 from absl import flags
 
 from auto_deeplab import command_line
 from auto_deeplab.foundations.errors import require_known
+from benchmarks.measuring.results import Row, show, size_of
 from benchmarks.measuring.taking_turns import measure_in_turns
-from benchmarks.workers.inference import MODELS, SETTINGS
+from benchmarks.workers.networks import MODELS
+
+SETTINGS = ("plain", "folded", "xla")
 
 _MODELS = flags.DEFINE_list("models", list(MODELS), "Networks to compare; ratios are to the last.")
 _SIZES = flags.DEFINE_list("sizes", ["513x513", "1025x2049"], "Image sizes, HEIGHTxWIDTH.")
@@ -33,9 +32,7 @@ _INTER = flags.DEFINE_integer("inter_op_threads", 0, "Operations at a time; 0: d
 _JSON = flags.DEFINE_bool("json", False, "Print JSON with each time instead of a table.")
 
 
-def measure(
-    models: list[str], size: tuple[int, int], setting: str, repeats: int
-) -> list[dict[str, Any]]:
+def measure(models: list[str], size: tuple[int, int], setting: str, repeats: int) -> list[Row]:
     """Returns a row for each model, measured in turns."""
     common = {
         "size": size,
@@ -51,14 +48,8 @@ def measure(
         title=f"{size[0]}x{size[1]} {setting}",
         unit="image",
     )
-    for row in rows:
-        row |= {
-            "size": list(size),
-            "setting": setting,
-            "median_seconds": statistics.median(row["seconds"]),
-            "fastest_seconds": min(row["seconds"]),
-        }
-    return rows
+    about = {"size": list(size), "setting": setting}
+    return [row | about | {"fastest_seconds": min(row["seconds"])} for row in rows]
 
 
 def main(argv: list[str]) -> None:
@@ -70,44 +61,27 @@ def main(argv: list[str]) -> None:
     for size in sizes:
         for setting in _SETTINGS.value:
             rows += measure(_MODELS.value, size, setting, _REPEATS.value)
-    if _JSON.value:
-        print(json.dumps(rows, indent=1))
-    else:
-        _print_table(rows, _MODELS.value[-1])
-
-
-def _print_table(rows: list[dict[str, Any]], reference: str) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table()
-    for heading in ("size", "setting", "model"):
-        table.add_column(heading)
-    for heading in (
-        "median s",
-        f"{reference} / it",
-        "peak MB",
-        "first call s",
-        "parameters",
-        "G multiply-adds",
-        "G multiply-adds/s",
-    ):
-        table.add_column(heading, justify="right")
-    for row in rows:
-        work = row["multiply_adds"] / 1e9
-        table.add_row(
-            f"{row['size'][0]}x{row['size'][1]}",
-            row["setting"],
-            row["model"],
-            f"{row['median_seconds']:.3f}",
-            f"{row[f'times_faster_than_{reference}']:.2f}",
-            f"{row['peak_megabytes']:.0f}",
-            f"{row['first_call_seconds']:.1f}",
-            f"{row['parameters']:,}",
-            f"{work:.1f}",
-            f"{work / row['median_seconds']:.0f}",
-        )
-    Console().print(table)
+    reference = _MODELS.value[-1]
+    show(
+        rows,
+        {
+            "size": size_of,
+            "setting": lambda row: row["setting"],
+            "model": lambda row: row["model"],
+        },
+        {
+            "median s": lambda row: f"{row['median_seconds']:.3f}",
+            f"{reference} / it": lambda row: f"{row[f'times_faster_than_{reference}']:.2f}",
+            "peak MB": lambda row: f"{row['peak_megabytes']:.0f}",
+            "first call s": lambda row: f"{row['first_call_seconds']:.1f}",
+            "parameters": lambda row: f"{row['parameters']:,}",
+            "G multiply-adds": lambda row: f"{row['multiply_adds'] / 1e9:.1f}",
+            "G multiply-adds/s": lambda row: (
+                f"{row['multiply_adds'] / 1e9 / row['median_seconds']:.0f}"
+            ),
+        },
+        as_json=_JSON.value,
+    )
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ Example:
   python -m benchmarks.input_pipeline --settings=search --formats=png --step_seconds=8 --json
 """
 
-import json
 import os
 import tempfile
 import time
@@ -28,6 +27,7 @@ from absl import flags
 
 from auto_deeplab import command_line
 from auto_deeplab.foundations.errors import require_known
+from benchmarks.measuring.results import Row, show
 
 # Height and width of the images, the crops' side, the scales (None: DeepLab's).
 SETTINGS: dict[str, tuple[tuple[int, int], int, tuple[float, ...] | None]] = {
@@ -138,7 +138,7 @@ def rate(read: Callable[[], int], seconds: float) -> float:
             return examples / elapsed
 
 
-def measure(setting: str, image_format: str) -> dict[str, Any]:
+def measure(setting: str, image_format: str) -> Row:
     """Returns the rates of pipeline and plain loop, measured in turns."""
     import numpy as np
 
@@ -187,30 +187,25 @@ def main(argv: list[str]) -> None:
     require_known("settings", _SETTINGS.value, SETTINGS)
     require_known("formats", _FORMATS.value, FORMATS)
     rows = [measure(setting, f) for setting in _SETTINGS.value for f in _FORMATS.value]
-    if _JSON.value:
-        print(json.dumps(rows, indent=1))
-    else:
-        _print_table(rows)
-
-
-def _print_table(rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=f"examples a second, {rows[0]['cores']} cores", title_justify="left")
-    for heading in ("setting", "format"):
-        table.add_column(heading)
-    headings = ["bytes/pixel", "pipeline", "plain loop", "pipeline / loop"]
+    figures = {
+        "bytes/pixel": "bytes_a_pixel",
+        "pipeline": "pipeline",
+        "plain loop": "plain_loop",
+        "pipeline / loop": "times_the_plain_loop",
+    }
     if _STEP_SECONDS.value:
-        headings.append("pipeline / training")
-    for heading in headings:
-        table.add_column(heading, justify="right")
-    for row in rows:
-        cells = ["bytes_a_pixel", "pipeline", "plain_loop", "times_the_plain_loop"]
-        if _STEP_SECONDS.value:
-            cells.append("times_the_training")
-        table.add_row(row["setting"], row["format"], *(f"{row[cell]:.2f}" for cell in cells))
-    Console().print(table)
+        figures["pipeline / training"] = "times_the_training"
+    show(
+        rows,
+        {"setting": lambda row: row["setting"], "format": lambda row: row["format"]},
+        {heading: _two_decimals(figure) for heading, figure in figures.items()},
+        as_json=_JSON.value,
+        title=f"examples a second, {rows[0]['cores']} cores",
+    )
+
+
+def _two_decimals(figure: str) -> Callable[[Row], str]:
+    return lambda row: f"{row[figure]:.2f}"
 
 
 if __name__ == "__main__":

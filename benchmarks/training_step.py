@@ -11,16 +11,13 @@ Example:
   python -m benchmarks.training_step --crop=321 --steps=5 --json
 """
 
-import json
-import statistics
-from typing import Any
-
 from absl import flags
 
 from auto_deeplab import command_line
 from auto_deeplab.foundations.errors import require_known
+from benchmarks.measuring.results import Row, show
 from benchmarks.measuring.taking_turns import measure_in_turns
-from benchmarks.workers.inference import MODELS
+from benchmarks.workers.networks import MODELS
 
 _MODELS = flags.DEFINE_list(
     "models", ["S", "deeplabv3plus"], "Networks to compare; ratios are to the last."
@@ -32,7 +29,7 @@ _JIT = flags.DEFINE_bool("jit_compile", False, "Compile the steps with XLA.")
 _JSON = flags.DEFINE_bool("json", False, "Print JSON with each time instead of a table.")
 
 
-def measure(models: list[str], steps: int, **setting) -> list[dict[str, Any]]:
+def measure(models: list[str], steps: int, **setting) -> list[Row]:
     """Returns a row for each model, measured in turns; `setting` is the worker's."""
     rows = measure_in_turns(
         "benchmarks.workers.training_step",
@@ -42,7 +39,7 @@ def measure(models: list[str], steps: int, **setting) -> list[dict[str, Any]]:
         title="training",
         unit="step",
     )
-    return [row | setting | {"step_seconds": statistics.median(row["seconds"])} for row in rows]
+    return [row | setting for row in rows]
 
 
 def main(argv: list[str]) -> None:
@@ -55,37 +52,22 @@ def main(argv: list[str]) -> None:
         batch=_BATCH.value,
         jit_compile=_JIT.value,
     )
-    if _JSON.value:
-        print(json.dumps(rows, indent=1))
-    else:
-        _print_table(rows, _MODELS.value[-1])
-
-
-def _print_table(rows: list[dict[str, Any]], reference: str) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("model")
-    for heading in (
-        "step s",
-        f"{reference} / it",
-        "peak MB",
-        "first step s",
-        "parameters",
-        "G multiply-adds/s",
-    ):
-        table.add_column(heading, justify="right")
-    for row in rows:
-        table.add_row(
-            row["model"],
-            f"{row['step_seconds']:.2f}",
-            f"{row[f'times_faster_than_{reference}']:.2f}",
-            f"{row['peak_megabytes']:.0f}",
-            f"{row['first_step_seconds']:.1f}",
-            f"{row['parameters']:,}",
-            f"{row['multiply_adds'] / row['step_seconds'] / 1e9:.0f}",
-        )
-    Console().print(table)
+    reference = _MODELS.value[-1]
+    show(
+        rows,
+        {"model": lambda row: row["model"]},
+        {
+            "step s": lambda row: f"{row['median_seconds']:.2f}",
+            f"{reference} / it": lambda row: f"{row[f'times_faster_than_{reference}']:.2f}",
+            "peak MB": lambda row: f"{row['peak_megabytes']:.0f}",
+            "first step s": lambda row: f"{row['first_step_seconds']:.1f}",
+            "parameters": lambda row: f"{row['parameters']:,}",
+            "G multiply-adds/s": lambda row: (
+                f"{row['multiply_adds'] / row['median_seconds'] / 1e9:.0f}"
+            ),
+        },
+        as_json=_JSON.value,
+    )
 
 
 if __name__ == "__main__":

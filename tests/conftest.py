@@ -34,35 +34,23 @@ def camvid() -> Path:
 def colored_dataset(tmp_path_factory) -> Path:
     """A dataset of 9 training and 2 validation images, whose 3 classes differ in color."""
     import numpy as np
-    import tensorflow as tf
 
-    from auto_deeplab.data.description import DatasetDescription
-    from auto_deeplab.data.example import EncodedExample
-    from auto_deeplab.data.image_files import encode_png
-    from auto_deeplab.data.schema import serialize_example, shard_name
+    from tests.datasets import png_example, write_dataset
 
-    folder = tmp_path_factory.mktemp("colored")
     palette = np.array([[200, 40, 40], [40, 200, 40], [40, 40, 200]])
-    splits = {"train": 9, "val": 2}
     rng = np.random.default_rng(0)
     height, width = 36, 44
-    for split, examples in splits.items():
-        with tf.io.TFRecordWriter(str(folder / shard_name(split, 0, 1))) as writer:
-            for index in range(examples):
-                label = rng.integers(0, 3, [height // 4, width // 4]).repeat(4, 0).repeat(4, 1)
-                image = palette[label] + rng.integers(-40, 40, [height, width, 3])
-                label[rng.random(label.shape) < 0.05] = 255
-                writer.write(
-                    serialize_example(
-                        EncodedExample(
-                            f"{index}.png",
-                            encode_png(image.astype(np.uint8)),
-                            "png",
-                            encode_png(label.astype(np.uint8)),
-                            height,
-                            width,
-                        )
-                    )
-                )
-    DatasetDescription("colored", splits, ("red", "green", "blue"), palette.tolist()).save(folder)
-    return folder
+
+    def example(index):
+        label = rng.integers(0, 3, [height // 4, width // 4]).repeat(4, 0).repeat(4, 1)
+        image = palette[label] + rng.integers(-40, 40, [height, width, 3])
+        label[rng.random(label.shape) < 0.05] = 255
+        return png_example(f"{index}.png", image.astype(np.uint8), label.astype(np.uint8))
+
+    return write_dataset(
+        tmp_path_factory.mktemp("colored"),
+        "colored",
+        {split: [example(i) for i in range(count)] for split, count in (("train", 9), ("val", 2))},
+        ("red", "green", "blue"),
+        palette.tolist(),
+    )

@@ -120,6 +120,35 @@ def run_python(
         return process.finish(timeout)
 
 
+def run_command(
+    module: str, *arguments: object, cwd: str | Path = REPOSITORY
+) -> subprocess.CompletedProcess[str]:
+    """Runs `python -m MODULE ARGUMENTS` to its end."""
+    return run_python("-m", module, *map(str, arguments), cwd=cwd)
+
+
+def output_of(done: subprocess.CompletedProcess[str]) -> str:
+    """Returns what a command printed; asserts that it succeeded."""
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def assert_user_error(done: subprocess.CompletedProcess[str], message: str) -> None:
+    """Asserts that a command ended with an error of the user's, which has `message` in it."""
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Returns the content of each file in a folder and below, by its path in there."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
 def _run(command: list[str], cwd: str, env: dict[str, str], printed: list[Path]) -> None:
     """Makes the forked process look like `python COMMAND`, and is that command."""
     for stream, path in zip((sys.stdout, sys.stderr), printed, strict=True):

@@ -1,6 +1,7 @@
 """What BUILD, the Makefile and the lock promise."""
 
 import ast
+import collections
 import os
 import re
 import shutil
@@ -66,6 +67,14 @@ def test_every_test_file_is_a_test(targets):
     assert all(target["args"][0] in target["srcs"] for target in targets["py_test"])
 
 
+def test_every_test_has_what_it_imports_from_other_tests(targets):
+    for target in targets["py_test"]:
+        for name in imported_names(target["args"][0]):
+            if name.startswith("tests."):
+                module = name.rpartition(".")[0].replace(".", "/")
+                assert f"{module}.py" in target["srcs"], (target["name"], name)
+
+
 def test_every_module_is_in_a_library(targets):
     covered = {source for target in targets["py_library"] for source in target.get("srcs", [])}
     assert repository_files("auto_deeplab/**/*.py") <= covered
@@ -84,6 +93,53 @@ def test_dependencies_exist_and_point_one_way(targets):
 
     for name in libraries:
         below(name)
+
+
+def imported_names(path):
+    """Yields what a file imports anywhere in it, such as "auto_deeplab.data.schema.LABEL"."""
+    for node in ast.walk(ast.parse((REPOSITORY / path).read_text())):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: a relative import"
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+def test_each_package_imports_the_packages_that_it_declares_and_nothing_above_them(targets):
+    packages = {path.name for path in (REPOSITORY / "auto_deeplab").iterdir() if path.is_dir()}
+    packages -= {"__pycache__"}
+    commands = {path.stem for path in (REPOSITORY / "auto_deeplab").glob("*.py")}
+    declared = {
+        target["name"]: {dependency.removeprefix(":") for dependency in target["deps"]}
+        for target in targets["py_library"]
+        if target["name"] in packages
+    }
+    assert declared.keys() == packages
+    for package, dependencies in declared.items():
+        imported = set()
+        for path in repository_files(f"auto_deeplab/{package}/**/*.py"):
+            for name in imported_names(path):
+                first, _, rest = name.partition(".")
+                assert first not in set(FOLDERS) - {"auto_deeplab"}, (path, name)
+                if first == "auto_deeplab":
+                    module = rest.partition(".")[0]
+                    assert module not in commands, f"{path} imports the command {module}"
+                    imported.add(module)
+        assert imported & packages - {package} == dependencies - {"package"}, package
+
+
+def test_what_lies_beside_the_packages_is_a_command():
+    for path in repository_files("auto_deeplab/*.py") - {"auto_deeplab/__init__.py"}:
+        assert 'if __name__ == "__main__"' in (REPOSITORY / path).read_text(), path
+
+
+def test_no_package_grows_beyond_what_one_overlooks():
+    modules = repository_files("auto_deeplab/*/**/*.py")
+    counts = collections.Counter(path.rpartition("/")[0] for path in modules)
+    assert len(counts) > 20
+    for folder, count in counts.items():
+        # Beside its __init__.py about a dozen.
+        assert count - 1 <= 13, folder
 
 
 @pytest.mark.skipif(shutil.which("bazel") is None, reason="needs bazel")
@@ -150,14 +206,6 @@ def test_the_newest_changes_are_those_of_this_version():
     assert headings[0] == auto_deeplab.__version__
 
 
-def imported_modules(path):
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (name.name.partition(".")[0] for name in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield node.module.partition(".")[0]
-
-
 def test_each_requirement_is_named_once():
     """The GPU's is TensorFlow again, with what CUDA needs."""
     lists = sorted({path.name for path in (REPOSITORY / "requirements").iterdir()} - {"gpu.txt"})
@@ -185,7 +233,7 @@ def test_what_is_imported_is_required(folders, lists):
     distributions = metadata.packages_distributions()
     required = {requirement.name for name in lists for requirement in requirements(name)}
     files = repository_files(*(f"{folder}/**/*.py" for folder in folders))
-    imported = {module for path in files for module in imported_modules(REPOSITORY / path)}
+    imported = {name.partition(".")[0] for path in files for name in imported_names(path)}
     ours = set(FOLDERS)
     for module in sorted(imported - sys.stdlib_module_names - ours):
         names = {name.lower().replace("_", "-") for name in distributions.get(module, [module])}

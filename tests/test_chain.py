@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.helpers import run_python
+from tests.datasets import folder_flags, link_images
+from tests.helpers import output_of, run_python
 
 CLASSES = "sky,building,pole,road,pavement,tree,sign,fence,car,pedestrian,bicyclist"
 UNLABELLED = 11
@@ -31,21 +32,13 @@ assert "auto_deeplab" not in sys.modules
 
 def run(folder: Path, *arguments: str) -> str:
     """Runs Python in `folder` as a user would and returns what it prints."""
-    process = run_python(*arguments, cwd=folder)
-    assert process.returncode == 0, process.stdout + process.stderr
-    return process.stdout
+    return output_of(run_python(*arguments, cwd=folder))
 
 
 @pytest.fixture
 def few_images(camvid, tmp_path):
     """A folder in CamVid's layout with some of its images."""
-    for split, count in (("train", 8), ("val", 3)):
-        for kind in ("images", "labels"):
-            target = tmp_path / "camvid" / split / kind
-            target.mkdir(parents=True)
-            for path in sorted((camvid / split / kind).iterdir())[:count]:
-                (target / path.name).symlink_to(path)
-    return tmp_path / "camvid"
+    return link_images(camvid, tmp_path / "camvid", train=8, val=3)
 
 
 def test_images_to_overlays(few_images, tmp_path):
@@ -53,11 +46,7 @@ def test_images_to_overlays(few_images, tmp_path):
         tmp_path,
         "-m",
         "tools.convert_folder",
-        *(
-            f"--{split}_{kind}={few_images / split / kind}"
-            for split in ("train", "val")
-            for kind in ("images", "labels")
-        ),
+        *folder_flags(few_images),
         f"--classes={CLASSES}",
         f"--ignore_label={UNLABELLED}",
         "--scale=0.25",

@@ -1,36 +1,29 @@
+import functools
 import subprocess
 import sys
 import time
 
-import numpy as np
 import pytest
 
 from auto_deeplab.search_space import (
+    OPERATIONS,
     CellGraph,
     Genotype,
-    Relaxation,
     TrellisGraph,
     append_history,
     decode_cell,
     decode_network,
 )
-from tests.helpers import run_python
+from tests.architectures import random_relaxation
+from tests.helpers import run_command
 
-
-def decode(*arguments):
-    return run_python("-m", "auto_deeplab.decode", *map(str, arguments))
+decode = functools.partial(run_command, "auto_deeplab.decode")
 
 
 @pytest.fixture
 def model_dir(tmp_path):
-    generator = np.random.default_rng(0)
     for epoch in (1, 2):
-        relaxation = Relaxation(
-            CellGraph(),
-            TrellisGraph(),
-            generator.normal(size=(20, 8)),
-            generator.normal(size=105),
-        )
+        relaxation = random_relaxation(epoch, blocks=5, layers=12, operations=OPERATIONS)
         append_history(tmp_path / "architecture.jsonl", epoch, 10 * epoch, relaxation)
     return tmp_path, relaxation
 

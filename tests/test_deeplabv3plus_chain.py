@@ -5,13 +5,11 @@ import json
 import numpy as np
 from PIL import Image
 
-from tests.helpers import run_python
+from tests.helpers import output_of, run_command
 
 
 def run(folder, command, *arguments):
-    process = run_python("-m", f"auto_deeplab.{command}", *arguments, cwd=folder)
-    assert process.returncode == 0, process.stdout + process.stderr
-    return process.stdout
+    return output_of(run_command(f"auto_deeplab.{command}", *arguments, cwd=folder))
 
 
 def test_the_baseline_does_what_found_networks_do(colored_dataset, tmp_path):

@@ -1,21 +1,15 @@
+import functools
 import time
 from xml.etree import ElementTree
 
-import numpy as np
 import pytest
 
 from auto_deeplab.runs.decode import decode_model_dir
-from auto_deeplab.search_space import (
-    CellGraph,
-    Relaxation,
-    TrellisGraph,
-    append_history,
-)
-from tests.helpers import run_python
+from auto_deeplab.search_space import OPERATIONS, append_history
+from tests.architectures import random_relaxation
+from tests.helpers import run_command
 
-
-def draw(*arguments):
-    return run_python("-m", "auto_deeplab.draw", *map(str, arguments))
+draw = functools.partial(run_command, "auto_deeplab.draw")
 
 
 def test_published(tmp_path):
@@ -38,15 +32,8 @@ def test_the_path_alone(tmp_path):
 
 
 def test_a_search_and_the_genotype_it_gave_are_the_same_picture(tmp_path):
-    generator = np.random.default_rng(0)
-    cell, trellis = CellGraph(2), TrellisGraph(3)
     for epoch in (1, 2):
-        relaxation = Relaxation(
-            cell,
-            trellis,
-            generator.normal(size=(len(cell.edges), 8)),
-            generator.normal(size=len(trellis.arcs)),
-        )
+        relaxation = random_relaxation(epoch, operations=OPERATIONS)
         append_history(tmp_path / "architecture.jsonl", epoch, epoch, relaxation)
     decode_model_dir(tmp_path)
     pictures = {}

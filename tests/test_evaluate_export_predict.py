@@ -11,9 +11,8 @@ import tensorflow as tf
 from PIL import Image
 
 from auto_deeplab.data.description import DatasetDescription
-from auto_deeplab.data.example import EncodedExample
-from auto_deeplab.data.image_files import encode_png
-from auto_deeplab.data.schema import serialize_example, shard_name
+from auto_deeplab.data.schema import shard_name
+from tests.datasets import png_example, write_dataset, write_records
 from tests.helpers import REPOSITORY, run_python
 
 SIZES = [(24, 40), (33, 21)]
@@ -60,30 +59,18 @@ def run(command, **flags):
 @pytest.fixture(scope="module")
 def model_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
-    dataset_dir = folder / "dataset"
-    dataset_dir.mkdir()
-    DatasetDescription(
-        "shapes",
-        {"val": len(SIZES)},
-        ("road", "car", "sky"),
-        ((200, 0, 0), (0, 200, 0), (0, 0, 200)),
-    ).save(dataset_dir)
     rng = np.random.default_rng(0)
     photos = folder / "photos"
     photos.mkdir()
-    with tf.io.TFRecordWriter(str(dataset_dir / shard_name("val", 0, 1))) as writer:
-        for index, (height, width) in enumerate(SIZES):
-            image = rng.integers(0, 256, [height, width, 3], np.uint8)
-            label = rng.integers(0, 2, [height, width]).astype(np.uint8)
-            label[0] = 255
-            writer.write(
-                serialize_example(
-                    EncodedExample(
-                        f"{index}.png", encode_png(image), "png", encode_png(label), height, width
-                    )
-                )
-            )
-            Image.fromarray(image).save(photos / f"{index}.png")
+    examples = []
+    for index, (height, width) in enumerate(SIZES):
+        image = rng.integers(0, 256, [height, width, 3], np.uint8)
+        label = rng.integers(0, 2, [height, width]).astype(np.uint8)
+        label[0] = 255
+        examples.append(png_example(f"{index}.png", image, label))
+        Image.fromarray(image).save(photos / f"{index}.png")
+    palette = ((200, 0, 0), (0, 200, 0), (0, 0, 200))
+    write_dataset(folder / "dataset", "shapes", {"val": examples}, ("road", "car", "sky"), palette)
     return folder
 
 
@@ -129,23 +116,17 @@ def test_evaluate(model_dir):
 
 
 def test_evaluate_writes_a_submission_of_several_views_and_windows(tmp_path):
-    dataset_dir = tmp_path / "dataset"
-    dataset_dir.mkdir()
-    names = [f"c{index}" for index in range(21)]
-    palette = [(index, 2 * index, 3 * index) for index in range(21)]
-    DatasetDescription("voc", {"test": 2}, names, palette).save(dataset_dir)
     rng = np.random.default_rng(0)
-    with tf.io.TFRecordWriter(str(dataset_dir / shard_name("test", 0, 1))) as writer:
-        for index, (height, width) in enumerate(SIZES):
-            image = rng.integers(0, 256, [height, width, 3], np.uint8)
-            label = encode_png(np.full([height, width], 255, np.uint8))
-            writer.write(
-                serialize_example(
-                    EncodedExample(
-                        f"2008_{index:06d}.jpg", encode_png(image), "png", label, height, width
-                    )
-                )
-            )
+    examples = [
+        png_example(
+            f"2008_{index:06d}.jpg",
+            rng.integers(0, 256, [*size, 3], np.uint8),
+            np.full(size, 255, np.uint8),
+        )
+        for index, size in enumerate(SIZES)
+    ]
+    names = [f"c{index}" for index in range(21)]
+    write_dataset(tmp_path / "dataset", "voc", {"test": examples}, names)
     status, printed, errors = run(
         "evaluate", model_dir=tmp_path, split="test", scales="0.5,1", flip="true",
         window="24x24", submission="voc",
@@ -181,8 +162,7 @@ def test_evaluate_checks_its_flags_before_anything_else(tmp_path, flag, value, m
 def test_evaluate_says_what_is_wrong(model_dir, tmp_path):
     other = DatasetDescription("other", {"val": 1}, ("a", "b"), ((0, 0, 0), (1, 1, 1)))
     other.save(tmp_path)
-    with tf.io.TFRecordWriter(str(tmp_path / shard_name("val", 0, 1))) as writer:
-        writer.write(b"")
+    write_records(tmp_path / shard_name("val", 0, 1), [b""])
     status, _, errors = run(
         "evaluate", model_dir=model_dir, dataset_dir=tmp_path, output=tmp_path / "report.json"
     )

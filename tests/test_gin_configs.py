@@ -9,15 +9,12 @@ import pytest
 import tensorflow as tf
 
 from auto_deeplab.data.datasets import cityscapes
-from auto_deeplab.data.description import DatasetDescription
-from auto_deeplab.data.example import EncodedExample
-from auto_deeplab.data.image_files import encode_png
-from auto_deeplab.data.schema import serialize_example, shard_name
 from auto_deeplab.foundations import gin_files
 from auto_deeplab.runs.model_dir import ModelDir
 from auto_deeplab.search_space import Branch, Genotype
 from auto_deeplab.training import runtime  # noqa: F401 (registers what every file configures)
 from auto_deeplab.training.job import configured_job
+from tests.datasets import png_example, write_dataset
 
 FOLDER = gin_files.GIN_FOLDER
 FILES = sorted(path.name for path in FOLDER.glob("*.gin"))
@@ -60,19 +57,19 @@ def workplace(tmp_path_factory):
     rng = np.random.default_rng(0)
     for name, (classes, splits) in DATASETS.items():
         dataset = folder / "datasets" / name
-        dataset.mkdir(parents=True)
-        counts = dict(zip(splits, (4, 2), strict=True))
         palette = rng.integers(0, 256, [len(classes), 3]).tolist()
-        DatasetDescription(name, counts, classes, palette).save(dataset)
-        for split, count in counts.items():
-            with tf.io.TFRecordWriter(str(dataset / shard_name(split, 0, 1))) as writer:
-                for index in range(count):
-                    image = rng.integers(0, 256, [29, 40, 3], np.uint8)
-                    label = rng.integers(0, len(classes), [29, 40]).astype(np.uint8)
-                    example = EncodedExample(
-                        f"{index}.png", encode_png(image), "png", encode_png(label), 29, 40
-                    )
-                    writer.write(serialize_example(example))
+        examples = {
+            split: [
+                png_example(
+                    f"{index}.png",
+                    rng.integers(0, 256, [29, 40, 3], np.uint8),
+                    rng.integers(0, len(classes), [29, 40]).astype(np.uint8),
+                )
+                for index in range(count)
+            ]
+            for split, count in zip(splits, (4, 2), strict=True)
+        }
+        write_dataset(dataset, name, examples, classes, palette)
     cell = ((Branch("prev", "sep_conv_3x3"), Branch("prev_prev", "skip")),)
     Genotype("small", (4, 8), cell).save(folder / "small.json")
     return folder

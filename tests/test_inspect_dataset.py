@@ -1,5 +1,6 @@
 """The inspect command as a user runs it, on a small dataset."""
 
+import functools
 import json
 import shutil
 
@@ -7,11 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.helpers import run_python
+from tests.helpers import run_command
 
-
-def run(*arguments):
-    return run_python("-m", "auto_deeplab.inspect_dataset", *map(str, arguments))
+run = functools.partial(run_command, "auto_deeplab.inspect_dataset")
 
 
 @pytest.fixture

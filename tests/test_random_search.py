@@ -1,16 +1,15 @@
 """Random architectures by the command."""
 
+import functools
 import json
 
 import numpy as np
 import pytest
 
 from auto_deeplab.search_space import CellGraph, Genotype, Relaxation, TrellisGraph
-from tests.helpers import run_python
+from tests.helpers import assert_user_error, run_command, run_python
 
-
-def run(*arguments):
-    return run_python("-m", "auto_deeplab.random_search", *map(str, arguments))
+run = functools.partial(run_command, "auto_deeplab.random_search")
 
 
 @pytest.fixture
@@ -131,9 +130,7 @@ def test_an_empty_band_says_what_there_is(searched, tmp_path):
 )
 def test_mistakes_are_told(arguments, message, tmp_path):
     done = run(f"--output_dir={tmp_path / 'none'}", *arguments)
-    assert done.returncode == 1
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
+    assert_user_error(done, message)
     assert not (tmp_path / "none").exists()
 
 

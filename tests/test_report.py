@@ -1,15 +1,13 @@
 """The report command."""
 
+import functools
 import json
 
 import pytest
 
-from tests.helpers import run_python
+from tests.helpers import assert_user_error, output_of, run_command
 
-
-def run(*arguments):
-    process = run_python("-m", "auto_deeplab.report", *map(str, arguments))
-    return process.returncode, process.stdout, process.stderr
+run = functools.partial(run_command, "auto_deeplab.report")
 
 
 @pytest.fixture
@@ -23,18 +21,15 @@ def model_dir(tmp_path):
 
 
 def test_a_report_is_written_once(model_dir):
-    status, output, error = run(model_dir)
-    assert status == 0, error
-    assert str(model_dir / "report.html") in output
+    assert str(model_dir / "report.html") in output_of(run(model_dir))
     assert "<h1>my run</h1>" in (model_dir / "report.html").read_text()
     assert sorted(path.name for path in (model_dir / "report").iterdir()) == [
         "training_loss.png",
         "training_loss.svg",
     ]
-    status, _, error = run(model_dir)
-    assert status == 1
-    assert "report.html: exists already; expected another --output, or --overwrite" in error
-    assert run(model_dir, "--overwrite")[0] == 0
+    taken = "report.html: exists already; expected another --output, or --overwrite"
+    assert_user_error(run(model_dir), taken)
+    assert run(model_dir, "--overwrite").returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -48,7 +43,4 @@ def test_a_report_is_written_once(model_dir):
     ],
 )
 def test_mistakes_are_told(arguments, message):
-    status, _, error = run(*arguments)
-    assert status == 1
-    assert message in error
-    assert "Traceback" not in error
+    assert_user_error(run(*arguments), message)

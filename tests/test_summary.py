@@ -1,12 +1,13 @@
 """The summary command against the published networks' numbers, and against itself."""
 
+import functools
 import json
 import time
 
 import pytest
 
 from auto_deeplab.search_space import Branch, Genotype
-from tests.helpers import run_python
+from tests.helpers import run_command, run_python
 
 # Filters, trainable parameters, multiply-adds at the two sizes.
 PUBLISHED = [
@@ -28,8 +29,7 @@ for arguments in json.loads(sys.argv[1]):
 """
 
 
-def summary(*arguments):
-    return run_python("-m", "auto_deeplab.summary", *map(str, arguments))
+summary = functools.partial(run_command, "auto_deeplab.summary")
 
 
 def test_published_networks_have_exactly_the_published_sizes():

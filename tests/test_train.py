@@ -6,27 +6,20 @@ import time
 
 import pytest
 
-from tests.helpers import RunningPython, run_python
+from tests.helpers import TINY_SEARCH, RunningPython, contents, run_python
 
-SEARCH = """
-include 'base/search.gin'
-
-Search.dataset = '{dataset}'
+SEARCH = (
+    TINY_SEARCH
+    + """
 Search.epochs = 2
 Search.warm_up_epochs = 1
 Search.batch_size = 1
 Search.checkpoint_minutes = 0
-training_batches.crop_size = 33
 Supernet.layers = 2
 Supernet.strides = (4, 8)
-Supernet.blocks = 1
-Supernet.filters = 4
 Supernet.operations = ("skip", "sep_conv_3x3")
 """
-
-
-def contents(folder):
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+)
 
 
 @pytest.fixture

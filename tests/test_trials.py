@@ -1,16 +1,15 @@
 """Several searches by one command."""
 
+import functools
 import subprocess
 import sys
 
 import pytest
 
 from auto_deeplab.runs.run import find_runs, group_trials
-from tests.helpers import REPOSITORY, TINY_SEARCH, run_python
+from tests.helpers import REPOSITORY, TINY_SEARCH, run_command
 
-
-def run(*arguments):
-    return run_python("-m", "auto_deeplab.trials", *arguments)
+run = functools.partial(run_command, "auto_deeplab.trials")
 
 
 def test_trials_are_searches_that_differ_in_their_seed_and_can_be_added_to(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from auto_deeplab import command_line
-from auto_deeplab.data.image_files import MAX_PIXELS, MOST_PIXELS_IN_RECORDS
+from auto_deeplab.data.image_files import MOST_PIXELS_IN_FILES, MOST_PIXELS_IN_RECORDS
 from auto_deeplab.foundations.errors import UserError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ LONGER_SIDE = flags.DEFINE_integer(
 )
 _MAX_PIXELS = flags.DEFINE_integer(
     "max_pixels",
-    MAX_PIXELS,
+    MOST_PIXELS_IN_FILES,
     "Images with more pixels are refused before they are decoded: a file of a few kilobytes can "
     "claim a size that fills the memory. Raise it for images that are as large; each thread takes "
     "some 15 bytes a pixel. TensorFlow decodes none above the largest value.",

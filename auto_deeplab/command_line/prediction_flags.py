@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from auto_deeplab import command_line
-from auto_deeplab.data.image_files import MAX_PIXELS
+from auto_deeplab.data.image_files import MOST_PIXELS_IN_FILES
 
 if TYPE_CHECKING:
     from auto_deeplab.data.description import DatasetDescription
@@ -28,7 +28,7 @@ _OPACITY = flags.DEFINE_float(
 )
 _MAX_PIXELS = flags.DEFINE_integer(
     "max_pixels",
-    MAX_PIXELS,
+    MOST_PIXELS_IN_FILES,
     "Images with more pixels are refused before they are decoded: a file of a few kilobytes can "
     "claim a size that fills the memory. Raise it for images that are as large.",
     lower_bound=1,

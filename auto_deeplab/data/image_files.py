@@ -25,8 +25,9 @@ from auto_deeplab.data.png_files import PngFile
 # Pillow's names of the formats that are read: those whose depth is known, and none that Pillow
 # opens with other programs.
 FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-# As RGB half a gigabyte. A file of a few kilobytes can claim to be an image that fills the memory.
-MAX_PIXELS = 2**29 // 3
+# What is read unless more is asked for, as RGB half a gigabyte. A file of a few kilobytes can claim
+# to be an image that fills the memory.
+MOST_PIXELS_IN_FILES = 2**29 // 3
 # TensorFlow decodes no larger images.
 MOST_PIXELS_IN_RECORDS = 2**29 - 1
 
@@ -112,7 +113,7 @@ class _Depth:
 
 
 def read_image(
-    file: SourceFile, max_pixels: int = MAX_PIXELS, cut_depth: bool = False
+    file: SourceFile, max_pixels: int = MOST_PIXELS_IN_FILES, cut_depth: bool = False
 ) -> DecodedImage:
     """Reads an image file of any color mode, and turns it upright.
 
@@ -154,7 +155,7 @@ def read_image(
     )
 
 
-def read_label(file: SourceFile, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+def read_label(file: SourceFile, max_pixels: int = MOST_PIXELS_IN_FILES) -> np.ndarray:
     """Reads a PNG, TIFF or BMP file of label values.
 
     Args:

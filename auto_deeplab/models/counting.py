@@ -3,15 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 import tf_keras
 
-_CONVOLUTIONS = (
-    tf_keras.layers.Conv2D,
-    tf_keras.layers.DepthwiseConv2D,
-    tf_keras.layers.SeparableConv2D,
-)
-_KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel")
+from auto_deeplab.models.layer_calls import LayerCall, convolutions, kernels, trace_calls
 
 
 class LayerCount(NamedTuple):
@@ -39,14 +33,15 @@ def count_layers(model: tf_keras.Model, image_size: tuple[int, int]) -> list[Lay
         model: Maps images `[batch, height, width, 3]` to anything.
         image_size: (height, width).
     """
-    positions = _output_positions(model, image_size)
+    calls = trace_calls(model, _countable(model), image_size).calls
     return [
         LayerCount(
             layer.name,
             sum(int(np.prod(weight.shape)) for weight in layer.trainable_weights),
             sum(
-                positions[id(convolution)] * _kernel_size(convolution)
-                for convolution in _convolutions(layer)
+                _positions(call) * _kernel_size(convolution)
+                for convolution in convolutions(layer)
+                for call in calls[convolution]
             ),
         )
         for layer in model.layers
@@ -64,8 +59,8 @@ def count_multiply_adds(model: tf_keras.Model, image_size: tuple[int, int]) -> i
     return sum(layer.multiply_adds for layer in count_layers(model, image_size))
 
 
-def _convolutions(layer: tf_keras.layers.Layer) -> list[tf_keras.layers.Layer]:
-    found = [module for module in (layer, *layer.submodules) if isinstance(module, _CONVOLUTIONS)]
+def _countable(model: tf_keras.Model) -> list[tf_keras.layers.Layer]:
+    found = convolutions(model)
     for convolution in found:
         if isinstance(convolution, tf_keras.layers.Conv2DTranspose):
             raise TypeError(f"{convolution.name}: cannot count a transposed convolution")
@@ -73,36 +68,10 @@ def _convolutions(layer: tf_keras.layers.Layer) -> list[tf_keras.layers.Layer]:
 
 
 def _kernel_size(convolution: tf_keras.layers.Layer) -> int:
-    kernels = (getattr(convolution, name, None) for name in _KERNELS)
-    return sum(int(np.prod(kernel.shape)) for kernel in kernels if kernel is not None)
+    return sum(int(np.prod(kernel.shape)) for kernel in kernels(convolution))
 
 
-def _output_positions(model: tf_keras.Model, image_size: tuple[int, int]) -> dict[int, int]:
-    """Returns, by the id of each convolution, height x width of its output, over all its calls."""
-    positions: dict[int, int] = {}
-    convolutions = _convolutions(model)
-
-    def record(convolution: tf_keras.layers.Layer) -> None:
-        call = convolution.call
-        positions[id(convolution)] = 0
-
-        @tf.autograph.experimental.do_not_convert
-        def recording_call(*args, **kwargs):
-            output = call(*args, **kwargs)
-            positions[id(convolution)] += output.shape[1] * output.shape[2]
-            return output
-
-        convolution.call = recording_call
-
-    # Keras keeps no output shape for a layer inside another layer, so each convolution notes its
-    # own while the model is traced.
-    try:
-        for convolution in convolutions:
-            record(convolution)
-        tf.function(lambda images: model(images, training=False)).get_concrete_function(
-            tf.TensorSpec([1, *image_size, 3], tf.float32)
-        )
-    finally:
-        for convolution in convolutions:
-            del convolution.call
-    return positions
+def _positions(call: LayerCall) -> int:
+    """Returns height x width of what a convolution returned."""
+    _, height, width, _ = call.output.shape
+    return height * width

@@ -11,8 +11,7 @@ XLA for CPUs has no good depthwise convolution. It gets a sum of shifted images 
 makes one loop (60 times faster for a 5x5 kernel).
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -20,14 +19,8 @@ import tensorflow as tf
 import tf_keras
 
 from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.models.layer_calls import calls_replaced, convolutions, kernels, trace_calls
 from auto_deeplab.models.resize import is_compiled_by_xla, spatial_size
-
-_CONVOLUTIONS = (
-    tf_keras.layers.Conv2D,
-    tf_keras.layers.DepthwiseConv2D,
-    tf_keras.layers.SeparableConv2D,
-)
-_KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel")
 
 
 class _Weights(NamedTuple):
@@ -65,24 +58,23 @@ def folded(
     norms = _norms_of_convolutions(model) if batch_norm else {}
     calls = {
         convolution: _folded_call(convolution, norms.get(convolution), kernel_dtype)
-        for convolution in _convolutions(model)
+        for convolution in _foldable(model)
     }
     calls |= {norm: lambda features, **_: features for norm in norms.values()}
 
     def inference(images: tf.Tensor) -> tf.Tensor:
-        with _calls_replaced(calls):
+        with calls_replaced(calls):
             return model(images, training=False)
 
     return inference
 
 
-def _convolutions(model: tf_keras.Model) -> list[tf_keras.layers.Layer]:
+def _foldable(model: tf_keras.Model) -> list[tf_keras.layers.Layer]:
     """Returns the convolutions that `_folded_call` can compute."""
     return [
         layer
-        for layer in model.submodules
-        if isinstance(layer, _CONVOLUTIONS)
-        and not isinstance(layer, tf_keras.layers.Conv2DTranspose)
+        for layer in convolutions(model)
+        if not isinstance(layer, tf_keras.layers.Conv2DTranspose)
         and layer.data_format == "channels_last"
         and layer.padding in ("same", "valid")
         and layer.groups == 1
@@ -94,41 +86,24 @@ def _norms_of_convolutions(
     model: tf_keras.Model,
 ) -> dict[tf_keras.layers.Layer, tf_keras.layers.Layer]:
     """Returns the batch norm that reads a convolution's output, where nothing else reads it."""
-    outputs: dict[tf_keras.layers.Layer, list[tf.Tensor]] = {}
-    inputs: dict[tf_keras.layers.Layer, list[tf.Tensor]] = {}
-
-    def recording(layer, call, seen):
-        def recorded_call(features, *args, **kwargs):
-            output = call(features, *args, **kwargs)
-            seen.setdefault(layer, []).append(output if seen is outputs else features)
-            return output
-
-        return recorded_call
-
-    convolutions = _convolutions(model)
+    foldable = _foldable(model)
     norms = [
         layer for layer in model.submodules if isinstance(layer, tf_keras.layers.BatchNormalization)
     ]
-    calls = {layer: recording(layer, layer.call, outputs) for layer in convolutions}
-    calls |= {layer: recording(layer, layer.call, inputs) for layer in norms}
-    with _calls_replaced(calls):
-        # Kept until the end: in a graph each tensor knows its readers.
-        graph = tf.function(
-            lambda images: model(images, training=False), autograph=False
-        ).get_concrete_function(tf.TensorSpec([None, None, None, 3], tf.float32))
+    traced = trace_calls(model, [*foldable, *norms])
     # What is called more than once, or has an activation, is left alone.
+    once = {layer: calls[0] for layer, calls in traced.calls.items() if len(calls) == 1}
     producers = {
-        id(seen[0]): layer
-        for layer, seen in outputs.items()
-        if len(seen) == 1
-        and len(seen[0].consumers()) == 1
+        id(once[layer].output): layer
+        for layer in foldable
+        if layer in once
+        and len(once[layer].output.consumers()) == 1
         and layer.activation is tf_keras.activations.linear
     }
-    del graph
     return {
-        producers[id(seen[0])]: norm
-        for norm, seen in inputs.items()
-        if len(seen) == 1 and id(seen[0]) in producers
+        producers[id(once[norm].features)]: norm
+        for norm in norms
+        if norm in once and id(once[norm].features) in producers
     }
 
 
@@ -211,14 +186,10 @@ def _folded_weights(
             )
         return tf.Variable(value, trainable=False)
 
-    kernels = [
-        getattr(convolution, name).numpy()
-        for name in _KERNELS
-        if getattr(convolution, name, None) is not None
-    ]
+    values = [kernel.numpy() for kernel in kernels(convolution)]
     bias = convolution.bias.numpy() if convolution.use_bias else None
     if norm is None:
-        return _Weights(tuple(map(stored, kernels)), None if bias is None else variable(bias))
+        return _Weights(tuple(map(stored, values)), None if bias is None else variable(bias))
     # In double precision, so that the fold itself adds no rounding.
     scale = 1 / np.sqrt(norm.moving_variance.numpy().astype(np.float64) + norm.epsilon)
     if norm.scale:
@@ -228,20 +199,8 @@ def _folded_weights(
         shift = shift + bias * scale
     if norm.center:
         shift = shift + norm.beta.numpy()
-    last = kernels[-1]
+    last = values[-1]
     depthwise = isinstance(convolution, tf_keras.layers.DepthwiseConv2D)
     factors = scale.reshape(last.shape[2:]) if depthwise else scale
-    kernels[-1] = last * factors
-    return _Weights(tuple(map(stored, kernels)), variable(shift))
-
-
-@contextmanager
-def _calls_replaced(calls: dict[tf_keras.layers.Layer, Callable]) -> Iterator[None]:
-    """Lets layers compute something else for the time being."""
-    try:
-        for layer, call in calls.items():
-            layer.call = tf.autograph.experimental.do_not_convert(call)
-        yield
-    finally:
-        for layer in calls:
-            vars(layer).pop("call", None)
+    values[-1] = last * factors
+    return _Weights(tuple(map(stored, values)), variable(shift))

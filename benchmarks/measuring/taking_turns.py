@@ -9,17 +9,36 @@ import json
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable
-from typing import IO, Any, cast
+import time
+from collections.abc import Callable, Sequence
+from typing import IO, Any, NamedTuple, cast
 
 from auto_deeplab.foundations.errors import UserError
+from benchmarks.measuring.peak_memory import peak_megabytes
+
+
+class Start(NamedTuple):
+    """Where a first computation starts.
+
+    Attributes:
+        seconds: By the clock of `time.perf_counter`.
+        peak_megabytes: The most memory that the process has had until then.
+    """
+
+    seconds: float
+    peak_megabytes: float
+
+    @classmethod
+    def now(cls) -> "Start":
+        """Returns the present."""
+        return cls(time.perf_counter(), peak_megabytes())
 
 
 class Worker:
     """A process that measures when told to.
 
     Args:
-        module: What it runs, such as "benchmarks.workers.inference"; it calls `answer`.
+        module: What it runs, such as "benchmarks.workers.inference"; it calls `measure_when_told`.
         arguments: Its arguments, passed as JSON; "model" says what it measures.
         advice: What to try if it ends early.
     """
@@ -88,8 +107,8 @@ def measure_in_turns(
         unit: Of the progress bar: what one measurement is.
 
     Returns:
-        For each worker "model", the "seconds" of its turns, "times_faster_than_MODEL" with the last
-        one's model, which is the median of the ratios within a turn, and what the worker told.
+        For each worker "model", the "seconds" of its turns and their "median_seconds",
+        "times_faster_than_MODEL" with the last one's model, and what the worker told.
 
     Raises:
         UserError: A process ended early.
@@ -111,9 +130,9 @@ def measure_in_turns(
             {
                 "model": worker.model,
                 "seconds": worker.seconds,
-                f"times_faster_than_{reference.model}": statistics.median(
-                    theirs / ours
-                    for theirs, ours in zip(reference.seconds, worker.seconds, strict=True)
+                "median_seconds": statistics.median(worker.seconds),
+                f"times_faster_than_{reference.model}": times_faster(
+                    worker.seconds, reference.seconds
                 ),
                 **worker.finish(),
             }
@@ -124,14 +143,53 @@ def measure_in_turns(
             worker.kill()
 
 
+def times_faster(seconds: Sequence[float], reference: Sequence[float]) -> float:
+    """Returns how many times faster something is than the reference: the median over the turns.
+
+    Args:
+        seconds: Of its turns.
+        reference: The seconds of the reference's turns. Turns that only one of them had do not
+            count.
+    """
+    pairs = zip(reference, seconds, strict=False)
+    return statistics.median(theirs / ours for theirs, ours in pairs)
+
+
 def tell(**values: Any) -> None:
     """Prints a JSON line, in a worker's process."""
     print(json.dumps(values), flush=True)
 
 
-def answer(timed: Callable[[], float]) -> None:
-    """Tells the seconds that `timed` returns for each line "run", in a worker's process."""
+def seconds_of(compute: Callable[[], object]) -> float:
+    """Returns the seconds that `compute` takes."""
+    started = time.perf_counter()
+    compute()
+    return time.perf_counter() - started
+
+
+def measure_when_told(
+    compute: Callable[[], object],
+    first: str,
+    about: Callable[[], dict[str, Any]] = dict,
+    preparing: Start | None = None,
+) -> None:
+    """Measures in a worker's process, from its start to the line "end".
+
+    Args:
+        compute: What is measured: it returns when its result is there.
+        first: What the seconds of the first computation are called, which may trace and compile.
+        about: Returns what else is told of it at the end.
+        preparing: Where the first computation started, if preparing it belongs to it.
+    """
+    preparing = preparing or Start.now()
+    compute()
+    tell(
+        **{first: time.perf_counter() - preparing.seconds},
+        megabytes_before=preparing.peak_megabytes,
+    )
     for question in sys.stdin:
         if question.strip() != "run":
             break
-        tell(seconds=timed())
+        tell(seconds=seconds_of(compute))
+    peak = peak_megabytes()
+    tell(peak_megabytes=peak, **about())

@@ -2,24 +2,18 @@
 
 import json
 import sys
-import time
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 # Before TensorFlow: it sets what TensorFlow reads when it is imported.
 import auto_deeplab  # noqa: F401
-from benchmarks.measuring.peak_memory import peak_megabytes
-from benchmarks.measuring.taking_turns import answer, tell
+from benchmarks.measuring.taking_turns import measure_when_told
+from benchmarks.workers.networks import CLASSES, build_found, make_predict
+from benchmarks.workers.random_inputs import random_images
 
 if TYPE_CHECKING:
-    import tf_keras
-
     from auto_deeplab.serving.segmenter import Segmenter
-
-CLASSES = 19
 
 # What an engine is to `load_exported`, and the file that it loads; None for what is not exported.
 ENGINES = {
@@ -32,14 +26,6 @@ ENGINES = {
     "openvino": ("openvino", "folded"),
     "folded": ("saved_model", "folded"),
 }
-
-
-def build(genotype: str, filters: int) -> "tf_keras.Model":
-    """Returns a network with random weights: its speed is that of a trained one."""
-    from auto_deeplab.models.final.network import build_network
-    from auto_deeplab.search_space import Genotype
-
-    return build_network(Genotype.load(genotype), CLASSES, filters=filters)
 
 
 def write_exports(folder: Path, engines: Collection[str], genotype: str, filters: int) -> None:
@@ -60,7 +46,7 @@ def write_exports(folder: Path, engines: Collection[str], genotype: str, filters
 
     names = [f"class {index}" for index in range(CLASSES)]
     description = DatasetDescription("random", {"val": 1}, tuple(names), ((0, 0, 0),) * CLASSES)
-    network = (build(genotype, filters), description, None)
+    network = (build_found(genotype, filters), description, None)
     options = {"plain": ExportOptions(fold_batch_norm=False), "folded": ExportOptions()}
     for name in missing:
         path = folder / name
@@ -69,8 +55,7 @@ def write_exports(folder: Path, engines: Collection[str], genotype: str, filters
         elif path.suffix == ".onnx":
             export_onnx(*network, path)
         else:
-            images = np.random.default_rng(0).integers(0, 256, [2, 65, 65, 3], np.uint8)
-            export_tflite(*network, path, None, path.stem, list(images))
+            export_tflite(*network, path, None, path.stem, list(random_images(2, (65, 65))))
 
 
 def load(engine: str, folder: str, genotype: str, filters: int) -> "Segmenter":
@@ -81,25 +66,14 @@ def load(engine: str, folder: str, genotype: str, filters: int) -> "Segmenter":
         kind, name = export
         return load_exported(kind, str(Path(folder, name))).class_maps
 
-    from benchmarks.workers.inference import make_predict
-
-    predict = make_predict(build(genotype, filters), engine)
+    predict = make_predict(build_found(genotype, filters), engine)
     return lambda images: predict(images).numpy()
 
 
 def main(model: str, folder: str, size: list[int], batch: int, genotype: str, filters: int) -> None:
     class_maps = load(model, folder, genotype, filters)
-    images = np.random.default_rng(0).integers(0, 256, [batch, *size, 3], np.uint8)
-    before = peak_megabytes()
-
-    def timed() -> float:
-        started = time.perf_counter()
-        class_maps(images)
-        return time.perf_counter() - started
-
-    tell(first_batch_seconds=timed(), megabytes_before=before)
-    answer(timed)
-    tell(peak_megabytes=peak_megabytes())
+    images = random_images(batch, size)
+    measure_when_told(lambda: class_maps(images), first="first_batch_seconds")
 
 
 if __name__ == "__main__":

@@ -8,12 +8,13 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 # Before TensorFlow: the package sets what TensorFlow reads when it is imported.
 from auto_deeplab.foundations.errors import UserError
 from benchmarks.measuring.peak_memory import peak_megabytes
+from benchmarks.measuring.taking_turns import seconds_of
+from benchmarks.workers.random_inputs import random_batch
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -35,16 +36,9 @@ def configure(gin_params: list[str]) -> None:
     configure_runtime()
 
 
-def random_batch(setting: dict[str, int]) -> tuple["tf.Tensor", "tf.Tensor"]:
-    """Returns images, float32 [batch, crop, crop, 3], and labels, int32 [batch, crop, crop]."""
-    import numpy as np
-    import tensorflow as tf
-
-    random = np.random.default_rng(0)
-    shape = [setting["batch"], setting["crop"], setting["crop"]]
-    images = random.standard_normal([*shape, 3], np.float32)
-    labels = random.integers(0, setting["classes"], shape, np.int32)
-    return tf.constant(images), tf.constant(labels)
+def batch_of(setting: dict[str, int]) -> tuple["tf.Tensor", "tf.Tensor"]:
+    """Returns images and labels; see `random_batch`."""
+    return random_batch(setting["batch"], setting["crop"], setting["classes"])
 
 
 def build(setting: dict[str, int], jit_compile: bool) -> "SearchModel":
@@ -79,13 +73,6 @@ def count_graph_ops(concrete_function) -> int:
     return len(graph.node) + sum(len(function.node_def) for function in graph.library.function)
 
 
-def timed(function: Callable, *arguments) -> float:
-    """Returns the seconds that `function` takes, until its result is there."""
-    started = time.perf_counter()
-    function(*arguments).numpy()
-    return time.perf_counter() - started
-
-
 def measure(
     setting: dict[str, int],
     steps: int,
@@ -105,7 +92,7 @@ def measure(
     from auto_deeplab.evaluation.inference import class_map_function
 
     configure(gin_params)
-    data = random_batch(setting)
+    data = batch_of(setting)
     before = peak_megabytes()
     clock = [time.perf_counter()]
 
@@ -114,24 +101,31 @@ def measure(
         return clock[-1] - clock[-2]
 
     model = build(setting, jit_compile)
+
+    def update_weights() -> None:
+        model.run_network_update(*data).numpy()
+
+    def update_architecture() -> None:
+        model.run_architecture_update(*data).numpy()
+
     result = {"build_seconds": lap()}
     update = model.run_network_update.get_concrete_function(*data)
     result["trace_seconds"] = lap()
-    first_run = timed(model.run_network_update, *data)
+    first_run = seconds_of(update_weights)
     lap()
     result["first_step_seconds"] = clock[-1] - clock[0]
-    weights = [timed(model.run_network_update, *data) for _ in range(steps)]
+    weights = [seconds_of(update_weights) for _ in range(steps)]
     result["weights_step_seconds"] = statistics.median(weights)
     result["weights_peak_rss_mb"] = peak_megabytes()
     lap()
     architecture_update = model.run_architecture_update.get_concrete_function(*data)
     result["arch_trace_seconds"] = lap()
     result["both_built_seconds"] = result["first_step_seconds"] + result["arch_trace_seconds"]
-    arch = [timed(model.run_architecture_update, *data) for _ in range(steps + 1)]
+    arch = [seconds_of(update_architecture) for _ in range(steps + 1)]
     result["arch_step_seconds"] = statistics.median(arch[1:])
     result["peak_rss_mb"] = peak_megabytes()
     class_maps = class_map_function(model)
-    inference = [timed(class_maps, data[0]) for _ in range(steps + 1)]
+    inference = [seconds_of(lambda: class_maps(data[0]).numpy()) for _ in range(steps + 1)]
     result["inference_step_seconds"] = statistics.median(inference[1:])
     return {
         **setting,
@@ -170,7 +164,7 @@ def export_stablehlo(
     configure(gin_params)
     model = build(setting, jit_compile=True)
     function = {"weights": model.update_network, "arch": model.update_architecture}[update]
-    images, labels = random_batch(setting)
+    images, labels = batch_of(setting)
     compiled = tf.function(function, jit_compile=True, autograph=False)
     started = time.perf_counter()
     text = compiled.experimental_get_compiler_ir(images, labels)(stage="stablehlo")
@@ -201,7 +195,7 @@ def profile(
     configure(gin_params)
     model = build(setting, jit_compile=False)
     function = {"weights": model.run_network_update, "arch": model.run_architecture_update}[update]
-    data = random_batch(setting)
+    data = batch_of(setting)
     function(*data).numpy()
     events, seconds = step_profile.record(lambda: function(*data).numpy(), steps)
     return {

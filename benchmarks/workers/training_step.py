@@ -2,18 +2,16 @@
 
 import json
 import sys
-import time
 
-from benchmarks.measuring.peak_memory import peak_megabytes
-from benchmarks.measuring.taking_turns import answer, tell
-from benchmarks.workers.inference import CLASSES, build
+from benchmarks.measuring.taking_turns import Start, measure_when_told
+from benchmarks.workers.networks import CLASSES, build
+from benchmarks.workers.random_inputs import random_batch
 
 # The paper's (section 5.2); the momentum is DeepLab's.
 LEARNING_RATE, MOMENTUM, TOTAL_STEPS = 0.05, 0.9, 1_500_000
 
 
 def main(model: str, crop: int, batch: int, jit_compile: bool) -> None:
-    import numpy as np
     import tensorflow as tf
     import tf_keras
 
@@ -21,13 +19,8 @@ def main(model: str, crop: int, batch: int, jit_compile: bool) -> None:
     from auto_deeplab.training.optimization.update import create_slots
     from auto_deeplab.training.retrain_model import RetrainModel
 
-    random = np.random.default_rng(0)
-    data = (
-        tf.constant(random.standard_normal([batch, crop, crop, 3], np.float32)),
-        tf.constant(random.integers(0, CLASSES, [batch, crop, crop], np.int32)),
-    )
-    before = peak_megabytes()
-    started = time.perf_counter()
+    data = random_batch(batch, crop, CLASSES)
+    start = Start.now()
     network = build(model)
     trained = RetrainModel(network, TOTAL_STEPS)
     optimizer = tf_keras.optimizers.legacy.SGD(LEARNING_RATE, MOMENTUM)
@@ -35,19 +28,15 @@ def main(model: str, crop: int, batch: int, jit_compile: bool) -> None:
     create_slots(optimizer, network.trainable_variables)
     step = tf.function(trained.train_step, autograph=False, jit_compile=jit_compile)
 
-    def timed() -> float:
-        started = time.perf_counter()
-        step(data)["loss"].numpy()
-        return time.perf_counter() - started
-
-    timed()
-    tell(first_step_seconds=time.perf_counter() - started, megabytes_before=before)
-    answer(timed)
-    tell(
-        peak_megabytes=peak_megabytes(),
-        parameters=count_parameters(network),
-        # A step computes each convolution and both its gradients.
-        multiply_adds=3 * batch * count_multiply_adds(network, (crop, crop)),
+    measure_when_told(
+        lambda: step(data)["loss"].numpy(),
+        first="first_step_seconds",
+        about=lambda: {
+            "parameters": count_parameters(network),
+            # A step computes each convolution and both its gradients.
+            "multiply_adds": 3 * batch * count_multiply_adds(network, (crop, crop)),
+        },
+        preparing=start,
     )
 
 

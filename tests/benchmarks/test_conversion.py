@@ -2,12 +2,12 @@
 
 import json
 
-from tests.helpers import run_python
+from tests.helpers import run_command
 
 
 def test_converter_and_bare_loop_take_turns():
     flags = ["--images=2", "--height=32", "--width=64", "--repeats=2", "--num_workers=1", "--json"]
-    done = run_python("-m", "benchmarks.conversion", *flags)
+    done = run_command("benchmarks.conversion", *flags)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert (result["images"], result["size"], result["workers"]) == (2, [32, 64], 1)

@@ -3,14 +3,11 @@
 import cv2
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from auto_deeplab.data.conversion.label_table import LabelTable
 from auto_deeplab.data.conversion.pairs import pair_by_stem
 from auto_deeplab.data.conversion.plan import Conversion
-from auto_deeplab.data.description import DatasetDescription
-from auto_deeplab.data.example import EncodedExample
-from auto_deeplab.data.schema import serialize_example, shard_name
+from tests.datasets import png_example, write_dataset
 
 
 @pytest.fixture
@@ -20,32 +17,15 @@ def make_dataset(tmp_path):
     def make(
         examples: int, height: int = 12, width: int = 20, shards: int = 3, grow: int = 0
     ) -> str:
-        folder = tmp_path / f"dataset_{examples}_{height}_{width}_{grow}"
-        folder.mkdir()
         rng = np.random.default_rng(0)
-        for shard in range(shards):
-            path = folder / shard_name("train", shard, shards)
-            with tf.io.TFRecordWriter(str(path)) as writer:
-                for index in range(examples * shard // shards, examples * (shard + 1) // shards):
-                    rows, columns = height + grow * index, width + grow * index
-                    image = rng.integers(0, 256, (rows, columns, 3), np.uint8)
-                    label = np.full((rows, columns), index, np.uint8)
-                    example = EncodedExample(
-                        name=f"{index}.png",
-                        image=cv2.imencode(".png", image[..., ::-1])[1].tobytes(),
-                        image_format="png",
-                        label=cv2.imencode(".png", label)[1].tobytes(),
-                        height=rows,
-                        width=columns,
-                    )
-                    writer.write(serialize_example(example))
-        DatasetDescription(
-            name="numbers",
-            splits={"train": examples},
-            classes=[f"class {index}" for index in range(examples)],
-            palette=[(index, index, index) for index in range(examples)],
-        ).save(folder)
-        return str(folder)
+        data = []
+        for index in range(examples):
+            size = height + grow * index, width + grow * index
+            image = rng.integers(0, 256, (*size, 3), np.uint8)
+            data.append(png_example(f"{index}.png", image, np.full(size, index, np.uint8)))
+        folder = tmp_path / f"dataset_{examples}_{height}_{width}_{grow}"
+        classes = [f"class {index}" for index in range(examples)]
+        return str(write_dataset(folder, "numbers", {"train": data}, classes, shards=shards))
 
     return make
 

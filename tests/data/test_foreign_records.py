@@ -13,6 +13,7 @@ import tensorflow as tf
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.data.pipeline import evaluation_batches
 from auto_deeplab.data.segmentation_records import SegmentationRecords
+from tests.datasets import write_records
 
 _CLASSES = 5
 _SIZES = [(13, 17), (18, 12), (16, 16)]
@@ -126,8 +127,7 @@ def test_images_and_labels_are_read(tmp_path, write, divisor):
     examples = list(_examples())
     for index, example in enumerate(examples):
         path = tmp_path / f"train_fine-{index:05d}-of-{len(examples):05d}.tfrecord"
-        with tf.io.TFRecordWriter(str(path)) as writer:
-            writer.write(write(*example))
+        write_records(path, [write(*example)])
     DatasetDescription(
         name="theirs",
         splits={"train_fine": len(examples)},

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from auto_deeplab.data.image_files import BadInput, read_image, read_label
+from tests.png_files import SIGNATURE, png_chunk
 
 _MAX_PIXELS = 10_000
 # PNG's color types, their channels, and the first row and column of each pass of an interlaced file
@@ -23,11 +24,6 @@ _GRAY, _RGB, _PALETTE, _GRAY_ALPHA, _RGBA = 0, 2, 3, 4, 6
 _CHANNELS = {_GRAY: 1, _RGB: 3, _PALETTE: 1, _GRAY_ALPHA: 2, _RGBA: 4}
 _ADAM7 = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2),
           (1, 0, 2, 1)]  # fmt: skip
-
-
-def _chunk(kind: bytes, body: bytes, checksum_error: int = 0) -> bytes:
-    checksum = zlib.crc32(kind + body) ^ checksum_error
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", checksum)
 
 
 def _packed(samples: np.ndarray, bits: int) -> bytes:
@@ -59,11 +55,11 @@ def _png(
         pixels = _packed(samples[:rows], bits)
     packed = zlib.compress(pixels)
     return (
-        b"\x89PNG\r\n\x1a\n"
-        + _chunk(b"IHDR", header)
+        SIGNATURE
+        + png_chunk(b"IHDR", header)
         + chunks
-        + b"".join(_chunk(b"IDAT", packed[i : i + part]) for i in range(0, len(packed), part))
-        + _chunk(b"IEND", b"") * end
+        + b"".join(png_chunk(b"IDAT", packed[i : i + part]) for i in range(0, len(packed), part))
+        + png_chunk(b"IEND", b"") * end
     )
 
 
@@ -130,7 +126,7 @@ def _random(rng, height, width, channels, bits=8) -> np.ndarray:
 
 def _color_table(rng, colors: int) -> tuple[np.ndarray, bytes]:
     table = rng.integers(0, 256, (colors, 3), np.uint8)
-    return table, _chunk(b"PLTE", table.tobytes())
+    return table, png_chunk(b"PLTE", table.tobytes())
 
 
 class _File:
@@ -273,7 +269,7 @@ _PIXELS = _random(_RNG, 10, 14, 3)
 
 @pytest.mark.parametrize("kind", [b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"eXIf", b"tIME"])
 def test_damage_beside_the_pixels_of_a_png_file_is_left_out(path, kind):
-    broken = _chunk(kind, b"anything", checksum_error=1)
+    broken = png_chunk(kind, b"anything", checksum_error=1)
     path.write_bytes(_png(_PIXELS, chunks=broken))
     np.testing.assert_array_equal(read_image(path).pixels, _PIXELS)
     path.write_bytes(_png(_PIXELS[..., :1], color_type=_GRAY, chunks=broken))

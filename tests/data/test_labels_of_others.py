@@ -17,6 +17,7 @@ from auto_deeplab.data.schema import shard_name
 from auto_deeplab.data.segmentation_records import SegmentationRecords
 from auto_deeplab.data.survey import naming_corrupt_records, read_example, survey
 from auto_deeplab.foundations.errors import UserError
+from tests.datasets import write_records
 
 CLASSES = 5
 HEIGHT, WIDTH = 6, 9
@@ -26,13 +27,12 @@ def write(folder, labels, ignore_label=255, classes=CLASSES):
     """Writes a split "train" of one shard; the labels are files. Returns the shard."""
     shard = folder / shard_name("train", 0, 1)
     image = tf.io.encode_png(np.zeros([HEIGHT, WIDTH, 3], np.uint8)).numpy()
-    with tf.io.TFRecordWriter(str(shard)) as writer:
-        for label in labels:
-            features = tf.train.Example().features.feature
-            features["image/encoded"].bytes_list.value.append(image)
-            features["image/segmentation/class/encoded"].bytes_list.value.append(label)
-            example = tf.train.Example(features=tf.train.Features(feature=features))
-            writer.write(example.SerializeToString())
+    examples = [tf.train.Example() for _ in labels]
+    for example, label in zip(examples, labels, strict=True):
+        features = example.features.feature
+        features["image/encoded"].bytes_list.value.append(image)
+        features["image/segmentation/class/encoded"].bytes_list.value.append(label)
+    write_records(shard, (example.SerializeToString() for example in examples))
     DatasetDescription(
         "theirs",
         {"train": len(labels)},

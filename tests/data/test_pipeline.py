@@ -7,9 +7,6 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from auto_deeplab.data.description import DatasetDescription
-from auto_deeplab.data.example import EncodedExample
-from auto_deeplab.data.image_files import encode_png
 from auto_deeplab.data.pipeline import (
     evaluation_batches,
     open_records,
@@ -17,10 +14,10 @@ from auto_deeplab.data.pipeline import (
     training_batches,
     training_records,
 )
-from auto_deeplab.data.schema import serialize_example, shard_name
 from auto_deeplab.data.segmentation_records import SegmentationRecords
 from auto_deeplab.data.survey import naming_corrupt_records
 from auto_deeplab.foundations.errors import UserError
+from tests.datasets import png_example, write_dataset
 
 
 def _take(batches, count):
@@ -316,11 +313,8 @@ def test_a_split_without_a_good_record(make_dataset):
 
 
 def test_file_names_are_those_of_the_examples_in_order(tmp_path):
-    pixels = encode_png(np.zeros([2, 2, 3], np.uint8))
-    label = encode_png(np.zeros([2, 2], np.uint8))
+    image, label = np.zeros([2, 2, 3], np.uint8), np.zeros([2, 2], np.uint8)
     names = ["b/2.png", "a/1.png", "c/3.png"]
-    for index, name in enumerate(names):
-        with tf.io.TFRecordWriter(str(tmp_path / shard_name("val", index, 3))) as writer:
-            writer.write(serialize_example(EncodedExample(name, pixels, "png", label, 2, 2)))
-    DatasetDescription("some", {"val": 3}, ["a"], [(0, 0, 0)]).save(tmp_path)
+    examples = [png_example(name, image, label) for name in names]
+    write_dataset(tmp_path, "some", {"val": examples}, ["a"], shards=3)
     assert list(SegmentationRecords(tmp_path, "val").file_names()) == names

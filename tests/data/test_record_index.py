@@ -5,20 +5,14 @@ from hypothesis import strategies as st
 
 from auto_deeplab.data.record_index import index_records
 from auto_deeplab.foundations.errors import UserError
-
-
-def _write(path, payloads):
-    with tf.io.TFRecordWriter(str(path)) as writer:
-        for payload in payloads:
-            writer.write(payload)
-    return path
+from tests.datasets import write_records
 
 
 @settings(deadline=None, max_examples=20)
 @given(st.lists(st.lists(st.binary(min_size=1, max_size=300), max_size=5), min_size=1, max_size=4))
 def test_every_record_is_found_and_read(tmp_path_factory, files):
     folder = tmp_path_factory.mktemp("records")
-    paths = [_write(folder / f"{i}.tfrecord", payloads) for i, payloads in enumerate(files)]
+    paths = [write_records(folder / f"{i}.tfrecord", payloads) for i, payloads in enumerate(files)]
     expected = [payload for payloads in files for payload in payloads]
     index = index_records(paths)
     assert len(index) == len(expected)
@@ -29,14 +23,16 @@ def test_every_record_is_found_and_read(tmp_path_factory, files):
 
 
 def test_agrees_with_tensorflow_on_large_records(tmp_path):
-    path = _write(tmp_path / "large.tfrecord", [bytes([i]) * (400_000 + i) for i in range(4)])
+    path = write_records(
+        tmp_path / "large.tfrecord", [bytes([i]) * (400_000 + i) for i in range(4)]
+    )
     expected = list(tf.data.TFRecordDataset(str(path)).as_numpy_iterator())
     index = index_records([path])
     assert [index.read(tf.constant(i, tf.int64)).numpy() for i in range(4)] == expected
 
 
 def test_file_cut_short_names_the_record(tmp_path):
-    path = _write(tmp_path / "cut.tfrecord", [b"x" * 100, b"y" * 100])
+    path = write_records(tmp_path / "cut.tfrecord", [b"x" * 100, b"y" * 100])
     path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(UserError, match=r"cut\.tfrecord: record 1: cut short"):
         index_records([path])
@@ -55,7 +51,9 @@ def test_other_file_is_no_tfrecord(tmp_path):
 
 
 def test_damage_hides_the_rest_of_its_file_alone(tmp_path):
-    paths = [_write(tmp_path / f"{i}", [bytes([i, j]) * 50 for j in range(3)]) for i in range(3)]
+    paths = [
+        write_records(tmp_path / f"{i}", [bytes([i, j]) * 50 for j in range(3)]) for i in range(3)
+    ]
     frame = 12 + 100 + 4
     content = bytearray(paths[1].read_bytes())
     content[frame] ^= 1  # The length of the second record.
@@ -74,7 +72,7 @@ def test_damage_hides_the_rest_of_its_file_alone(tmp_path):
 
 
 def test_changed_payload_is_noticed(tmp_path):
-    path = _write(tmp_path / "changed", [b"x" * 100, b"y" * 100])
+    path = write_records(tmp_path / "changed", [b"x" * 100, b"y" * 100])
     content = bytearray(path.read_bytes())
     content[12 + 50] ^= 1
     path.write_bytes(content)
@@ -85,8 +83,10 @@ def test_changed_payload_is_noticed(tmp_path):
 
 
 def test_indexes_are_joined(tmp_path):
-    first = index_records([_write(tmp_path / "a", [b"a0", b"a1"]), _write(tmp_path / "b", [])])
-    joined = first.followed_by(index_records([_write(tmp_path / "c", [b"c0"])]))
+    first = index_records(
+        [write_records(tmp_path / "a", [b"a0", b"a1"]), write_records(tmp_path / "b", [])]
+    )
+    joined = first.followed_by(index_records([write_records(tmp_path / "c", [b"c0"])]))
     assert [joined.read(tf.constant(i, tf.int64)).numpy() for i in range(3)] == [
         b"a0",
         b"a1",

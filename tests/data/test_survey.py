@@ -5,6 +5,7 @@ from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.data.schema import shard_name
 from auto_deeplab.data.segmentation_records import SegmentationRecords
 from auto_deeplab.data.survey import survey
+from tests.datasets import write_records
 
 
 def test_everything_is_counted(make_dataset):
@@ -45,9 +46,7 @@ def test_reasons(tmp_path):
         _record(png, b"", **{"image/segmentation/class/format": b"raw"}),
     ]
     shard = tmp_path / shard_name("train", 0, 1)
-    with tf.io.TFRecordWriter(str(shard)) as writer:
-        for payload in payloads:
-            writer.write(payload)
+    write_records(shard, payloads)
     DatasetDescription("bad", {"train": len(payloads)}, ["a"], [(0, 0, 0)]).save(tmp_path)
     found = survey(SegmentationRecords(tmp_path, "train"), progress=False)
     assert found.examples == 1

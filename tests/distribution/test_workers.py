@@ -16,29 +16,26 @@ from auto_deeplab.runs.model_dir import ModelDir
 from auto_deeplab.search_space import read_history
 from auto_deeplab.training.checkpoints.files import CheckpointFiles
 from auto_deeplab.training.job import configured_job
-from tests.helpers import RunningPython
+from tests.helpers import TINY_SEARCH, RunningPython
+from tests.trainings import newest_values
 
-SEARCH = """
-include 'base/search.gin'
-
-Search.dataset = '{dataset}'
+SEARCH = (
+    TINY_SEARCH
+    + """
 Search.epochs = 10
 Search.warm_up_epochs = 1
-Search.batch_size = 2
+Search.validation_images = None
 Search.validation_every = 5
 Search.checkpoint_minutes = 0
 Search.architecture_learning_rate = 0.01
 Search.network_learning_rate = 0.05
-training_batches.crop_size = 33
-Supernet.layers = 1
 Supernet.strides = (4, 8)
-Supernet.blocks = 1
-Supernet.filters = 4
 Supernet.operations = ("none", "skip", "sep_conv_3x3")
 Supernet.recompute = "none"
 Supernet.unroll = True
 Supernet.synchronized_batch_norm = True
 """
+)
 STEPS = 20
 
 # Where an activation is zero but for rounding, ReLU sends the gradient elsewhere.
@@ -89,14 +86,6 @@ def wait_for_step(folder, step, workers):
         for process in workers:
             assert process.poll() is None, process.printed()
         time.sleep(0.01)
-
-
-def newest_values(folder):
-    files = CheckpointFiles(folder / "checkpoints")
-    step = files.steps()[-1]
-    reader = tf.train.load_checkpoint(str(files.prefix(step)))
-    names = reader.get_variable_to_shape_map()
-    return step, {name: reader.get_tensor(name) for name in names if "OBJECT_GRAPH" not in name}
 
 
 def test_two_workers_search_like_one_and_survive_a_loss(

@@ -17,17 +17,7 @@ from auto_deeplab.search_space import (
     decode_network,
     read_history,
 )
-
-
-def random_relaxation(seed=0, blocks=2, layers=3):
-    cell, trellis = CellGraph(blocks, ("none", "skip", "sep_conv_3x3")), TrellisGraph(layers)
-    generator = np.random.default_rng(seed)
-    return Relaxation(
-        cell,
-        trellis,
-        generator.normal(size=(len(cell.edges), 3)).astype(np.float32),
-        generator.normal(size=len(trellis.arcs)).astype(np.float32),
-    )
+from tests.architectures import random_relaxation
 
 
 def same(one, other):

@@ -20,15 +20,7 @@ from auto_deeplab.search_space import (
     sample_genotype,
     sample_path,
 )
-
-
-def listed_paths(layers, strides):
-    """Every path in the order of its strides, found without the trellis."""
-    return [
-        path
-        for path in itertools.product(strides, repeat=layers)
-        if all(after / before in (0.5, 1, 2) for before, after in itertools.pairwise((4, *path)))
-    ]
+from tests.architectures import listed_paths
 
 
 @pytest.mark.parametrize(

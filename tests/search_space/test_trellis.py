@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.search_space import STEM, TrellisGraph
+from tests.architectures import listed_paths
 
 
 def trellises(max_layers=6):
@@ -15,15 +16,6 @@ def trellises(max_layers=6):
         st.integers(1, 5),
     ).filter(lambda strides: {2, 4, 8} & set(strides))
     return st.builds(TrellisGraph, st.integers(1, max_layers), strides)
-
-
-def listed_paths(layers, strides):
-    """Every path, found without the class: all sequences of strides but the impossible ones."""
-    return [
-        path
-        for path in itertools.product(strides, repeat=layers)
-        if all(after / before in (0.5, 1, 2) for before, after in itertools.pairwise((4, *path)))
-    ]
 
 
 def test_the_papers_trellis():

@@ -9,7 +9,6 @@ import os
 import struct
 import subprocess
 import sys
-import zlib
 
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ import tensorflow as tf
 
 from auto_deeplab.serving.export.options import ExportOptions
 from auto_deeplab.serving.export.to_saved_model import export_saved_model
+from tests.png_files import png_of_size
 from tests.serving.conftest import DESCRIPTION, GENOTYPE
 
 SEND = """
@@ -59,16 +59,6 @@ for name in requests.files:
     np.testing.assert_array_equal(send("serving_default", good), first)
 json.dump(answers, open(answers_file, "w"))
 """
-
-
-def chunk(name, data):
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-
-def png_of_size(width, height):
-    """A file of a few bytes that says it is an image of this size."""
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
 
 
 def jpeg_of_size(width, height):

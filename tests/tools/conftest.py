@@ -12,7 +12,7 @@ import tensorflow as tf
 from PIL import Image
 
 from auto_deeplab.data import schema
-from tests.helpers import run_python
+from tests.helpers import run_command
 
 
 class Record(NamedTuple):
@@ -29,8 +29,8 @@ class Record(NamedTuple):
 def run_tool() -> Callable[..., subprocess.CompletedProcess]:
     """Runs a converter by its name, with flags."""
 
-    def run(name: str, *flags: str) -> subprocess.CompletedProcess:
-        return run_python("-m", f"tools.{name}", *flags)
+    def run(name: str, *flags: object) -> subprocess.CompletedProcess:
+        return run_command(f"tools.{name}", *flags)
 
     return run
 

@@ -1,5 +1,5 @@
+import functools
 import re
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -8,39 +8,25 @@ import tensorflow as tf
 from PIL import Image
 
 from auto_deeplab.data.segmentation_records import SegmentationRecords
-from tests.helpers import run_python
+from tests.datasets import folder_flags, link_images
+from tests.helpers import run_command
 
 _CLASSES = "sky,building,pole,road,pavement,tree,sign,fence,car,pedestrian,bicyclist"
 
 
-def _run(*arguments: str) -> subprocess.CompletedProcess:
-    return run_python("-m", "tools.convert_folder", *arguments)
+_run = functools.partial(run_command, "tools.convert_folder")
 
 
 @pytest.fixture
 def few_images(camvid, tmp_path):
     """Links to the first images of CamVid, as folders of its own layout."""
-    for split, count in (("train", 5), ("val", 2)):
-        for part in ("images", "labels"):
-            folder = tmp_path / "camvid" / split / part
-            folder.mkdir(parents=True)
-            for path in sorted((camvid / split / part).iterdir())[:count]:
-                (folder / path.name).symlink_to(path)
-    return tmp_path / "camvid"
-
-
-def _flags(root: Path) -> list[str]:
-    return [
-        f"--{split}_{part}={root / split / part}"
-        for split in ("train", "val")
-        for part in ("images", "labels")
-    ]
+    return link_images(camvid, tmp_path / "camvid", train=5, val=2)
 
 
 def test_converts_camvid(few_images, tmp_path):
     output = tmp_path / "records"
     result = _run(
-        *_flags(few_images),
+        *folder_flags(few_images),
         f"--classes={_CLASSES}",
         "--ignore_label=11",
         f"--output_dir={output}",
@@ -66,7 +52,7 @@ def test_problems_are_listed_together_without_a_traceback(few_images, tmp_path):
     images = sorted((few_images / "val" / "images").iterdir())
     images[0].unlink()
     result = _run(
-        *_flags(few_images),
+        *folder_flags(few_images),
         f"--classes={_CLASSES}",
         "--ignore_label=11",
         f"--output_dir={tmp_path / 'records'}",
@@ -86,7 +72,7 @@ def test_a_look_lists_every_problem_and_what_would_be_left_out(few_images, tmp_p
     image.unlink()
     image.write_bytes(b"")
     output = tmp_path / "records"
-    flags = [*_flags(few_images), f"--classes={_CLASSES}", "--ignore_label=11"]
+    flags = [*folder_flags(few_images), f"--classes={_CLASSES}", "--ignore_label=11"]
     result = _run(*flags, f"--output_dir={output}", "--dry_run")
     assert result.returncode == 1
     assert "train: 4 examples in 1 file: 4 of 480x360" in result.stdout

@@ -6,31 +6,27 @@ import tf_keras
 
 from auto_deeplab.foundations import gin_files
 from auto_deeplab.models.supernet.supernet import Supernet
+from tests.helpers import TINY_SEARCH
+from tests.trainings import plain_graphs
+
+__all__ = ["plain_graphs"]
 
 OPERATIONS = ("none", "skip", "sep_conv_3x3")
 
-SEARCH = """
-include 'base/search.gin'
-
-Search.dataset = '{dataset}'
+SEARCH = (
+    TINY_SEARCH
+    + """
 Search.epochs = 3
 Search.warm_up_epochs = 1
 Search.batch_size = 1
+Search.validation_images = None
 Search.architecture_learning_rate = 0.02
 Search.network_learning_rate = 0.05
-training_batches.crop_size = 33
 Supernet.layers = 2
 Supernet.strides = (4, 8)
-Supernet.blocks = 1
-Supernet.filters = 4
 Supernet.operations = {operations}
 """
-
-
-@pytest.fixture(autouse=True, scope="session")
-def plain_graphs():
-    """The graph optimizer takes longer on these graphs than everything else together."""
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+)
 
 
 @pytest.fixture

@@ -14,12 +14,12 @@ from tf_keras.optimizers import legacy
 from auto_deeplab.evaluation.inference import class_map_function
 from auto_deeplab.models.final.network import build_network
 from auto_deeplab.models.supernet.supernet import Supernet
-from auto_deeplab.search_space import Branch, Genotype
 from auto_deeplab.training.optimization.update import create_slots
 from auto_deeplab.training.retrain_model import RetrainModel
 from auto_deeplab.training.search_model import SearchModel
+from tests.architectures import SMALL_GENOTYPE
+from tests.trainings import all_operations
 
-GENOTYPE = Genotype("small", (4, 8), ((Branch("prev", "sep_conv_3x3"), Branch("prev", "skip")),))
 PARTS = 2
 # Operations that call back into Python, or talk to the host out of a compiled program.
 ON_THE_HOST = re.compile(r"PyFunc|Host|Infeed|Outfeed|^Print|Summary|Iterator")
@@ -36,17 +36,8 @@ def make_batch():
     return tf.constant(images), tf.constant(labels)
 
 
-def all_operations(graph, seen):
-    """Those of a graph and of all functions that it calls."""
-    yield from graph.get_operations()
-    for name, function in graph._functions.items():
-        if name not in seen:
-            seen.add(name)
-            yield from all_operations(function.graph, seen)
-
-
 def assert_static_and_on_the_device(concrete_function):
-    operations = list(all_operations(concrete_function.graph, set()))
+    operations = all_operations(concrete_function.graph)
     kinds = {operation.type for operation in operations}
     assert "Conv2D" in kinds  # inside the functions that the step calls, for the supernet
     assert not list(filter(ON_THE_HOST.search, kinds))
@@ -84,7 +75,9 @@ def test_the_steps_of_a_retraining_are_static_and_on_the_device(parts):
 
 def make_retraining(parts, jit_compile):
     tf_keras.utils.set_random_seed(1)
-    network = build_network(GENOTYPE, 3, filters=4, batch_norm_momentum=0.5, final_keep_prob=0.5)
+    network = build_network(
+        SMALL_GENOTYPE, 3, filters=4, batch_norm_momentum=0.5, final_keep_prob=0.5
+    )
     model = RetrainModel(network, 4, gradient_clip_norm=1.0, gradient_accumulation_steps=parts)
     model.compile(legacy.SGD(0.1, 0.9), jit_compile=jit_compile)
     create_slots(model.optimizer, network.trainable_variables)

@@ -14,7 +14,6 @@ from auto_deeplab.models.final.network import build_network
 from auto_deeplab.models.resize import ResizeLike
 from auto_deeplab.models.supernet.supernet import Supernet
 from auto_deeplab.runs.model_dir import ModelDir
-from auto_deeplab.search_space import Branch, Genotype
 from auto_deeplab.training.checkpoints.checkpoints import Checkpoints
 from auto_deeplab.training.optimization.loss import cross_entropy
 from auto_deeplab.training.optimization.optimizers import with_loss_scale
@@ -23,9 +22,10 @@ from auto_deeplab.training.retrain_model import RetrainModel
 from auto_deeplab.training.runtime import PRECISIONS, configure_runtime
 from auto_deeplab.training.search_model import SearchModel
 from auto_deeplab.training.trained import load_trained
-from tests.helpers import TINY_SEARCH, run_python, skip_unless_computed
+from tests.architectures import SMALL_GENOTYPE
+from tests.helpers import TINY_SEARCH, run_command, skip_unless_computed
+from tests.trainings import all_operations
 
-GENOTYPE = Genotype("small", (4, 8), ((Branch("prev", "sep_conv_3x3"), Branch("prev", "skip")),))
 HALF = ("bfloat16", "float16")
 STEPS = 50
 
@@ -58,13 +58,13 @@ def small_network():
     """
     images = tf_keras.Input([None, None, 3])
     batch_norm = {"momentum": 0.9, "epsilon": 1e-3, "synchronized": False}
-    features = encode(images, GENOTYPE, 4, batch_norm, final_keep_prob=0.9)
+    features = encode(images, SMALL_GENOTYPE, 4, batch_norm, final_keep_prob=0.9)
     logits = tf_keras.layers.Conv2D(3, 1)(features.final)
     return tf_keras.Model(images, ResizeLike(dtype="float32")((logits, images)))
 
 
 def make_network():
-    return build_network(GENOTYPE, 3, filters=4, final_keep_prob=0.9)
+    return build_network(SMALL_GENOTYPE, 3, filters=4, final_keep_prob=0.9)
 
 
 def search_model(make_supernet):
@@ -168,15 +168,6 @@ def test_a_retraining_learns_as_in_float32(precision, network, compute_in):
     assert_falls_like(retrain_losses(network, SIZES[precision]), expected)
 
 
-def all_operations(graph, seen):
-    """Those of a graph and of all functions that it calls."""
-    yield from graph.get_operations()
-    for name, function in graph._functions.items():
-        if name not in seen:
-            seen.add(name)
-            yield from all_operations(function.graph, seen)
-
-
 @pytest.mark.parametrize("precision", HALF)
 def test_what_is_half_precision_and_what_is_not(precision, compute_in):
     compute_in(precision)
@@ -186,7 +177,7 @@ def test_what_is_half_precision_and_what_is_not(precision, compute_in):
     model.compile(legacy.SGD(0.1, 0.9), legacy.Adam(0.01))
     assert {variable.dtype for variable in supernet.weights} == {tf.float32}
     graph = model.run_network_update.get_concrete_function(*make_batch(33)).graph
-    operations = list(all_operations(graph, set()))
+    operations = all_operations(graph)
 
     def dtypes(*kinds):
         found = [operation for operation in operations if operation.type in kinds]
@@ -322,9 +313,8 @@ def test_a_search_in_half_precision_is_continued_in_it_and_evaluated_in_float32(
     folder = tmp_path / "run"
 
     def run(module, *arguments):
-        return run_python(
-            "-m", module, f"--gin_file={tmp_path / 'tiny.gin'}", f"--model_dir={folder}", *arguments
-        )
+        flags = (f"--gin_file={tmp_path / 'tiny.gin'}", f"--model_dir={folder}")
+        return run_command(module, *flags, *arguments)
 
     done = run("auto_deeplab.trials", "--seeds=3", "--mixed_precision=bfloat16")
     assert done.returncode == 0, done.stderr
@@ -346,7 +336,7 @@ def test_a_search_in_half_precision_is_continued_in_it_and_evaluated_in_float32(
     kinds = {
         operation.outputs[0].dtype
         for operation in all_operations(
-            tf.function(trained.model).get_concrete_function(images).graph, set()
+            tf.function(trained.model).get_concrete_function(images).graph
         )
         if operation.type == "Conv2D"
     }

@@ -11,14 +11,13 @@ from auto_deeplab.models.final.decoder import classifier_variables
 from auto_deeplab.models.final.drop_path import ScheduledDropPath
 from auto_deeplab.models.final.network import build_network
 from auto_deeplab.runs.model_dir import ModelDir
-from auto_deeplab.search_space import Branch, Genotype
+from auto_deeplab.search_space import Genotype
 from auto_deeplab.training.job import configured_job
 from auto_deeplab.training.loop import epochs
 from auto_deeplab.training.retrain import Retrain
 from auto_deeplab.training.retrain_model import RetrainModel
 from auto_deeplab.training.trained import load_trained
-
-GENOTYPE = Genotype("small", (4, 8), ((Branch("prev", "sep_conv_3x3"), Branch("prev", "skip")),))
+from tests.architectures import SMALL_GENOTYPE
 
 # 4 steps an epoch: the second, last one is shorter.
 RETRAIN = """
@@ -39,7 +38,7 @@ build_network.batch_norm_momentum = 0.5
 
 @pytest.fixture
 def configure_retraining(colored_dataset, tmp_path):
-    def configure(*parameters, genotype=GENOTYPE):
+    def configure(*parameters, genotype=SMALL_GENOTYPE):
         file = tmp_path / "genotype.json"
         genotype.save(file, overwrite=True)
         path = tmp_path / "retrain.gin"
@@ -99,13 +98,31 @@ def test_an_interrupted_retraining_ends_as_if_it_had_not_been(
     images = np.random.default_rng(0).normal(size=[2, 21, 34, 3]).astype(np.float32)
     np.testing.assert_array_equal(trained.model(images), averaged(images))
     assert np.abs(averaged(images) - network(images)).max() > 1e-3
-    assert (trained.step, trained.genotype) == (7, GENOTYPE)
+    assert (trained.step, trained.genotype) == (7, SMALL_GENOTYPE)
     assert trained.description.name == "colored"
 
-    other = Genotype("other", (4, 4), GENOTYPE.cell)
+    other = Genotype("other", (4, 4), SMALL_GENOTYPE.cell)
     configure_retraining("Retrain.checkpoint_minutes = 0", genotype=other)
     with pytest.raises(UserError, match=r"genotype\.json is another architecture than"):
         retrain(folder)
+
+
+def test_a_network_of_another_size_than_the_crops_is_refused(configure_retraining, tmp_path):
+    configure_retraining("build_network.input_size = (33, 65)")
+    folder = tmp_path / "there_before"
+    folder.mkdir()
+    with pytest.raises(UserError, match=r"^build_network\.input_size: received \(33, 65\);"):
+        retrain(folder)
+    assert list(folder.iterdir()) == []
+
+
+def test_a_refused_configuration_leaves_no_genotype(configure_retraining, tmp_path):
+    folder = ModelDir(tmp_path / "a_search")
+    folder.keep_config("configured_job.job = @Search()\n")
+    configure_retraining()
+    with pytest.raises(UserError, match="holds a run of another configuration"):
+        retrain(folder.path)
+    assert not folder.genotype.exists()
 
 
 class Toy(tf_keras.Model):
@@ -151,7 +168,7 @@ def test_only_the_last_layer_is_multiplied():
     results = []
     for multiplier in (1.0, 10.0):
         tf_keras.utils.set_random_seed(3)
-        network = build_network(GENOTYPE, classes=3, filters=4)
+        network = build_network(SMALL_GENOTYPE, classes=3, filters=4)
         before = [variable.numpy() for variable in network.trainable_variables]
         model = RetrainModel(network, 1, weight_decay=0.0, last_layer_multiplier=multiplier)
         model.compile(tf_keras.optimizers.legacy.SGD(0.01), run_eagerly=True)

@@ -23,7 +23,9 @@ from auto_deeplab.training.job import configured_job
 from auto_deeplab.training.loop import epochs
 from auto_deeplab.training.search_model import SearchModel
 from auto_deeplab.training.trained import load_trained
+from tests.datasets import write_records
 from tests.helpers import TINY_SEARCH
+from tests.trainings import newest_values
 
 EPOCH_STEPS, EPOCHS = 5, 3
 WITHIN_EPOCHS = "Search.checkpoint_minutes = 0"
@@ -45,19 +47,8 @@ def contents(folder):
     }
 
 
-def newest_values(folder):
-    """Every value of the newest checkpoint: weights, alpha, beta, optimizers."""
-    files = CheckpointFiles(folder / "checkpoints")
-    reader = tf.train.load_checkpoint(str(files.prefix(files.steps()[-1])))
-    return {
-        name: reader.get_tensor(name)
-        for name in reader.get_variable_to_shape_map()
-        if "OBJECT_GRAPH" not in name and "save_counter" not in name
-    }
-
-
 def assert_same_search(folder, other):
-    values, expected = newest_values(folder), newest_values(other)
+    (_, values), (_, expected) = newest_values(folder), newest_values(other)
     assert values.keys() == expected.keys()
     for name, value in values.items():
         np.testing.assert_array_equal(value, expected[name], err_msg=name)
@@ -251,7 +242,7 @@ def test_the_supernet_is_loaded_as_it_was_trained(uninterrupted, colored_dataset
     assert trained.description.classes == ("red", "green", "blue")
     assert trained.description.splits == {"train": 9, "val": 2}
 
-    values = newest_values(uninterrupted)
+    _, values = newest_values(uninterrupted)
     last = read_history(uninterrupted / "architecture.jsonl")[-1].relaxation
     np.testing.assert_array_equal(trained.model.alpha, last.alpha.astype(np.float32))
     np.testing.assert_array_equal(trained.model.beta, last.beta.astype(np.float32))
@@ -280,15 +271,12 @@ def test_a_validation_without_labels_that_count_has_null_for_a_score(
     dataset = tmp_path / "unlabeled"
     shutil.copytree(colored_dataset, dataset)
     (shard,) = dataset.glob("val*")
-    records = list(tf.data.TFRecordDataset(str(shard)))
-    with tf.io.TFRecordWriter(str(shard)) as writer:
-        for record in records:
-            example = tf.train.Example.FromString(record.numpy())
-            label = encode_png(np.full((36, 44), 255, np.uint8))
-            example.features.feature["image/segmentation/class/encoded"].bytes_list.value[:] = [
-                label
-            ]
-            writer.write(example.SerializeToString())
+    records = tf.data.TFRecordDataset(str(shard)).as_numpy_iterator()
+    examples = [tf.train.Example.FromString(record) for record in records]
+    for example in examples:
+        label = example.features.feature["image/segmentation/class/encoded"]
+        label.bytes_list.value[:] = [encode_png(np.full((36, 44), 255, np.uint8))]
+    write_records(shard, (example.SerializeToString() for example in examples))
     (tmp_path / "tiny.gin").write_text(TINY_SEARCH.format(dataset=dataset))
     gin_files.load(str(tmp_path / "tiny.gin"))
     search(tmp_path / "run")

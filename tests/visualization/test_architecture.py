@@ -1,3 +1,4 @@
+import functools
 import itertools
 import re
 
@@ -6,19 +7,11 @@ import numpy as np
 import pytest
 
 from auto_deeplab.foundations.errors import UserError
-from auto_deeplab.search_space import OPERATIONS, CellGraph, Genotype, Relaxation, TrellisGraph
+from auto_deeplab.search_space import OPERATIONS, Genotype
 from auto_deeplab.visualization.architecture import draw_architecture, save_architecture
+from tests.architectures import random_relaxation
 
-
-def random_relaxation(blocks, layers, strides=(4, 8, 16, 32), seed=0):
-    cell, trellis = CellGraph(blocks), TrellisGraph(layers, strides)
-    generator = np.random.default_rng(seed)
-    return Relaxation(
-        cell,
-        trellis,
-        generator.normal(size=(len(cell.edges), len(cell.operations))),
-        generator.normal(size=len(trellis.arcs)),
-    )
+relaxation = functools.partial(random_relaxation, 0, operations=OPERATIONS)
 
 
 def texts_of(figure):
@@ -32,10 +25,10 @@ def boxes_of_texts(figure):
 
 ARCHITECTURES = {
     "published": (Genotype.load("published"), None),
-    "searched": (random_relaxation(5, 12).decode("searched"), random_relaxation(5, 12)),
-    "small": (random_relaxation(1, 1, (8,)).decode("small"), random_relaxation(1, 1, (8,))),
-    "deep": (random_relaxation(9, 20).decode("deep"), None),
-    "other_strides": (random_relaxation(3, 4, (1, 2, 4, 8, 16, 32, 64)).decode("other"), None),
+    "searched": (relaxation(5, 12).decode("searched"), relaxation(5, 12)),
+    "small": (relaxation(1, 1, (8,)).decode("small"), relaxation(1, 1, (8,))),
+    "deep": (relaxation(9, 20).decode("deep"), None),
+    "other_strides": (relaxation(3, 4, (1, 2, 4, 8, 16, 32, 64)).decode("other"), None),
 }
 
 

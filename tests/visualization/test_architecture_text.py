@@ -4,8 +4,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auto_deeplab.foundations.errors import UserError
-from auto_deeplab.search_space import CellGraph, Genotype, Relaxation, TrellisGraph, branch_weights
+from auto_deeplab.search_space import (
+    OPERATIONS,
+    CellGraph,
+    Genotype,
+    Relaxation,
+    TrellisGraph,
+    branch_weights,
+)
 from auto_deeplab.visualization.architecture_text import describe
+from tests.architectures import random_relaxation
 
 PUBLISHED = """\
 Architecture 'published'
@@ -26,17 +34,6 @@ Architecture 'published'
   4      block3     sep_conv_5x5     block1     sep_conv_5x5
   5      block2     sep_conv_5x5     block4     atrous_conv_5x5
 """
-
-
-def relaxation(layers=3, strides=(4, 8), blocks=1, seed=0):
-    cell, trellis = CellGraph(blocks), TrellisGraph(layers, strides)
-    generator = np.random.default_rng(seed)
-    return Relaxation(
-        cell,
-        trellis,
-        generator.normal(size=(len(cell.edges), len(cell.operations))),
-        generator.normal(size=len(trellis.arcs)),
-    )
 
 
 def test_published():
@@ -75,7 +72,7 @@ def test_an_operation_that_was_not_searched_has_no_weight():
     st.integers(0, 2**32 - 1),
 )
 def test_the_path_can_be_read_back_from_the_picture(layers, strides, seed):
-    found = relaxation(layers, strides, 2, seed)
+    found = random_relaxation(seed, 2, layers, strides, OPERATIONS)
     genotype = found.decode("mine")
     rows = [
         line[8:] for line in describe(genotype, found).splitlines() if line[8:11].strip().isdigit()
@@ -91,7 +88,7 @@ def test_the_path_can_be_read_back_from_the_picture(layers, strides, seed):
 
 
 def test_a_genotype_of_another_space():
-    found = relaxation()
+    found = random_relaxation(0, 1, 3, (4, 8), OPERATIONS)
     with pytest.raises(UserError, match=r"'published': its path .* is none of the searched"):
         describe(Genotype.load("published"), found)
     other = Genotype("mine", [4, 4, 4], [[("prev", "skip")] * 2] * 2)

@@ -2,12 +2,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from auto_deeplab.data.description import DatasetDescription
-from auto_deeplab.data.example import EncodedExample
-from auto_deeplab.data.image_files import encode_png
-from auto_deeplab.data.schema import serialize_example, shard_name
 from auto_deeplab.data.segmentation_records import SegmentationRecords
 from auto_deeplab.visualization.examples import best_and_worst, draw_examples
+from tests.datasets import png_example, write_dataset
 
 # How many of the 8 pixels of each image carry the label 1, the others 0; None: nothing is labeled.
 ONES = (1, 4, None, 0, 6, 2)
@@ -17,15 +14,14 @@ ONES = (1, 4, None, 0, 6, 2)
 def records(tmp_path):
     """Black images, whose labels alone differ."""
     palette = ((200, 0, 0), (0, 200, 0))
-    DatasetDescription("few", {"val": len(ONES)}, ("a", "b"), palette).save(tmp_path)
-    with tf.io.TFRecordWriter(str(tmp_path / shard_name("val", 0, 1))) as writer:
-        for number, ones in enumerate(ONES):
-            labels = np.full(8, 255, np.uint8)
-            if ones is not None:
-                labels[:] = np.arange(8) < ones
-            image = encode_png(np.zeros((2, 4, 3), np.uint8))
-            labels = encode_png(labels.reshape(2, 4))
-            writer.write(serialize_example(EncodedExample(f"{number}", image, "png", labels, 2, 4)))
+    examples = []
+    for number, ones in enumerate(ONES):
+        label = np.full(8, 255, np.uint8)
+        if ones is not None:
+            label[:] = np.arange(8) < ones
+        image = np.zeros((2, 4, 3), np.uint8)
+        examples.append(png_example(f"{number}", image, label.reshape(2, 4)))
+    write_dataset(tmp_path, "few", {"val": examples}, ("a", "b"), palette)
     return SegmentationRecords(tmp_path, "val")
 
 

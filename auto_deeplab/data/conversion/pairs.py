@@ -13,7 +13,7 @@ import numpy as np
 from auto_deeplab.data.conversion.label_table import LabelTable
 from auto_deeplab.data.example import EncodedExample
 from auto_deeplab.data.image_files import (
-    MAX_PIXELS,
+    MOST_PIXELS_IN_FILES,
     BadInput,
     DecodedImage,
     SourceFile,
@@ -66,7 +66,7 @@ class LabelSource(Protocol):
 def most_label_pixels(image_size: tuple[int, int] | None) -> int:
     """Returns how many pixels labels may have: as many as their image, which was let pass."""
     height, width = image_size or (0, 0)
-    return max(MAX_PIXELS, height * width)
+    return max(MOST_PIXELS_IN_FILES, height * width)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,7 +149,7 @@ class DecodedPair:
 
 
 def read_pair(
-    pair: Pair, labels: LabelTable, target_size: TargetSize, max_pixels: int = MAX_PIXELS
+    pair: Pair, labels: LabelTable, target_size: TargetSize, max_pixels: int = MOST_PIXELS_IN_FILES
 ) -> DecodedPair:
     """Reads, checks and resizes an image and its labels.
 

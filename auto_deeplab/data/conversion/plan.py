@@ -7,7 +7,7 @@ from typing import Any
 from auto_deeplab.data.conversion.label_table import LabelTable
 from auto_deeplab.data.conversion.pairs import DecodedPair, Pair, read_pair
 from auto_deeplab.data.description import Color, DatasetDescription
-from auto_deeplab.data.image_files import MAX_PIXELS
+from auto_deeplab.data.image_files import MOST_PIXELS_IN_FILES
 from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.foundations.files import utf8_text
 
@@ -47,7 +47,7 @@ class Conversion:
     source: str = ""
     scale: float = 1.0
     longer_side: int | None = None
-    max_pixels: int = MAX_PIXELS
+    max_pixels: int = MOST_PIXELS_IN_FILES
     examples_per_shard: int = 100
     problems: Sequence[str] = ()
     notes: Sequence[str] = ()

@@ -14,6 +14,7 @@ from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.models.resize import resize_bilinear
 from auto_deeplab.models.supernet.convolution_block import ConvolutionBlock
 from auto_deeplab.models.supernet.heads import AtrousSpatialPyramid
+from auto_deeplab.models.supernet.node import NOTHING_FROZEN, Frozen
 from auto_deeplab.models.supernet.trellis import Trellis
 from auto_deeplab.search_space import OPERATIONS, CellGraph, Relaxation, TrellisGraph
 from auto_deeplab.search_space.cell import MOST_BLOCKS
@@ -23,12 +24,9 @@ from auto_deeplab.search_space.trellis import MOST_LAYERS
 IMAGE_CHANNELS = 3
 STEM_CHANNELS = (64, 128)
 Recompute = Literal["none", "cell", "layer"]
-# What `freeze` spares the gradient of, among the inputs of `Node`.
-FROZEN = {
-    None: (),
-    "network": ("kernels",),
-    "architecture": ("arc_weights", "operation_weights"),
-}
+# What an update of one level does not differentiate through: the other level.
+FROZEN_NETWORK = Frozen(kernels=True)
+FROZEN_ARCHITECTURE = Frozen(arc_weights=True, operation_weights=True)
 ARCHITECTURE_WEIGHTS = {
     "initializer": {"class_name": "RandomNormal", "config": {"stddev": 1e-3}},
     "dtype": tf.float32,
@@ -180,22 +178,24 @@ class Supernet(tf_keras.Model):
         return [v for v in self.trainable_variables if id(v) not in architecture]
 
     def call(
-        self, images: tf.Tensor, training: bool = False, freeze: str | None = None
+        self, images: tf.Tensor, training: bool = False, frozen: Frozen = NOTHING_FROZEN
     ) -> tf.Tensor:
         """Computes the logits.
 
         Args:
             images: float32 [batch, height, width, 3], normalized; any height and width.
             training: Normalize with the batch's statistics and update the moving ones.
-            freeze: "network" or "architecture": what not to differentiate through, which saves
-                that part of the backward pass; None differentiates through both.
+            frozen: `FROZEN_NETWORK` or `FROZEN_ARCHITECTURE`: what not to differentiate through,
+                which saves that part of the backward pass; by default nothing.
 
         Returns:
             float32 [batch, height, width, classes], at the size of the images.
         """
         alpha, beta = tf.identity(self.alpha), tf.identity(self.beta)
-        if freeze == "architecture":
-            alpha, beta = tf.stop_gradient(alpha), tf.stop_gradient(beta)
+        if frozen.operation_weights:
+            alpha = tf.stop_gradient(alpha)
+        if frozen.arc_weights:
+            beta = tf.stop_gradient(beta)
         size = images.shape[1:3]
         size = np.array(size) if size.is_fully_defined() else tf.shape(images)[1:3]
         features = images
@@ -207,7 +207,7 @@ class Supernet(tf_keras.Model):
             operation_weights=tf.nn.softmax(alpha),
             arc_weights=self.arc_weights(beta),
             training=training,
-            frozen=FROZEN[freeze],
+            frozen=frozen,
         )
         logits = [
             self.heads[str(stride)](features, training=training)

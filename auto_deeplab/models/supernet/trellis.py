@@ -11,7 +11,7 @@ import tf_keras
 from auto_deeplab.models.supernet.fast.batch_norms import update_moving
 from auto_deeplab.models.supernet.fast.shared_function import SharedFunction
 from auto_deeplab.models.supernet.layer_stack import LayerStack, run_as_loop, run_unrolled
-from auto_deeplab.models.supernet.node import NodeStructure
+from auto_deeplab.models.supernet.node import NOTHING_FROZEN, Frozen, NodeStructure
 from auto_deeplab.search_space import STEM, CellGraph, Node, TrellisGraph
 
 
@@ -91,7 +91,7 @@ class Trellis(tf_keras.layers.Layer):
         operation_weights: tf.Tensor,
         arc_weights: tf.Tensor,
         training: bool,
-        frozen: tuple[str, ...] = (),
+        frozen: Frozen = NOTHING_FROZEN,
     ) -> Mapping[int, tf.Tensor]:
         """Evaluates all layers.
 
@@ -101,8 +101,7 @@ class Trellis(tf_keras.layers.Layer):
             operation_weights: float32 [edges, operations], softmax(alpha).
             arc_weights: float32 [arcs], softmax(beta).
             training: Normalize with the batch's statistics and update the moving ones.
-            frozen: The names of inputs of `Node` not to differentiate through, which saves that
-                part of the backward pass.
+            frozen: What not to differentiate through.
 
         Returns:
             stride -> output of the last layer after ReLU,

@@ -8,9 +8,9 @@ OUTPUTS = ("class_map", "probabilities", "colored_map")
 KERNEL_DTYPES = ("float32", "float16", "bfloat16")
 # Of TFLite files.
 PRECISIONS = ("float32", "float16", "int8")
-# 4096x4096, more than a telephone's usual 4000x3000. At their own size such images take several
-# gigabytes of memory.
-MAX_PIXELS = 16_777_216
+# What an exported network takes from its clients unless more is asked for: 4096x4096, more than a
+# telephone's usual 4000x3000. At their own size such images take several gigabytes of memory.
+MOST_PIXELS_IN_REQUESTS = 16_777_216
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +37,7 @@ class ExportOptions:
     flip: bool = False
     fold_batch_norm: bool = True
     kernel_dtype: str = "float32"
-    max_pixels: int = MAX_PIXELS
+    max_pixels: int = MOST_PIXELS_IN_REQUESTS
 
     def __post_init__(self) -> None:
         require_known("outputs", self.outputs, OUTPUTS)

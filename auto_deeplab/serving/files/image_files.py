@@ -11,7 +11,7 @@ import numpy as np
 
 from auto_deeplab.data import image_files
 from auto_deeplab.data.image_files import FORMATS as FORMATS
-from auto_deeplab.data.image_files import MAX_PIXELS, BadInput
+from auto_deeplab.data.image_files import MOST_PIXELS_IN_FILES, BadInput
 from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.foundations.files import files_below
 
@@ -103,7 +103,7 @@ def find_images(
     return list(found.values())
 
 
-def read_image(path: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+def read_image(path: str | os.PathLike, max_pixels: int = MOST_PIXELS_IN_FILES) -> np.ndarray:
     """Reads an image as viewers show it: turned by its EXIF orientation, as RGB.
 
     Grayscale, palette, CMYK and those files of 16 bits a channel that fill their range are

@@ -12,7 +12,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from auto_deeplab.data.description import DatasetDescription
-from auto_deeplab.data.image_files import MAX_PIXELS
+from auto_deeplab.data.image_files import MOST_PIXELS_IN_FILES
 from auto_deeplab.foundations.atomic_file import replacing
 from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.serving.files.image_files import ImageFile, UnreadableImage, read_image
@@ -126,7 +126,7 @@ class FilePredictor:
         batch_size: int = 1,
         overwrite: bool = False,
         opacity: float = 0.6,
-        max_pixels: int = MAX_PIXELS,
+        max_pixels: int = MOST_PIXELS_IN_FILES,
     ) -> None:
         self.class_maps = class_maps
         self.description = description

@@ -6,6 +6,7 @@ import pytest
 from auto_deeplab.data.conversion.beam import write_shards_with_beam
 from auto_deeplab.data.conversion.engine import convert
 from auto_deeplab.foundations.errors import UserError
+from tests.helpers import contents
 
 _has_beam = importlib.util.find_spec("apache_beam") is not None
 needs_beam = pytest.mark.skipif(
@@ -18,15 +19,11 @@ _direct = functools.partial(
 )
 
 
-def _contents(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
 @needs_beam
 def test_a_pipeline_writes_the_same_bytes(conversion, tmp_path):
     convert(conversion, tmp_path / "threads", progress=False)
     convert(conversion, tmp_path / "beam", write_shards=_direct)
-    assert _contents(tmp_path / "beam") == _contents(tmp_path / "threads")
+    assert contents(tmp_path / "beam") == contents(tmp_path / "threads")
 
 
 @needs_beam
@@ -45,7 +42,7 @@ def test_a_pipeline_gathers_problems_and_continues(conversion, tmp_path):
         image.write_bytes(data)
     convert(conversion, output, write_shards=_direct)
     convert(conversion, tmp_path / "threads", progress=False)
-    assert _contents(output) == _contents(tmp_path / "threads")
+    assert contents(output) == contents(tmp_path / "threads")
 
 
 @needs_beam

@@ -21,21 +21,17 @@ from auto_deeplab.data.conversion.pairs import pair_by_stem
 from auto_deeplab.data.conversion.verification import verify
 from auto_deeplab.data.segmentation_records import SegmentationRecords
 from auto_deeplab.foundations.errors import UserError
-from tests.helpers import REPOSITORY
+from tests.helpers import REPOSITORY, contents
 
 
 def _convert(conversion, output, **arguments):
     return convert(conversion, output, progress=False, **arguments)
 
 
-def _contents(folder) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
 def test_writes_shards_and_description(conversion, tmp_path):
     output = tmp_path / "output"
     description = _convert(conversion, output)
-    assert sorted(_contents(output)) == [
+    assert sorted(contents(output)) == [
         "conversion.json",
         "dataset.json",
         "train-00000-of-00003.tfrecord",
@@ -73,7 +69,7 @@ def test_the_manifest_tells_hashes_and_label_pixels(conversion, tmp_path):
 def test_bytes_do_not_depend_on_the_number_of_workers(conversion, tmp_path):
     _convert(conversion, tmp_path / "one", workers=1)
     _convert(conversion, tmp_path / "five", workers=5)
-    assert _contents(tmp_path / "one") == _contents(tmp_path / "five")
+    assert contents(tmp_path / "one") == contents(tmp_path / "five")
 
 
 def test_non_empty_output_is_kept_unless_told(conversion, tmp_path):
@@ -82,11 +78,11 @@ def test_non_empty_output_is_kept_unless_told(conversion, tmp_path):
     (output / "precious.txt").touch()
     with pytest.raises(UserError, match=r"is not empty.*--overwrite"):
         _convert(conversion, output)
-    assert list(_contents(output)) == ["precious.txt"]
+    assert list(contents(output)) == ["precious.txt"]
     (tmp_path / "output.old").mkdir()
     (tmp_path / "output.old" / "backup.txt").touch()
     _convert(conversion, output, overwrite=True)
-    assert "precious.txt" not in _contents(output)
+    assert "precious.txt" not in contents(output)
     assert SegmentationRecords(output, "val").examples == 2
     assert (tmp_path / "output.old" / "backup.txt").exists()
     assert not list(tmp_path.glob(".output*"))
@@ -123,7 +119,7 @@ def test_files_of_others_where_unfinished_work_is_kept_are_not_removed(conversio
     (partial / "notes.txt").touch()
     with pytest.raises(UserError, match=r"notes\.txt: is no part of a conversion"):
         _convert(conversion, tmp_path / "output")
-    assert len(_contents(partial)) == 2
+    assert len(contents(partial)) == 2
     (partial / "notes.txt").unlink()
     _convert(conversion, tmp_path / "output")
     assert not partial.exists()
@@ -255,7 +251,7 @@ def test_interrupted_conversion_continues(conversion, tmp_path, monkeypatch):
     converted = _count_conversions(monkeypatch)
     _convert(conversion, output)
     assert 0 < len(converted) < 9
-    assert _contents(output) == _contents(expected)
+    assert contents(output) == contents(expected)
 
 
 def _fail_in_val(conversion, output):
@@ -298,7 +294,7 @@ def test_finished_shards_of_other_parameters_are_not_reused(
     assert len(converted) == 9
     monkeypatch.undo()
     _convert(conversion, tmp_path / "expected")
-    assert _contents(output) == _contents(tmp_path / "expected")
+    assert contents(output) == contents(tmp_path / "expected")
 
 
 def test_locked_folder_lets_one_in_at_a_time(tmp_path):

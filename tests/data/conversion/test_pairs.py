@@ -22,6 +22,7 @@ from auto_deeplab.data.conversion.pairs import (
     read_pair,
 )
 from auto_deeplab.data.schema import EncodedImage
+from tests.png_files import SIGNATURE, png_chunk
 
 _TABLE = LabelTable({0: 0, 1: 1, 2: 2, 9: 255})
 _RNG = np.random.default_rng(0)
@@ -123,14 +124,10 @@ def _four_bit_png(pixels: np.ndarray) -> bytes:
     rows = pixels.reshape(len(pixels), -1, 2)
     packed = (rows[..., 0] << 4 | rows[..., 1]).astype(np.uint8)
 
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        body = kind + data
-        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
-
     header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 4, 0, 0, 0, 0)
     data = zlib.compress(b"".join(b"\0" + row.tobytes() for row in packed))
     return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+        SIGNATURE + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", data) + png_chunk(b"IEND", b"")
     )
 
 

@@ -9,6 +9,7 @@ from auto_deeplab.data.conversion.engine import convert
 from auto_deeplab.data.conversion.label_table import LabelTable
 from auto_deeplab.data.conversion.verification import verify
 from auto_deeplab.foundations.errors import UserError
+from tests.datasets import write_records
 
 _SHARD = "train-00001-of-00003.tfrecord"
 
@@ -27,9 +28,7 @@ def _rewrite(path, change):
     """Writes the records of a file anew, after `change(list of bytes)`."""
     payloads = list(tf.data.TFRecordDataset(str(path)).as_numpy_iterator())
     change(payloads)
-    with tf.io.TFRecordWriter(str(path)) as writer:
-        for payload in payloads:
-            writer.write(payload)
+    write_records(path, payloads)
 
 
 @pytest.mark.parametrize("parameters", [{}, {"scale": 0.5}, {"longer_side": 5}])

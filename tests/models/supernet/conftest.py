@@ -1,10 +1,5 @@
 """TensorFlow as the search runs it."""
 
-import pytest
-import tensorflow as tf
+from tests.trainings import plain_graphs
 
-
-@pytest.fixture(autouse=True, scope="session")
-def plain_graphs():
-    """The graph optimizer takes longer on these graphs than everything else together."""
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+__all__ = ["plain_graphs"]

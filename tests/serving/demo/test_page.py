@@ -6,11 +6,9 @@ import os
 import re
 import shutil
 import signal
-import struct
 import subprocess
 import sys
 import time
-import zlib
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -23,6 +21,7 @@ from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.serving.export.versions import find_version
 from auto_deeplab.visualization.overlays import overlay
 from tests.helpers import REPOSITORY
+from tests.png_files import png_of_size
 from tests.serving.conftest import DESCRIPTION
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
@@ -162,19 +161,6 @@ def png(pixels, **options):
     return file.getvalue()
 
 
-def bomb():
-    """A PNG file of some bytes that claims to have 20000x20000 pixels."""
-
-    def chunk(name, data):
-        return (
-            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        )
-
-    header = struct.pack(">IIBBBBB", 20000, 20000, 8, 2, 0, 0, 0)
-    chunks = (b"IHDR", header), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*parts) for parts in chunks)
-
-
 def choose(page, name, content):
     page.locator("input[type=file]").set_input_files(
         {"name": name, "mimeType": "image/png", "buffer": content}
@@ -271,7 +257,11 @@ def test_mistakes_are_explained_and_the_page_lives_on(page, server):
     memory = process.memory_info().rss
     for name, content, message in (
         ("text.png", b"text", "text.png: not an image file"),
-        ("b" * 100 + ".png", bomb(), "20000x20000 pixels; expected at most 5,000"),
+        (
+            "b" * 100 + ".png",
+            png_of_size(20000, 20000),
+            "20000x20000 pixels; expected at most 5,000",
+        ),
         ("large.png", png(np.zeros([51, 99, 3], np.uint8)), "99x51 pixels; expected at most 5,000"),
         ("refused.png", png(np.zeros([60, 70, 3], np.uint8)), "refused by the network"),
         ("starved.png", png(np.zeros([60, 13, 3], np.uint8)), "starved.png: the network failed"),

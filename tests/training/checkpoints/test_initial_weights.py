@@ -9,10 +9,8 @@ from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.models.final.decoder import classifier_variables
 from auto_deeplab.models.final.network import build_network
 from auto_deeplab.runs.model_dir import ModelDir
-from auto_deeplab.search_space import Branch, Genotype
 from auto_deeplab.training.checkpoints.initial_weights import copy_initial_weights
-
-GENOTYPE = Genotype("small", (4, 8), ((Branch("prev", "sep_conv_3x3"), Branch("prev", "skip")),))
+from tests.architectures import SMALL_GENOTYPE
 
 
 def describe(*classes):
@@ -20,7 +18,7 @@ def describe(*classes):
 
 
 def build(description):
-    return build_network(GENOTYPE, classes=len(description.classes), filters=4)
+    return build_network(SMALL_GENOTYPE, classes=len(description.classes), filters=4)
 
 
 @pytest.fixture
@@ -67,7 +65,7 @@ def test_a_folder_without_a_training(tmp_path):
 
 def test_a_training_of_another_network(trained):
     def build_wider(description):
-        return build_network(GENOTYPE, classes=len(description.classes), filters=8)
+        return build_network(SMALL_GENOTYPE, classes=len(description.classes), filters=8)
 
     description = describe("road", "car")
     network = build_wider(description)

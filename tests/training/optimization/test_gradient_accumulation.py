@@ -8,15 +8,14 @@ from tf_keras.optimizers import legacy
 
 from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.models.final.network import build_network
-from auto_deeplab.search_space import Branch, Genotype
 from auto_deeplab.training.optimization.accumulation import check_parts, check_synchronization
 from auto_deeplab.training.optimization.loss import counted_pixels, cross_entropy
 from auto_deeplab.training.optimization.update import create_slots
 from auto_deeplab.training.retrain_model import RetrainModel
 from auto_deeplab.training.search_model import SearchModel
+from tests.architectures import SMALL_GENOTYPE
 from tests.helpers import run_python
 
-GENOTYPE = Genotype("small", (4, 8), ((Branch("prev", "sep_conv_3x3"), Branch("prev", "skip")),))
 TOLERANCE = 1e-5
 RATE, DECAY, PARTS = 0.1, 1e-3, 2
 
@@ -50,7 +49,7 @@ def levels(make_supernet):
 
     def retrain(parts):
         tf_keras.utils.set_random_seed(1)
-        network = build_network(GENOTYPE, 3, filters=4, batch_norm_momentum=0.5)
+        network = build_network(SMALL_GENOTYPE, 3, filters=4, batch_norm_momentum=0.5)
         model = RetrainModel(network, 10, weight_decay=DECAY, gradient_accumulation_steps=parts)
         model.compile(legacy.SGD(RATE))
         create_slots(model.optimizer, network.trainable_variables)
