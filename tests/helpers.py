@@ -16,6 +16,7 @@ import tempfile
 import types
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,12 +45,24 @@ _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(list(_IMPORTED))
 
 
+# Runs the module that its first argument names.
+_WITHOUT_SLOW_IMPORTS = """
+import runpy
+import sys
+
+for slow in ("tensorflow", "tf_keras", "matplotlib", "onnxruntime", "openvino", "gradio"):
+    sys.modules[slow] = None
+del sys.argv[0]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
+
+
 class RunningPython:
     """A process that runs `python ARGUMENTS`: `-m MODULE ...`, `-c CODE ...` or `FILE ...`.
 
     As a context it is killed at the end, whatever happened: the tests would wait for it for ever.
     What imports matter to (that there are none, or in which order) needs a process that has none:
-    `subprocess.run`.
+    `run_new_python`.
 
     Args:
         arguments: What stands behind `python`.
@@ -125,6 +138,36 @@ def run_command(
 ) -> subprocess.CompletedProcess[str]:
     """Runs `python -m MODULE ARGUMENTS` to its end."""
     return run_python("-m", module, *map(str, arguments), cwd=cwd)
+
+
+def run_new_python(
+    *arguments: object, cwd: str | Path = REPOSITORY, **options: Any
+) -> subprocess.CompletedProcess[str]:
+    """Runs `python ARGUMENTS` in an interpreter that has imported nothing.
+
+    Args:
+        arguments: What stands behind `python`.
+        cwd: The folder that it runs in.
+        options: Those of `subprocess.run`, such as `env`.
+    """
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+    return subprocess.run([sys.executable, *map(str, arguments)], cwd=cwd, text=True, **options)
+
+
+def run_without_slow_imports(
+    module: str, *arguments: object, cwd: str | Path = REPOSITORY
+) -> subprocess.CompletedProcess[str]:
+    """Runs `python -m MODULE ARGUMENTS` where nothing that takes long can be imported."""
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    arguments = ("-c", _WITHOUT_SLOW_IMPORTS, module, *arguments)
+    return run_new_python(*arguments, cwd=cwd, env=environment)
+
+
+def run_elsewhere(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Runs Python where this package is not: in another folder, without the environment's paths."""
+    folder.mkdir(exist_ok=True)
+    environment = {"PATH": os.environ["PATH"], "TF_CPP_MIN_LOG_LEVEL": "2"}
+    return run_new_python("-I", *arguments, cwd=folder, env=environment)
 
 
 def output_of(done: subprocess.CompletedProcess[str]) -> str:

@@ -10,7 +10,7 @@ from absl import flags
 
 from auto_deeplab import command_line
 from auto_deeplab.foundations.errors import near_matches
-from tests.helpers import REPOSITORY
+from tests.helpers import REPOSITORY, run_new_python, run_without_slow_imports
 
 COMMANDS = sorted(
     f"{path.parent.name}.{path.stem}"
@@ -18,17 +18,6 @@ COMMANDS = sorted(
     for path in (REPOSITORY / folder).glob("*.py")
     if path.stem != "__init__"
 )
-
-# Runs the module argv[1] where nothing that takes long can be imported.
-WITHOUT_TENSORFLOW = """
-import runpy
-import sys
-
-for slow in ("tensorflow", "tf_keras", "matplotlib", "onnxruntime", "openvino", "gradio"):
-    sys.modules[slow] = None
-module = sys.argv.pop(1)
-runpy.run_module(module, run_name="__main__", alter_sys=True)
-"""
 
 TELLS = """
 import sys
@@ -42,14 +31,9 @@ command_line.run(main)
 """
 
 
-def run(*arguments, **options):
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
-    return subprocess.run([sys.executable, *arguments], cwd=REPOSITORY, text=True, **options)
-
-
 def run_main(body, *arguments, **options):
     """Runs a command with that body of `main`."""
-    return run("-c", TELLS.format(body=body), *arguments, **options)
+    return run_new_python("-c", TELLS.format(body=body), *arguments, **options)
 
 
 def test_the_commands_are_found():
@@ -58,7 +42,7 @@ def test_the_commands_are_found():
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_comes_at_once(command):
-    done = run("-c", WITHOUT_TENSORFLOW, command, "--help")
+    done = run_without_slow_imports(command, "--help")
     assert done.returncode == 0, done.stderr
     assert f"python -m {command}" in done.stdout
     assert "--" in done.stdout
@@ -145,7 +129,7 @@ def test_paths_of_flags_know_the_home_folder(monkeypatch):
 
 
 def test_paths_that_are_arguments_know_the_home_folder():
-    done = run(
+    done = run_new_python(
         "-c",
         TELLS.format(body="print(argv[1:])").replace("(main)", "(main, ['DIR...'])"),
         "~/a",

@@ -1,6 +1,4 @@
 import functools
-import subprocess
-import sys
 import time
 
 import pytest
@@ -15,7 +13,7 @@ from auto_deeplab.search_space import (
     decode_network,
 )
 from tests.architectures import random_relaxation
-from tests.helpers import run_command
+from tests.helpers import output_of, run_command, run_without_slow_imports
 
 decode = functools.partial(run_command, "auto_deeplab.decode")
 
@@ -93,11 +91,5 @@ def test_help_is_quick():
 
 
 def test_decode_needs_no_tensorflow():
-    code = (
-        "import runpy, sys; sys.modules['tensorflow'] = sys.modules['tf_keras'] = None; "
-        "sys.argv = ['decode', '--genotype=published']; "
-        "runpy.run_module('auto_deeplab.decode', run_name='__main__')"
-    )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    assert "Architecture 'published'" in result.stdout
+    done = run_without_slow_imports("auto_deeplab.decode", "--genotype=published")
+    assert "Architecture 'published'" in output_of(done)

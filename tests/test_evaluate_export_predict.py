@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -13,7 +11,7 @@ from PIL import Image
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.data.schema import shard_name
 from tests.datasets import png_example, write_dataset, write_records
-from tests.helpers import REPOSITORY, run_python
+from tests.helpers import run_new_python, run_python
 
 SIZES = [(24, 40), (33, 21)]
 
@@ -322,12 +320,8 @@ def test_flags_that_do_not_go_together(tmp_path, command, flags, message):
 
 @pytest.mark.parametrize("command", ["client", "evaluate", "export", "predict", "serve"])
 def test_help_says_what_it_is_and_shows_an_example(command):
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", f"auto_deeplab.{command}", "--help"],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-    )
+    module = f"auto_deeplab.{command}"
+    done = run_new_python("-X", "importtime", "-m", module, "--help")
     assert done.returncode == 0
     assert f"python -m auto_deeplab.{command} --" in done.stdout
     takes_model_dir = command in ("evaluate", "export", "predict")

@@ -3,13 +3,12 @@
 import os
 import shutil
 import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from tests.helpers import REPOSITORY, TINY_SEARCH, run_python
+from tests.helpers import REPOSITORY, TINY_SEARCH, output_of, run_new_python, run_python
 
 # Folders of the repository, and where an installed package has them.
 FOLDERS = {
@@ -49,19 +48,13 @@ def target(tmp_path_factory):
         else:
             shutil.copy(REPOSITORY / name, source)
     build = "import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])"
-    _python("-c", build, str(folder), cwd=source)
+    output_of(run_new_python("-c", build, folder, cwd=source))
     (sdist,) = folder.glob("*.tar.gz")
     offline = ("--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check")
-    _python("-m", "pip", "install", *offline, f"--target={folder / 'target'}", str(sdist))
-    return folder / "target"
-
-
-def _python(*arguments, **options):
-    done = subprocess.run(
-        [sys.executable, *arguments], capture_output=True, text=True, check=False, **options
+    output_of(
+        run_new_python("-m", "pip", "install", *offline, f"--target={folder / 'target'}", sdist)
     )
-    assert done.returncode == 0, done.stderr
-    return done
+    return folder / "target"
 
 
 def _files(folder):

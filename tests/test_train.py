@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.helpers import TINY_SEARCH, RunningPython, contents, run_python
+from tests.helpers import TINY_SEARCH, RunningPython, contents, run_python, run_without_slow_imports
 
 SEARCH = (
     TINY_SEARCH
@@ -63,14 +63,7 @@ def test_one_process_trains_into_a_folder_and_sigterm_ends_it_with_75(gin_file, 
 
 
 def test_a_mistyped_file_is_reported_before_tensorflow_is_loaded(tmp_path):
-    hidden = "import sys, runpy; sys.modules['tensorflow'] = None; sys.argv.pop(0); "
-    done = run_python(
-        "-c",
-        hidden + "runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)",
-        "auto_deeplab.train",
-        "--gin_file=serch.gin",
-        cwd=tmp_path,
-    )
+    done = run_without_slow_imports("auto_deeplab.train", "--gin_file=serch.gin", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith(
         "error: --gin_file: 'serch.gin' is neither a file nor one of those in"

@@ -2,8 +2,6 @@
 
 import json
 import socket
-import subprocess
-import sys
 
 import pytest
 import tensorflow as tf
@@ -11,7 +9,7 @@ import tensorflow as tf
 from auto_deeplab.distribution.settings import Distribution
 from auto_deeplab.distribution.strategy import make_strategy
 from auto_deeplab.foundations.errors import UserError
-from tests.helpers import REPOSITORY, run_python
+from tests.helpers import run_python, run_without_slow_imports
 
 
 @pytest.mark.parametrize(
@@ -73,17 +71,8 @@ def test_without_a_gpu_nothing_is_mirrored_unasked():
 
 @pytest.mark.parametrize("command", ["train", "trials"])
 def test_mistakes_are_told_before_tensorflow_is_loaded(command):
-    hidden = "import sys, runpy; sys.modules['tensorflow'] = None; sys.argv.pop(0); "
-    done = subprocess.run(
-        [
-            *(sys.executable, "-c"),
-            hidden + "runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)",
-            *(f"auto_deeplab.{command}", "--gin_file=search.gin", "--distribution=multiworker"),
-        ],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-    )
+    flags = ("--gin_file=search.gin", "--distribution=multiworker")
+    done = run_without_slow_imports(f"auto_deeplab.{command}", *flags)
     assert done.returncode == 1
     assert (
         done.stderr

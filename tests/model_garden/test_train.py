@@ -2,15 +2,13 @@
 
 import functools
 import json
-import subprocess
-import sys
 
 import numpy as np
 import tensorflow as tf
 
 from auto_deeplab.data.street_scenes.dataset import street_scenes
 from auto_deeplab.search_space import Branch, Genotype
-from tests.helpers import REPOSITORY, assert_user_error, run_command
+from tests.helpers import assert_user_error, run_command, run_new_python
 
 CELL = ((Branch("prev", "sep_conv_3x3"), Branch("prev_prev", "atrous_conv_3x3")),)
 
@@ -82,12 +80,8 @@ def test_a_few_steps(tmp_path):
 
 
 def test_help_is_quick_and_shows_an_example():
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "auto_deeplab.model_garden_train", "--help"],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-    )
+    module = "auto_deeplab.model_garden_train"
+    done = run_new_python("-X", "importtime", "-m", module, "--help")
     assert done.returncode == 0
     assert "--experiment=auto_deeplab_cityscapes" in done.stdout
     assert "| tensorflow\n" not in done.stderr

@@ -1,8 +1,6 @@
 import itertools
 import json
 import os
-import subprocess
-import sys
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +15,7 @@ from auto_deeplab.search_space import (
     GenotypeError,
     TrellisGraph,
 )
+from tests.helpers import output_of, run_new_python
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -287,7 +286,4 @@ def test_search_space_imports_no_tensorflow():
         "import sys, auto_deeplab.search_space; "
         "print([m for m in sys.modules if m in ('tensorflow', 'keras', 'tf_keras', 'gin')])"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    assert result.stdout.strip() == "[]"
+    assert output_of(run_new_python("-c", code)).strip() == "[]"

@@ -5,10 +5,7 @@ TensorFlow and nothing of ours: the checks of Python's functions and of `Session
 """
 
 import json
-import os
 import struct
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -16,6 +13,7 @@ import tensorflow as tf
 
 from auto_deeplab.serving.export.options import ExportOptions
 from auto_deeplab.serving.export.to_saved_model import export_saved_model
+from tests.helpers import output_of, run_elsewhere
 from tests.png_files import png_of_size
 from tests.serving.conftest import DESCRIPTION, GENOTYPE
 
@@ -159,17 +157,8 @@ def test_bad_requests_are_errors_and_harm_nothing(version, tmp_path):
     good = np.random.default_rng(1).integers(0, 256, [2, 24, 24, 3], np.uint8)
     values = {name: value for name, (value, _) in requests.items()}
     np.savez(tmp_path / "requests.npz", good=good, **values)
-    (tmp_path / "elsewhere").mkdir()
     files = [version, tmp_path / "requests.npz", tmp_path / "answers.json"]
-    done = subprocess.run(
-        # Isolated: without the environment's variables and without the working directory.
-        [sys.executable, "-I", "-c", SEND, *files],
-        cwd=tmp_path / "elsewhere",
-        env={"PATH": os.environ["PATH"], "TF_CPP_MIN_LOG_LEVEL": "2"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    output_of(run_elsewhere(tmp_path / "elsewhere", "-c", SEND, *files))
     answers = json.loads((tmp_path / "answers.json").read_text())
     assert set(answers) == set(requests)
     unexpected = {

@@ -1,11 +1,8 @@
 """Exported networks: the same answers in a process that has TensorFlow and nothing of ours."""
 
 import dataclasses
-import os
 import resource
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -21,6 +18,7 @@ from auto_deeplab.serving.export.to_saved_model import export_saved_model
 from auto_deeplab.serving.export.to_tflite import export_tflite
 from auto_deeplab.serving.export.versions import find_version
 from auto_deeplab.serving.files.image_files import UnreadableImage
+from tests.helpers import output_of, run_elsewhere
 from tests.serving.conftest import DESCRIPTION, GENOTYPE
 
 SIZES = [(1, 32, 32), (3, 32, 32), (1, 33, 47), (3, 21, 50), (2, 1, 1)]
@@ -66,20 +64,6 @@ def check_answers(network, images, class_map, probabilities):
     np.testing.assert_array_equal(class_map[certain], expected.argmax(axis=-1)[certain])
 
 
-def run_elsewhere(folder, *arguments):
-    """Runs Python where this package is not: in another folder, without the environment's paths."""
-    folder.mkdir(exist_ok=True)
-    done = subprocess.run(
-        [sys.executable, "-I", *map(str, arguments)],
-        cwd=folder,
-        env={"PATH": os.environ["PATH"]},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
-
-
 def test_a_fresh_process_without_this_package_answers_the_same(network, tmp_path):
     options = ExportOptions(outputs=("class_map", "probabilities"))
     version = export_saved_model(network, DESCRIPTION, GENOTYPE, tmp_path / "network", options)
@@ -87,7 +71,7 @@ def test_a_fresh_process_without_this_package_answers_the_same(network, tmp_path
     images = images_of_all_sizes()
     np.savez(tmp_path / "images.npz", **images)
     files = [version, tmp_path / "images.npz", tmp_path / "answers.npz"]
-    run_elsewhere(tmp_path / "elsewhere", "-c", LOAD_AND_RUN, *files)
+    output_of(run_elsewhere(tmp_path / "elsewhere", "-c", LOAD_AND_RUN, *files))
     answers = np.load(tmp_path / "answers.npz")
     seen = set()
     for name, batch in images.items():
@@ -118,16 +102,18 @@ def check_saved_model_cli(network, version, images, folder):
         ("image_bytes", f"image_bytes={folder / 'files.npy'}"),
     ):
         output = folder / signature
-        run_elsewhere(
-            folder,
-            "-m",
-            "tensorflow.python.tools.saved_model_cli",
-            "run",
-            f"--dir={version}",
-            "--tag_set=serve",
-            f"--signature_def={signature}",
-            f"--inputs={value}",
-            f"--outdir={output}",
+        output_of(
+            run_elsewhere(
+                folder,
+                "-m",
+                "tensorflow.python.tools.saved_model_cli",
+                "run",
+                f"--dir={version}",
+                "--tag_set=serve",
+                f"--signature_def={signature}",
+                f"--inputs={value}",
+                f"--outdir={output}",
+            )
         )
         outputs = [np.load(output / f"{name}.npy") for name in ("class_map", "probabilities")]
         check_answers(network, images, *outputs)

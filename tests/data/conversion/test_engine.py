@@ -4,8 +4,6 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
-import sys
 import time
 
 import cv2
@@ -21,7 +19,7 @@ from auto_deeplab.data.conversion.pairs import pair_by_stem
 from auto_deeplab.data.conversion.verification import verify
 from auto_deeplab.data.segmentation_records import SegmentationRecords
 from auto_deeplab.foundations.errors import UserError
-from tests.helpers import REPOSITORY, contents
+from tests.helpers import contents, run_new_python
 
 
 def _convert(conversion, output, **arguments):
@@ -384,12 +382,7 @@ command_line.run(main)
 
 def test_a_full_disk_is_explained_and_leaves_nothing_half_written(conversion, tmp_path):
     # Its output goes to pipes, which have no limit.
-    result = subprocess.run(
-        [sys.executable, "-c", _FULL_DISK, f"--root={tmp_path}"],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-    )
+    result = run_new_python("-c", _FULL_DISK, f"--root={tmp_path}")
     assert result.returncode == 1
     last = result.stderr.splitlines()[-1]
     assert last.startswith(f"error: {tmp_path / 'output'}")

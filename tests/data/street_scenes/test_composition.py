@@ -1,12 +1,9 @@
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
 from auto_deeplab.data.datasets.cityscapes import CLASSES, LABEL_IDS, TRAIN_IDS
 from auto_deeplab.data.street_scenes.composition import draw_scene
-from tests.helpers import REPOSITORY
+from tests.helpers import run_new_python
 
 
 def test_scene_depends_on_seed_split_and_index_alone():
@@ -67,4 +64,4 @@ def test_drawing_imports_no_tensorflow():
     code = (
         "import sys, auto_deeplab.data.street_scenes.files; sys.exit('tensorflow' in sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True)
+    assert run_new_python("-c", code).returncode == 0

@@ -1,14 +1,12 @@
 """Versions are added, never replaced, also when two exports run at once."""
 
 import shutil
-import subprocess
-import sys
 
 import pytest
 
 from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.serving.export import versions
-from tests.helpers import REPOSITORY
+from tests.helpers import run_new_python
 
 
 @pytest.fixture
@@ -87,7 +85,7 @@ def test_the_next_export_removes_what_a_killed_one_left_and_nothing_else(output)
     with versions.unfinished(output) as ours:
         (ours / "half").write_text("half")
         assert not (output / ".incomplete-1").exists(), "left by an export that nobody knows of"
-        subprocess.run([sys.executable, "-c", KILLED, str(output)], cwd=REPOSITORY, timeout=60)
+        run_new_python("-c", KILLED, output, timeout=60)
         assert len(hidden(output)) == 2
         with versions.unfinished(output) as another:
             assert hidden(output) == sorted([ours.name, another.name])

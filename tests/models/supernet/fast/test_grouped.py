@@ -1,14 +1,13 @@
 """Convolutions on processors that TensorFlow serves without oneDNN."""
 
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from auto_deeplab.models.supernet.fast import grouped
+from tests.helpers import output_of, run_new_python
 
 GRADIENT_OF_SUPERNET = """
 import sys
@@ -61,15 +60,10 @@ def test_the_supernet_trains_without_onednn(tmp_path):
     results = {}
     for switch in "01":
         path = tmp_path / f"{switch}.npy"
-        run = subprocess.run(
-            [sys.executable, "-c", GRADIENT_OF_SUPERNET, str(path)],
-            env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": switch},
-            capture_output=True,
-            text=True,
-        )
-        assert run.returncode == 0, run.stderr
+        environment = os.environ | {"TF_ENABLE_ONEDNN_OPTS": switch}
+        printed = output_of(run_new_python("-c", GRADIENT_OF_SUPERNET, path, env=environment))
         results[switch] = np.load(path)
         if switch == "0" and not tf.config.list_physical_devices("GPU"):
-            assert run.stdout.strip() == "False"
+            assert printed.strip() == "False"
     difference = np.linalg.norm(results["0"] - results["1"])
     assert difference < 1e-4 * np.linalg.norm(results["1"])
