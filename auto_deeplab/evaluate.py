@@ -1,4 +1,4 @@
-"""Measures a trained network: mean IOU, accuracies, and IOU and accuracy of each class.
+r"""Measures a trained network: mean IOU, accuracies, and IOU and accuracy of each class.
 
 The figures are printed as a table and written as JSON to MODEL_DIR/evaluation_SPLIT.json. Pixels
 with the ignore label do not count. A class that neither the labels nor the predictions hold does
@@ -24,14 +24,14 @@ Example:
   python -m auto_deeplab.evaluate --model_dir=runs/retrain --checkpoint=best --output=best.json
   python -m auto_deeplab.evaluate --tflite=exported/street_scenes.tflite --model_dir=runs/retrain
   python -m auto_deeplab.evaluate --model_dir=runs/retrain --dataset_dir=datasets/camvid --split=val
-  python -m auto_deeplab.evaluate --model_dir=runs/retrain_voc2012_l --split=test \\
-      --dataset_dir=datasets/voc2012_test --scales=0.5,0.75,1,1.25,1.5,1.75 \\
+  python -m auto_deeplab.evaluate --model_dir=runs/retrain_voc2012_l --split=test \
+      --dataset_dir=datasets/voc2012_test --scales=0.5,0.75,1,1.25,1.5,1.75 \
       --flip --submission=voc
 """
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from absl import flags
 
@@ -138,20 +138,21 @@ def _evaluate(
 
     strategy = make_strategy(distribution)
     workers = Workers(strategy)
-    source = trained = exported = None
+    dataset_dir = _DATASET_DIR.value
+    trained = exported = None
     if _MODEL_DIR.value:
         with strategy.scope():
             source = load_trained(_MODEL_DIR.value, _CHECKPOINT.value)
+        dataset_dir = dataset_dir or source.dataset_dir
         predict = views.predict_with(source.model)
         trained = EvaluatedNetwork(
             _MODEL_DIR.value, source.description, predict, source.step, _CHECKPOINT.value, views
         )
     if export:
         exported = _load_exported(*export, views)
-    network, reference = (exported, trained) if exported else (trained, None)
-    records = open_records(
-        _DATASET_DIR.value or source.dataset_dir, _SPLIT.value, _IGNORE_CORRUPT.value
-    )
+    # Each is there, as `_check_networks` has made sure.
+    network = cast(EvaluatedNetwork, exported or trained)
+    records = open_records(cast(str, dataset_dir), _SPLIT.value, _IGNORE_CORRUPT.value)
     for each in (exported, trained):
         if each and each.description.classes != records.description.classes:
             raise UserError(
@@ -164,7 +165,7 @@ def _evaluate(
     if _SUBMISSION.value:
         submission = evaluator.submission_writer(network, submission_dir, _SUBMISSION.value)
         network = dataclasses.replace(network, predict=submission)
-    result = evaluator.evaluate(network, reference)
+    result = evaluator.evaluate(network, trained if exported else None)
     if workers.is_chief:
         _show_and_save(result, output)
         if submission:
@@ -237,7 +238,7 @@ def _default_output(export: tuple[str, str] | None) -> Path:
         from auto_deeplab.serving.export.versions import find_version
 
         # TensorFlow Serving looks at the folders beside it whose names are numbers, and no others.
-        path = find_version(path)
+        path = str(find_version(path))
         name = f"{kind}_{name}"
     beside = Path(path) if Path(path).name not in ("", "..") else Path(path).resolve()
     return beside.with_name(f"{beside.name}_{name}")

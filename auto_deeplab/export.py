@@ -1,4 +1,4 @@
-"""Writes a trained network as a SavedModel, TFLite or ONNX file that needs nothing of this package.
+r"""Writes a trained network as a SavedModel, TFLite or ONNX file that does not need this package.
 
 Writes OUTPUT/VERSION/, the layout of TensorFlow Serving, with the next free number as the version;
 earlier versions stay. The folder's name is the model's. Decoding, resizing, normalization and the
@@ -22,9 +22,9 @@ one image of that very size.
 
 Example:
   python -m auto_deeplab.export --model_dir=runs/retrain --output=exported/street_scenes
-  python -m auto_deeplab.export --model_dir=runs/retrain --output=exported/street_scenes \\
+  python -m auto_deeplab.export --model_dir=runs/retrain --output=exported/street_scenes \
       --outputs=class_map,probabilities --input_size=513x513 --scales=0.75,1,1.25 --flip
-  python -m auto_deeplab.export --model_dir=runs/retrain --output=exported/street_scenes.tflite \\
+  python -m auto_deeplab.export --model_dir=runs/retrain --output=exported/street_scenes.tflite \
       --format=tflite --precision=int8 --dataset_dir=datasets/street_scenes
 """
 
@@ -64,7 +64,7 @@ _DATASET_DIR = command_line.define_path(
     "dataset_dir", None, "For int8: TFRecords and dataset.json of images like those to come."
 )
 _SPLIT = flags.DEFINE_string("split", "train", "The split of --dataset_dir.")
-_REPRESENTATIVE_IMAGES = flags.DEFINE_integer(
+_CALIBRATION_IMAGES = flags.DEFINE_integer(
     "calibration_images", 100, "How many images of it, evenly spread.", lower_bound=1
 )
 _VERSION = flags.DEFINE_integer(
@@ -129,7 +129,7 @@ def main(argv: list[str]) -> None:
     elif _FORMAT.value == "tflite":
         from auto_deeplab.serving.export.to_tflite import export_tflite
 
-        export_tflite(*network, _PRECISION.value, _representative_images(), metrics)
+        export_tflite(*network, _PRECISION.value, _calibration_images(), metrics)
     else:
         from auto_deeplab.serving.export.to_saved_model import export_saved_model
 
@@ -159,12 +159,12 @@ def _check_format() -> None:
             raise UserError(f"--output={_OUTPUT.value} exists; expected the name of a new file")
 
 
-def _representative_images() -> list["np.ndarray"]:
+def _calibration_images() -> list["np.ndarray"]:
     if not _DATASET_DIR.value:
         return []
     from auto_deeplab.serving.export.calibration_images import calibration_images
 
-    return calibration_images(_DATASET_DIR.value, _SPLIT.value, _REPRESENTATIVE_IMAGES.value)
+    return calibration_images(_DATASET_DIR.value, _SPLIT.value, _CALIBRATION_IMAGES.value)
 
 
 def _size(text: str | None, flag: str) -> tuple[int, int] | None:

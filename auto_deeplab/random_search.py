@@ -1,12 +1,12 @@
-"""Draws architectures at random: the baseline that a search has to beat.
+r"""Draws architectures at random: the baseline that a search has to beat.
 
 Each architecture that a search could have found is as likely as any other. As large networks tend
 to do better, compare with random ones of like size: --parameters and --multiply_adds keep only
 those within a band, and these uniformly.
 
-  python -m auto_deeplab.random_search --like=runs/search/genotype.json --count=5 \\
+  python -m auto_deeplab.random_search --like=runs/search/genotype.json --count=5 \
       --filters=8 --parameters=2M-3M --output_dir=runs/random
-  python -m auto_deeplab.train --gin_file=retrain.gin --model_dir=runs/random_1 \\
+  python -m auto_deeplab.train --gin_file=retrain.gin --model_dir=runs/random_1 \
       --gin_param="Retrain.genotype='runs/random/random_1.json'"
 
 The space is that of the paper, or the one that the architecture of --like was searched in. A band
@@ -189,7 +189,7 @@ def _number_of(path: Path, settings: Mapping[str, Any]) -> int:
             f"{path}: provenance.random_search: received {reprlib.repr(found)}; expected the "
             "settings of random_search, or another --output_dir"
         )
-    for name in settings | found:
+    for name in {**settings, **found}:
         if found.get(name) != settings.get(name):
             raise UserError(
                 f"{path}: exists and was drawn with {json_files.field_path([name])} "

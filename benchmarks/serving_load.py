@@ -1,31 +1,58 @@
-"""Loads the signature image_bytes with concurrent clients: throughput, latencies, memory.
+"""Puts load on an exported network and tells throughput, latencies and memory.
 
-Clients are threads that send JPEG files of many sizes, one request after the other, to a SavedModel
-in this process: what a server does without its network. The resident memory is told for each tenth
-of the run, as a median. In the first half it may settle: memory grew if the last tenth has over 1%
-more than the sixth.
+Clients are threads that send JPEG files of many sizes, one request after the other. They ask
+  --saved_model: the signature image_bytes in this process: what a server does without its network,
+  --server: a server with TensorFlow Serving's interfaces, as `auto_deeplab.client` does,
+  --demo: the page of a running `auto_deeplab.demo`: upload, wait, fetch the overlay.
+Each answer must have its image's size; the first that does not, or that never comes, ends the run.
 
-Example:
+The resident memory is that of this process; with --demo, of the page's process, if it runs on this
+machine. It is told for each tenth of the run, as a median. In the first half it may settle: memory
+grew if the last tenth has over 1% more than the sixth.
+
+Examples:
   python -m benchmarks.serving_load --saved_model=exported/street_scenes --minutes=10
-  python -m benchmarks.serving_load --saved_model=exported/street_scenes --clients=8 --json
+  python -m benchmarks.serving_load --saved_model=exported/street_scenes --requests_per_second=5
+  python -m benchmarks.serving_load --server=http://localhost:8501 --model=street_scenes
+  python -m benchmarks.serving_load --demo=http://127.0.0.1:7860 --clients=2 --json
 """
 
+import io
 import json
+import os
 import statistics
 import threading
 import time
-from typing import Any
+import uuid
+from collections.abc import Callable
+from typing import Any, cast
+from urllib.parse import urlsplit
 
 from absl import flags
 
 from auto_deeplab import command_line
+from auto_deeplab.foundations.errors import UserError
 from benchmarks.measuring.peak_memory import memory_over_time, peak_megabytes
 
 _SAVED_MODEL = command_line.define_path(
-    "saved_model", None, "NAME/VERSION, or NAME for its newest version.", required=True
+    "saved_model", None, "NAME/VERSION, or NAME for its newest version."
 )
+_SERVER = flags.DEFINE_string(
+    "server", None, "http://HOST:PORT for REST, grpc://HOST:PORT for gRPC."
+)
+_MODEL = flags.DEFINE_string("model", None, "With --server, the model's name there.")
+_DEMO = flags.DEFINE_string("demo", None, "The page's address.")
 _CLIENTS = flags.DEFINE_integer("clients", 4, "Threads that send requests.", lower_bound=1)
-_FILES = flags.DEFINE_integer("files", 1, "Files in a request.", lower_bound=1)
+_REQUESTS_PER_SECOND = flags.DEFINE_float(
+    "requests_per_second",
+    None,
+    "Of all clients together; latencies then count from the moment at which a request is due. By "
+    "default each client sends its next request when it has the answer.",
+    lower_bound=0.01,
+)
+_FILES = flags.DEFINE_integer(
+    "files", 1, "Files in a request; with --server and --demo always one.", lower_bound=1
+)
 _MINUTES = flags.DEFINE_float("minutes", 10, "How long.", lower_bound=0.05)
 _LONGEST = flags.DEFINE_integer(
     "longest", 513, "Sides are drawn from half of this to this.", lower_bound=2
@@ -34,22 +61,39 @@ _JSON = flags.DEFINE_bool("json", False, "Print JSON instead of a table.")
 
 _PARTS = 10
 _DIFFERENT_FILES = 64
+_TIMEOUT = 600  # seconds: on a busy machine answers are late, not lost
+
+# Sends files; returns the (height, width) of each answer.
+Ask = Callable[[list[bytes]], list[tuple[int, int]]]
 
 
 def main(argv: list[str]) -> None:
     del argv
-    from auto_deeplab.serving.export.versions import find_version
-
-    version = find_version(_SAVED_MODEL.value)
+    given = {"saved_model": _SAVED_MODEL.value, "server": _SERVER.value, "demo": _DEMO.value}
+    given = {flag: value for flag, value in given.items() if value}
+    if len(given) != 1:
+        raise UserError(
+            f"received {' and '.join(f'--{flag}' for flag in given) or 'none'}; expected one of "
+            "--saved_model, --server and --demo"
+        )
+    if bool(_SERVER.value) != bool(_MODEL.value):
+        raise UserError("received --server or --model alone; expected both, or neither")
+    if _FILES.value > 1 and not _SAVED_MODEL.value:
+        raise UserError(f"--files: received {_FILES.value}; expected 1, or --saved_model")
 
     import psutil
-    import tensorflow as tf
     from tqdm import tqdm
 
-    loaded = tf.saved_model.load(str(version))
-    serve = loaded.signatures["image_bytes"]
-    files = _files(_LONGEST.value)
-    serve(image_bytes=tf.constant(files[: _FILES.value]))
+    process = psutil.Process()
+    if _SAVED_MODEL.value:
+        ask = _ask_saved_model(_SAVED_MODEL.value)
+    elif _SERVER.value:
+        ask = _ask_server(_SERVER.value, _MODEL.value)
+    else:
+        ask = _ask_demo(_DEMO.value)
+        process = _process_behind(_DEMO.value) or process
+    images = _images(_LONGEST.value)
+    ask([images[0][0]] * _FILES.value)
 
     total = 60 * _MINUTES.value
     latencies: list[list[float]] = [[] for _ in range(_CLIENTS.value)]
@@ -62,12 +106,22 @@ def main(argv: list[str]) -> None:
 
     def send(client: int) -> None:
         number = client
+        interval = _CLIENTS.value / _REQUESTS_PER_SECOND.value if _REQUESTS_PER_SECOND.value else 0
+        due = interval * client / _CLIENTS.value
         try:
-            while elapsed() < total and not errors:
-                request = [files[(number + k) % len(files)] for k in range(_FILES.value)]
-                before = time.perf_counter()
-                serve(image_bytes=tf.constant(request))["class_map"].numpy()
-                latencies[client].append(time.perf_counter() - before)
+            while max(elapsed(), due) < total and not errors:
+                chosen = [images[(number + k) % len(images)] for k in range(_FILES.value)]
+                if interval:
+                    time.sleep(max(due - elapsed(), 0))
+                else:
+                    due = elapsed()
+                sizes = ask([file for file, _ in chosen])
+                latencies[client].append(elapsed() - due)
+                if sizes != [size for _, size in chosen]:
+                    raise UserError(
+                        f"received class maps of {sizes}; expected {[size for _, size in chosen]}"
+                    )
+                due += interval
                 # A step that visits all files in an order of the client's own.
                 number += 2 * client + 1
         except Exception as error:
@@ -76,7 +130,6 @@ def main(argv: list[str]) -> None:
     clients = [threading.Thread(target=send, args=(client,)) for client in range(_CLIENTS.value)]
     for client in clients:
         client.start()
-    process = psutil.Process()
     with tqdm(total=round(total), unit="s", desc="load", disable=None) as bar:
         while any(client.is_alive() for client in clients):
             part = min(int(elapsed() / total * _PARTS), _PARTS - 1)
@@ -85,13 +138,109 @@ def main(argv: list[str]) -> None:
             time.sleep(min(0.5, total / _PARTS / 4))
     if errors:
         raise errors[0]
-    seconds = elapsed()
-    report = _report([latency for of_client in latencies for latency in of_client], seconds)
+    report = _report([latency for of_client in latencies for latency in of_client], elapsed())
+    if process.pid == os.getpid():
+        report["peak_megabytes"] = peak_megabytes()
     report |= memory_over_time([statistics.median(part) for part in resident if part])
     if _JSON.value:
         print(json.dumps(report, indent=1))
     else:
         _print(report)
+
+
+def _ask_saved_model(path: str) -> Ask:
+    import tensorflow as tf
+
+    from auto_deeplab.serving.export.versions import find_version
+
+    loaded = tf.saved_model.load(str(find_version(path)))
+    signature = loaded.signatures["image_bytes"]
+
+    def ask(files: list[bytes]) -> list[tuple[int, int]]:
+        answer = signature(image_bytes=tf.constant(files))
+        answer["class_map"].numpy()
+        sizes = zip(answer["height"].numpy(), answer["width"].numpy(), strict=True)
+        return [(int(height), int(width)) for height, width in sizes]
+
+    ask.loaded = loaded  # type: ignore[attr-defined]  # A signature alone does not keep it alive.
+    return ask
+
+
+def _ask_server(server: str, model: str) -> Ask:
+    import cv2
+    import numpy as np
+
+    from auto_deeplab.serving.engines.server import class_maps_of_server
+
+    class_maps = class_maps_of_server(server, model, _TIMEOUT)
+
+    def ask(files: list[bytes]) -> list[tuple[int, int]]:
+        (file,) = files
+        image = cast(np.ndarray, cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_COLOR))
+        _, *size = class_maps(image[np.newaxis, ..., ::-1]).shape
+        return [tuple(size)]
+
+    return ask
+
+
+def _ask_demo(url: str) -> Ask:
+    """Does what the page does in a browser, through Gradio's own interface."""
+    import requests
+    from PIL import Image
+
+    interface = f"{url.rstrip('/')}/gradio_api"
+
+    def ask(files: list[bytes]) -> list[tuple[int, int]]:
+        session = uuid.uuid4().hex
+        uploaded = requests.post(
+            f"{interface}/upload", files={"files": ("image.jpg", files[0])}, timeout=_TIMEOUT
+        )
+        uploaded.raise_for_status()
+        upload = {"path": uploaded.json()[0], "meta": {"_type": "gradio.FileData"}}
+        requests.post(
+            f"{interface}/queue/join",
+            json={"data": [upload, 0.6], "fn_index": 0, "session_hash": session},
+            timeout=_TIMEOUT,
+        ).raise_for_status()
+        picture = requests.get(_picture(interface, session), timeout=_TIMEOUT)
+        picture.raise_for_status()
+        with Image.open(io.BytesIO(picture.content)) as image:
+            return [image.size[::-1]]
+
+    return ask
+
+
+def _picture(interface: str, session: str) -> str:
+    """Waits for a session's event and returns the address of the picture that it made."""
+    import requests
+
+    with requests.get(
+        f"{interface}/queue/data",
+        params={"session_hash": session},
+        stream=True,
+        timeout=_TIMEOUT,
+    ) as events:
+        for line in events.iter_lines():
+            message = json.loads(line.removeprefix(b"data: ")) if line else {}
+            if message.get("msg") != "process_completed":
+                continue
+            for part in message["output"].get("data", ()):
+                value = part.get("value") if isinstance(part, dict) else None
+                if isinstance(value, dict) and value.get("url"):
+                    return value["url"]
+            break
+    raise UserError(f"--demo: received no picture from {interface}; expected an overlay")
+
+
+def _process_behind(url: str) -> Any:
+    """Returns the process of this machine that listens at an address; None if there is none."""
+    import psutil
+
+    port = urlsplit(url).port
+    for connection in psutil.net_connections("tcp"):
+        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:
+            return psutil.Process(connection.pid)
+    return None
 
 
 def _report(latencies: list[float], seconds: float) -> dict[str, Any]:
@@ -105,7 +254,6 @@ def _report(latencies: list[float], seconds: float) -> dict[str, Any]:
         "images_per_second": len(latencies) * _FILES.value / seconds,
         "p50_seconds": float(np.percentile(latencies, 50)),
         "p99_seconds": float(np.percentile(latencies, 99)),
-        "peak_megabytes": peak_megabytes(),
     }
 
 
@@ -120,15 +268,18 @@ def _print(report: dict[str, Any]) -> None:
     print("memory grew" if report["memory_grew"] else "memory did not grow")
 
 
-def _files(longest: int) -> list[bytes]:
-    """Returns JPEG files of noise whose sizes all differ."""
+def _images(longest: int) -> list[tuple[bytes, tuple[int, int]]]:
+    """Returns JPEG files of noise with their (height, width), which differ."""
     import cv2
     import numpy as np
 
     rng = np.random.default_rng(0)
     sizes = rng.integers(max(longest // 2, 1), longest + 1, [_DIFFERENT_FILES, 2])
     images = [rng.integers(0, 256, [*size, 3], np.uint8) for size in sizes]
-    return [cv2.imencode(".jpg", image)[1].tobytes() for image in images]
+    return [
+        (cv2.imencode(".jpg", image)[1].tobytes(), (int(height), int(width)))
+        for image, (height, width) in zip(images, sizes, strict=True)
+    ]
 
 
 if __name__ == "__main__":

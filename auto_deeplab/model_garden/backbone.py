@@ -89,6 +89,7 @@ class AutoDeepLabBackbone(tf_keras.Model):
         self.output_specs = {name: tensor.shape for name, tensor in endpoints.items()}
 
     def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of the constructor as JSON values."""
         return {
             "name": self.name,
             "genotype": self.genotype.to_json(),
@@ -100,6 +101,7 @@ class AutoDeepLabBackbone(tf_keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects=None) -> "AutoDeepLabBackbone":
+        """Makes the backbone whose `get_config` returned `config`."""
         config = dict(config)
         shape = config.pop("input_shape")
         return cls(

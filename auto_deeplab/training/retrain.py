@@ -4,7 +4,7 @@ import dataclasses
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import tensorflow as tf
 import tf_keras
@@ -147,7 +147,8 @@ class Retrain(Job):
             create_slots(optimizer, network.trainable_variables)
             is_new = not CheckpointFiles(model_dir.checkpoints).steps()
             if self.initial_model_dir is not None and is_new:
-                self._start_from_other_weights(network, records.description, model_dir)
+                source = ModelDir(Path(self.initial_model_dir))
+                self._start_from_other_weights(network, records.description, model_dir, source)
             average = None
             if self.weight_average_decay is not None:
                 average = WeightAverage(
@@ -160,7 +161,7 @@ class Retrain(Job):
     def keep(self, model_dir: ModelDir) -> None:
         """Keeps the genotype beside the results."""
         if self.has_genotype and not model_dir.genotype.exists():
-            Genotype.load(self.genotype).save(model_dir.genotype)
+            self._configured_genotype().save(model_dir.genotype)
 
     def _make_optimizer(
         self, schedule: tf_keras.optimizers.schedules.LearningRateSchedule
@@ -176,9 +177,12 @@ class Retrain(Job):
         return optimizer
 
     def _start_from_other_weights(
-        self, network: tf_keras.Model, description: DatasetDescription, model_dir: ModelDir
+        self,
+        network: tf_keras.Model,
+        description: DatasetDescription,
+        model_dir: ModelDir,
+        source: ModelDir,
     ) -> None:
-        source = ModelDir(Path(self.initial_model_dir))
         if self.has_genotype and source.genotype.is_file():
             genotype = Genotype.load(source.genotype)
             if genotype != self._find_genotype(model_dir):
@@ -191,10 +195,14 @@ class Retrain(Job):
         )
         print(f"starting from the weights of step {step} of {source.path}")
 
+    def _configured_genotype(self) -> Genotype:
+        """Returns the genotype of the configuration, which has one where the network takes one."""
+        return Genotype.load(cast(str, self.genotype))
+
     def _find_genotype(self, model_dir: ModelDir) -> Genotype:
         """Returns the genotype that the folder keeps, or the one that it will keep."""
         kept = model_dir.genotype
-        return Genotype.load(kept if kept.exists() else self.genotype)
+        return Genotype.load(kept) if kept.exists() else self._configured_genotype()
 
     def _check_genotype(self, model_dir: ModelDir) -> None:
         """Looks whether the folder keeps another genotype than the configured one.
@@ -202,7 +210,7 @@ class Retrain(Job):
         Raises:
             UserError: It does.
         """
-        if self._find_genotype(model_dir) != Genotype.load(self.genotype):
+        if self._find_genotype(model_dir) != self._configured_genotype():
             raise UserError(
                 f"{model_dir.genotype} is another architecture than Retrain.genotype "
                 f"{self.genotype!r}: give another --model_dir"

@@ -63,8 +63,15 @@ class RetrainModel(tf_keras.Model):
         return network(images, training=training)
 
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Updates the network on images, float32 [batch, height, width, 3], normalized, and
-        labels, int32 [batch, height, width]; returns the "loss"."""
+        """Updates the network.
+
+        Args:
+            data: Normalized images, float32 [batch, height, width, 3], and labels, int32 [batch,
+                height, width].
+
+        Returns:
+            The "loss", a float32 scalar.
+        """
         done = tf.cast(self.optimizer.iterations, tf.float32) / self.total_steps
         set_step_ratio(self.network, done)
         parts = self.gradient_accumulation_steps

@@ -48,6 +48,8 @@ class SearchModel(tf_keras.Model):
             functions of images and labels, on all replicas; each returns the loss.
     """
 
+    train_function: Callable | None
+
     def __init__(
         self,
         supernet: Supernet,

@@ -77,6 +77,21 @@ def test_a_load_run(genotype, tmp_path):
     assert max(report["resident_megabytes"]) <= report["peak_megabytes"]
 
 
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "received none; expected one of --saved_model, --server and --demo"),
+        (["--demo=http://x:1", "--saved_model=x"], "received --saved_model and --demo; exp"),
+        (["--server=http://x:1"], "received --server or --model alone"),
+        (["--demo=http://x:1", "--files=2"], "--files: received 2; expected 1, or --saved_model"),
+    ],
+)
+def test_what_is_put_under_load_is_named_once(flags, message):
+    done = run_command("benchmarks.serving_load", *flags)
+    assert done.returncode == 1
+    assert message in done.stderr
+
+
 def test_memory_that_grows_in_the_second_half():
     steady = [500, 700, 760, 790, 795, 800, 803, 801, 802, 804]
     assert memory_over_time(steady) == {

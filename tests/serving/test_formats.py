@@ -194,7 +194,7 @@ def test_what_openvino_cannot_run_is_a_user_error(network, tmp_path):
 
 
 def test_int8_needs_images(network, tmp_path):
-    with pytest.raises(UserError, match="received no representative images"):
+    with pytest.raises(UserError, match="received no calibration images"):
         export_tflite(network, DESCRIPTION, None, tmp_path / "a.tflite", precision="int8")
     assert not any(tmp_path.iterdir())
 
@@ -238,7 +238,7 @@ def test_labels_of_fewer_classes_than_the_network_has(exports, photographs, tmp_
         network.class_maps(photographs[0][np.newaxis])
 
 
-def test_representative_images_are_spread_over_the_split(colored_dataset):
+def test_calibration_images_are_spread_over_the_split(colored_dataset):
     images = calibration_images(colored_dataset, "train", 3)
     everything = calibration_images(colored_dataset, "train", 100)
     assert len(everything) == 9

@@ -7,7 +7,8 @@ import tf_keras
 
 from auto_deeplab.models.supernet.fast import grouped
 from auto_deeplab.models.supernet.fast.batch_norms import BatchNorms
-from auto_deeplab.models.supernet.mixed_operations import MixedOperations
+from auto_deeplab.models.supernet.fast.edge_sums import EdgeSums
+from auto_deeplab.models.supernet.fast.mixed_operations import MixedOperations
 from auto_deeplab.search_space import CellGraph
 
 
@@ -85,25 +86,14 @@ class Cell(tf_keras.layers.Layer):
                 batch_norms=batch_norms,
             )
 
-        # What is summed so far for the blocks still to come, side by side.
-        ahead: list[tf.Tensor] = []
+        sums = EdgeSums(self.graph.blocks, self.filters)
         if prev_prev is not None:
             output = mixed("prev_prev", prev_prev)
-            ahead = [output if arcs == 1 else tf.tile(output, [arcs, 1, 1, 1])]
-        blocks: list[tf.Tensor] = []
+            sums.add(output if arcs == 1 else tf.tile(output, [arcs, 1, 1, 1]))
         state = prev
+        blocks = []
         for name in states(self.graph)[1:]:
-            coming = tf.add_n([*ahead, mixed(name, state)])
-            state, rest = self._split_first(coming, self.graph.blocks - len(blocks))
+            sums.add(mixed(name, state))
+            state = sums.next_block()
             blocks.append(state)
-            ahead = [] if rest is None else [rest]
         return tf.concat(blocks, axis=-1)
-
-    def _split_first(self, coming: tf.Tensor, count: int) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """Splits the first of `count` blocks off, dropping the padding; the rest is padded anew."""
-        if count == 1:
-            return coming[..., : self.filters], None
-        rest = (count - 1) * self.filters
-        padding = coming.shape[-1] - self.filters - rest
-        first, rest, *_ = tf.split(coming, [self.filters, rest, padding], axis=-1)
-        return first, grouped.pad_channels(rest)

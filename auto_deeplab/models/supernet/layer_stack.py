@@ -38,6 +38,7 @@ class LayerStack(tf_keras.layers.Layer):
         structures: The nodes of each of its layers.
         first_layer: The trellis layer that it starts with.
         depth: How many layers it has.
+        first_arc: Where the arcs into its layers begin among those of the trellis.
         graph: The cell.
         filters: stride -> channels of a block.
         recompute: See `Supernet`.
@@ -50,6 +51,7 @@ class LayerStack(tf_keras.layers.Layer):
         structures: tuple[NodeStructure, ...],
         first_layer: int,
         depth: int,
+        first_arc: int,
         graph: CellGraph,
         filters: Mapping[int, int],
         recompute: str,
@@ -59,6 +61,7 @@ class LayerStack(tf_keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         self.layers_covered = range(first_layer, first_layer + depth)
+        self.first_arc = first_arc
         self.nodes = []
         for structure in structures:
             with tf.name_scope(f"stride{structure.stride}"):
@@ -107,11 +110,13 @@ class LayerStack(tf_keras.layers.Layer):
         Under mixed precision the kernels are cast here, once for all that reads them.
 
         Args:
-            arc_weights: float32 [depth, arcs into a layer], softmax(beta).
+            arc_weights: float32 [arcs], softmax(beta) of the whole trellis.
             training: Whether batches are normalized with their own statistics.
         """
+        arcs = sum(self.arcs_of_nodes)
+        own = arc_weights[self.first_arc : self.first_arc + self.depth * arcs]
         return Stacked(
-            arc_weights,
+            tf.reshape(own, [self.depth, arcs]),
             [tf.identity(node.kernels) for node in self.nodes],
             [] if training else tf.nest.map_structure(tf.identity, self.moving()),
         )

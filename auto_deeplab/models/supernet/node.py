@@ -1,7 +1,7 @@
 """A node of the supernet: the cell at one layer and stride, over all its incoming arcs."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import tensorflow as tf
 import tf_keras
@@ -10,7 +10,7 @@ from auto_deeplab.models.resize import resize_bilinear
 from auto_deeplab.models.supernet.cell import Cell
 from auto_deeplab.models.supernet.fast import grouped
 from auto_deeplab.models.supernet.fast.batch_norms import BatchNorms
-from auto_deeplab.models.supernet.fast.kernels import Kernel, initial_vectors, unpack
+from auto_deeplab.models.supernet.fast.kernels import Kernel, Kernels, initial_vectors, unpack
 from auto_deeplab.search_space import CellGraph
 
 
@@ -101,8 +101,8 @@ class Node(tf_keras.layers.Layer):
         self.stride = structure.stride
         self.sources = tuple(source for source, _ in structure.sources)
         self.cell = Cell(graph, filters, structure.prev_prev_channels is not None)
-        self.kernel_shapes = {}
-        self.normalized_channels = []
+        self.kernel_shapes: dict[str, Kernel | Kernels] = {}
+        self.normalized_channels: list[int] = []
         for source, channels in structure.sources:
             size = 3 if source < self.stride else 1
             self.kernel_shapes[f"arc_from_{source}"] = Kernel(
@@ -146,9 +146,9 @@ class Node(tf_keras.layers.Layer):
             it is applied here, once.
         """
         kernels = unpack(self.kernel_shapes, inputs.kernels)
-        batch_norms = BatchNorms(
-            inputs.moving or None, self.normalized_channels, self.synchronized_batch_norm
-        )
+        # One node's is a pair, or nothing.
+        moving = cast(Statistics, inputs.moving) if inputs.moving else None
+        batch_norms = BatchNorms(moving, self.normalized_channels, self.synchronized_batch_norm)
         arcs = [
             batch_norms(self._bring(images, source, size, kernels[f"arc_from_{source}"]))
             for images, source in zip(inputs.prev, self.sources, strict=True)

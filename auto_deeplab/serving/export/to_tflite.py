@@ -85,7 +85,7 @@ def export_tflite(
 
 def _of_one_size(images: Sequence[np.ndarray], size: tuple[int, int] | None) -> list[np.ndarray]:
     if not images:
-        raise UserError("precision int8: received no representative images; expected some")
+        raise UserError("precision int8: received no calibration images; expected some")
     height, width = size or images[0].shape[:2]
     return [
         np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))

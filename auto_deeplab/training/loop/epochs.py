@@ -172,7 +172,10 @@ class TrainingLoop:
         while self._log.first_step < self._training.total_steps:
             epoch = self._log.first_step // self._training.steps_per_epoch
             self._fit(epoch, end_of_step)
-            values = self._log.means() | self._training.learning_rates(self._step - 1)
+            values: dict[str, float | None] = {
+                **self._log.means(),
+                **self._training.learning_rates(self._step - 1),
+            }
             started = time.monotonic()
             measures = self._measure(epoch, preemption)
             values |= measures
@@ -347,6 +350,7 @@ class StepLog(tf_keras.callbacks.Callback):
         super().__init__()
         self._writer, self._step, self._every = writer, step, every
         self._learning_rates = learning_rates
+        self._sums: dict[str, float]
         self.begin_epoch()
         if epoch:
             self.first_step = step - epoch["steps"]
@@ -355,7 +359,7 @@ class StepLog(tf_keras.callbacks.Callback):
     def begin_epoch(self) -> None:
         """Forgets the losses: the next step is the first of an epoch."""
         self.first_step = self._step
-        self._sums: dict[str, float] = {}
+        self._sums = {}
         self._seconds = 0.0
 
     def notes(self) -> dict[str, Any]:

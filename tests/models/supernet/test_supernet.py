@@ -8,7 +8,8 @@ import tensorflow as tf
 import tf_keras
 
 from auto_deeplab.foundations.errors import UserError
-from auto_deeplab.models.supernet import mixed_operations, textbook
+from auto_deeplab.models.supernet import textbook
+from auto_deeplab.models.supernet.fast import mixed_operations
 from auto_deeplab.models.supernet.fast.kernels import unpack
 from auto_deeplab.models.supernet.node import NOTHING_FROZEN
 from auto_deeplab.models.supernet.supernet import (

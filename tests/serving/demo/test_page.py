@@ -43,7 +43,7 @@ RUN_COMMAND = """
 import runpy
 import sys
 
-from auto_deeplab.serving import exported
+from auto_deeplab.serving.engines import load as exported
 
 HERE = (None, "", "127.0.0.1", "localhost", b"127.0.0.1", b"localhost")
 

@@ -71,7 +71,7 @@ def test_a_folder_that_is_no_export(output, tmp_path):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from auto_deeplab.serving import versions
+from auto_deeplab.serving.export import versions
 
 with versions.unfinished(Path(sys.argv[1])) as folder:
     (folder / "half").write_text("half")

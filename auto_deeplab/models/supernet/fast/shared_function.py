@@ -25,7 +25,7 @@ class SharedFunction:
 
     def __init__(
         self,
-        function: Callable[[NamedTuple, Any], tuple],
+        function: Callable[..., tuple],
         name: str,
         recompute: bool,
         is_traced: bool = True,
