@@ -140,8 +140,8 @@ class Binding(NamedTuple):
         return f"{self.scope}{'/' if self.scope else ''}{self.configurable}.{self.parameter}"
 
 
-class _References(config_parser.ParserDelegate):
-    """Lets gin's parser read references without knowing what they name."""
+class _References:
+    """Lets gin's parser read references without knowing what they name: a `ParserDelegate`."""
 
     def configurable_reference(self, scoped_configurable_name: str, evaluate: bool) -> Reference:
         """Returns `@name` or `@name()`."""
