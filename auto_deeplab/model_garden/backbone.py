@@ -15,6 +15,7 @@ from official.vision.modeling.backbones.factory import register_backbone_builder
 
 from auto_deeplab.models.final.decoder import level_of_stride
 from auto_deeplab.models.final.encoder import encode
+from auto_deeplab.models.layer_calls import convolution_kernels
 from auto_deeplab.search_space import Genotype
 
 LOW_LEVEL = "low_level"
@@ -148,7 +149,8 @@ def build_auto_deeplab(
         input_specs=input_specs,
     )
     if l2_regularizer is not None:
+        kernels = {kernel.ref() for kernel in convolution_kernels(backbone)}
         for variable in backbone.trainable_variables:
-            if "kernel" in variable.name:
+            if variable.ref() in kernels:
                 backbone.add_loss(partial(l2_regularizer, variable))
     return backbone
