@@ -30,9 +30,10 @@ test-avx2: test  ## Run the tests with the kernels of a processor without AVX-51
 test-slow: $(VENV)/installed  ## Run the tests that take too long for every change.
 	$(VENV)/bin/python -m pytest -m slow $(ARGS)
 
-lint: $(VENV)/installed  ## Check style and format.
+lint: $(VENV)/installed  ## Check style, format and types.
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
 
 format: $(VENV)/installed  ## Repair style and format.
 	$(VENV)/bin/ruff check --fix
@@ -70,4 +71,4 @@ lock:  ## Compile requirements.lock from requirements-demo.txt (needs uv).
 	rm requirements.lock.new
 
 clean:  ## Remove .venv, caches and what pip left; results in runs/ and datasets/ stay.
-	rm -rf $(VENV) *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

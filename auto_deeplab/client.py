@@ -1,4 +1,4 @@
-"""Sends images and videos to a TensorFlow Serving server and writes overlays with a legend.
+r"""Sends images and videos to a TensorFlow Serving server and writes overlays with a legend.
 
 REST (--server=http://HOST:8501) or gRPC (--server=grpc://HOST:8500); https and grpcs with
 encryption. Images of any format, and frames, are turned upright and sent as PNG. The results are
@@ -6,7 +6,7 @@ those of auto_deeplab.predict. Files that have them already are skipped, so an i
 be repeated; those that cannot be read, or that the server refuses, are listed at the end.
 
 Example:
-  python -m auto_deeplab.client --server=http://localhost:8501 --model=street_scenes \\
+  python -m auto_deeplab.client --server=http://localhost:8501 --model=street_scenes \
       --labels=exported/street_scenes --images=photos --output=predictions
 """
 

@@ -24,7 +24,7 @@ from absl import flags
 
 from auto_deeplab import command_line
 from auto_deeplab.command_line import export_flags
-from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.foundations.errors import UserError, reason_of
 from auto_deeplab.serving.export.options import MOST_PIXELS_IN_REQUESTS
 
 flags.adopt_module_key_flags(export_flags)
@@ -124,7 +124,7 @@ def _listen(host: str, port: int | None) -> socket.socket:
             refused = error
     if port:
         raise UserError(
-            f"--port={port}: {os.strerror(refused.errno)}; expected a free port, or no --port, "
+            f"--port={port}: {reason_of(refused)}; expected a free port, or no --port, "
             f"which takes the first free one from {_FIRST_PORTS[0]}"
         )
     raise UserError(

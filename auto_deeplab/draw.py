@@ -31,23 +31,23 @@ _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a file that exists."
 def main(argv: list[str]) -> None:
     del argv
     from auto_deeplab.runs.decode import read_epoch
-    from auto_deeplab.search_space import Genotype, searched_relaxation
+    from auto_deeplab.search_space import Genotype, Relaxation, searched_relaxation
     from auto_deeplab.visualization.architecture import PARTS, save_architecture
 
     if _OUTPUT.value is None:
         raise UserError("--output: expected the file to write, such as --output=architecture.png")
-    if _GENOTYPE.value is None and _MODEL_DIR.value is None:
-        raise UserError("expected --genotype=NAME_OR_FILE or --model_dir=DIR")
     if _EPOCH.value is not None and _MODEL_DIR.value is None:
         raise UserError("--epoch: goes with --model_dir")
     genotype = Genotype.load(_GENOTYPE.value) if _GENOTYPE.value is not None else None
+    relaxation: Relaxation | None = None
     if _MODEL_DIR.value is not None:
         entry = read_epoch(_MODEL_DIR.value, _EPOCH.value)
         relaxation = entry.relaxation
-        if genotype is None:
-            genotype = relaxation.decode(f"epoch {entry.epoch}")
-    else:
+        genotype = genotype or entry.relaxation.decode(f"epoch {entry.epoch}")
+    elif genotype is not None:
         relaxation = searched_relaxation(genotype, _GENOTYPE.value)
+    if genotype is None:
+        raise UserError("expected --genotype=NAME_OR_FILE or --model_dir=DIR")
     parts = PARTS if _CELL.value else ("network",)
     save_architecture(_OUTPUT.value, genotype, relaxation, _OVERWRITE.value, parts)
     print(f"Written to {_OUTPUT.value}")

@@ -1,4 +1,4 @@
-"""Measures a trained network: mean IOU, accuracies, and IOU and accuracy of each class.
+r"""Measures a trained network: mean IOU, accuracies, and IOU and accuracy of each class.
 
 The figures are printed as a table and written as JSON to MODEL_DIR/evaluation_SPLIT.json. Pixels
 with the ignore label do not count. A class that neither the labels nor the predictions hold does
@@ -24,13 +24,14 @@ Example:
   python -m auto_deeplab.evaluate --model_dir=runs/retrain --checkpoint=best --output=best.json
   python -m auto_deeplab.evaluate --tflite=exported/street_scenes.tflite --model_dir=runs/retrain
   python -m auto_deeplab.evaluate --model_dir=runs/retrain --dataset_dir=datasets/camvid --split=val
-  python -m auto_deeplab.evaluate --model_dir=runs/retrain_voc2012_l --split=test \\
-      --dataset_dir=datasets/voc2012_test --scales=0.5,0.75,1,1.25,1.5,1.75 \\
+  python -m auto_deeplab.evaluate --model_dir=runs/retrain_voc2012_l --split=test \
+      --dataset_dir=datasets/voc2012_test --scales=0.5,0.75,1,1.25,1.5,1.75 \
       --flip --submission=voc
 """
 
-import itertools
+import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from absl import flags
 
@@ -38,6 +39,13 @@ from auto_deeplab import command_line
 from auto_deeplab.command_line import distribution_flags, export_flags
 from auto_deeplab.distribution.settings import Distribution
 from auto_deeplab.foundations.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import tensorflow as tf
+
+    from auto_deeplab.evaluation.evaluator import EvaluatedNetwork, Views
+    from auto_deeplab.evaluation.result import EvaluationResult
 
 flags.adopt_module_key_flags(export_flags)
 _MODEL_DIR = command_line.define_path("model_dir", None, "The folder that training wrote.")
@@ -108,115 +116,95 @@ def main(argv: list[str]) -> None:
             raise UserError(f"{path} exists: give another {flag}, or --overwrite to replace it")
 
     from auto_deeplab.distribution.workers import ending_with_lost_workers
+    from auto_deeplab.evaluation.evaluator import Views
 
+    views = Views(scales, _FLIP.value, window, _OVERLAP.value)
     with ending_with_lost_workers(distribution.cluster):
-        _evaluate(distribution, export, scales, window, output, submission_dir)
+        _evaluate(distribution, export, views, output, submission_dir)
 
 
 def _evaluate(
     distribution: Distribution,
     export: tuple[str, str] | None,
-    scales: tuple[float, ...],
-    window: tuple[int, int] | None,
+    views: "Views",
     output: Path,
     submission_dir: Path,
 ) -> None:
-    from rich.console import Console
-
-    from auto_deeplab.data.pipeline import evaluation_batches, open_records
-    from auto_deeplab.data.survey import naming_corrupt_records
+    from auto_deeplab.data.pipeline import open_records
     from auto_deeplab.distribution.strategy import make_strategy
     from auto_deeplab.distribution.workers import Workers
-    from auto_deeplab.evaluation.comparison import evaluate_beside
-    from auto_deeplab.evaluation.inference import evaluate
-    from auto_deeplab.evaluation.result import EvaluationResult
-    from auto_deeplab.evaluation.submission import SubmissionWriter
+    from auto_deeplab.evaluation.evaluator import EvaluatedNetwork, Evaluator
+    from auto_deeplab.training.trained import load_trained
 
     strategy = make_strategy(distribution)
     workers = Workers(strategy)
-    trained = exported = predict = reference = None
+    dataset_dir = _DATASET_DIR.value
+    trained = exported = None
     if _MODEL_DIR.value:
-        from auto_deeplab.training.trained import load_trained
-
         with strategy.scope():
-            trained = load_trained(_MODEL_DIR.value, _CHECKPOINT.value)
-        predict = _predict_function(trained.model, scales, window)
+            source = load_trained(_MODEL_DIR.value, _CHECKPOINT.value)
+        dataset_dir = dataset_dir or source.dataset_dir
+        predict = views.predict_with(source.model)
+        trained = EvaluatedNetwork(
+            _MODEL_DIR.value, source.description, predict, source.step, _CHECKPOINT.value, views
+        )
     if export:
-        from auto_deeplab.serving.engines.load import load_exported
-
-        exported = load_exported(*export)
-        reference, predict = predict, _predict_normalized(exported.class_maps)
-    name = exported.path if exported else _MODEL_DIR.value
-    records = open_records(
-        _DATASET_DIR.value or trained.dataset_dir, _SPLIT.value, _IGNORE_CORRUPT.value
-    )
-    description = records.description
-    for network, source in ((exported, name), (trained, _MODEL_DIR.value)):
-        if network and network.description.classes != description.classes:
+        exported = _load_exported(*export, views)
+    # Each is there, as `_check_networks` has made sure.
+    network = cast(EvaluatedNetwork, exported or trained)
+    records = open_records(cast(str, dataset_dir), _SPLIT.value, _IGNORE_CORRUPT.value)
+    for each in (exported, trained):
+        if each and each.description.classes != records.description.classes:
             raise UserError(
                 f"--dataset_dir={records.dataset_dir}: its classes "
-                f"{', '.join(description.classes)} are not those of {source}: "
-                f"{', '.join(network.description.classes)}"
+                f"{', '.join(records.description.classes)} are not those of {each.name}: "
+                f"{', '.join(each.description.classes)}"
             )
-    images = min(records.examples, _LIMIT.value or records.examples)
-    step = None if exported else trained.step
+    evaluator = Evaluator(records, workers, _LIMIT.value)
+    submission = None
     if _SUBMISSION.value:
-        predict = SubmissionWriter(
-            submission_dir,
-            _SUBMISSION.value,
-            description,
-            _SPLIT.value,
-            itertools.islice(records.file_names(), workers.index, None, workers.count),
-            predict,
-            settings={
-                "dataset_dir": str(Path(records.dataset_dir).resolve()),
-                "network": str(Path(name).resolve()),
-                "step": step,
-                "scales": scales,
-                "flip": _FLIP.value,
-                "window": window,
-                "overlap": _OVERLAP.value,
-            },
-        )
-    counted = (
-        evaluation_batches(records, limit=images, input_context=workers.input_context()),
-        len(description.classes),
-        description.ignore_label,
-        len(range(workers.index, images, workers.count)),
-    )
-    comparison = None
-    with naming_corrupt_records(records):
-        if reference:
-            matrix, comparison = evaluate_beside(predict, reference, _MODEL_DIR.value, *counted)
-        else:
-            matrix = evaluate(
-                predict, *counted, progress=workers.is_chief, at_a_time=workers.replicas
-            )
-    matrix.counts = workers.sum(matrix.counts)
+        submission = evaluator.submission_writer(network, submission_dir, _SUBMISSION.value)
+        network = dataclasses.replace(network, predict=submission)
+    result = evaluator.evaluate(network, trained if exported else None)
     if workers.is_chief:
-        report = EvaluationResult(
-            model=name,
-            step=step,
-            checkpoint=None if exported else _CHECKPOINT.value,
-            dataset=description.name,
-            split=_SPLIT.value,
-            images=images,
-            class_names=description.classes,
-            matrix=matrix,
-            scales=scales,
-            flip=_FLIP.value,
-            window=window,
-            comparison=comparison,
-        )
-        report.save(output)
-        Console().print(report.table())
-        if comparison:
-            print(comparison.sentence())
-        print(f"written to {output}")
-        if _SUBMISSION.value:
-            predict.finish()
-            print(f"{images} predictions for the test server: {submission_dir}")
+        _show_and_save(result, output)
+        if submission:
+            submission.finish()
+            print(f"{result.images} predictions for the test server: {submission_dir}")
     workers.wait()
+
+
+def _load_exported(kind: str, path: str, views: "Views") -> "EvaluatedNetwork":
+    """Returns the network of an export flag, which has its views in itself."""
+    from auto_deeplab.data.augmentation import pixels_of
+    from auto_deeplab.evaluation.evaluator import EvaluatedNetwork
+    from auto_deeplab.serving.engines.load import load_exported
+    from auto_deeplab.serving.files.image_files import UnreadableImage
+
+    exported = load_exported(kind, path)
+
+    def predict_one(images: "tf.Tensor") -> "np.ndarray":
+        try:
+            return exported.class_maps(pixels_of(images).numpy())
+        except UnreadableImage as error:
+            raise UserError(f"an image of {images.shape[1]}x{images.shape[2]}: {error}") from error
+
+    return EvaluatedNetwork(
+        exported.path,
+        exported.description,
+        lambda batches: [predict_one(images) for images in batches],
+        views=views,
+    )
+
+
+def _show_and_save(result: "EvaluationResult", output: Path) -> None:
+    from rich.console import Console
+
+    result.save(output)
+    Console().print(result.table())
+    if result.comparison:
+        print(result.comparison.sentence())
+    print(f"written to {output}")
 
 
 def _check_networks(
@@ -250,35 +238,10 @@ def _default_output(export: tuple[str, str] | None) -> Path:
         from auto_deeplab.serving.export.versions import find_version
 
         # TensorFlow Serving looks at the folders beside it whose names are numbers, and no others.
-        path = find_version(path)
+        path = str(find_version(path))
         name = f"{kind}_{name}"
     beside = Path(path) if Path(path).name not in ("", "..") else Path(path).resolve()
     return beside.with_name(f"{beside.name}_{name}")
-
-
-def _predict_normalized(class_maps):
-    """Returns the function from batches of images to class maps that an exported network is."""
-    from auto_deeplab.data.augmentation import pixels_of
-    from auto_deeplab.serving.files.image_files import UnreadableImage
-
-    def predict_one(images):
-        try:
-            return class_maps(pixels_of(images).numpy())
-        except UnreadableImage as error:
-            raise UserError(f"an image of {images.shape[1]}x{images.shape[2]}: {error}") from error
-
-    return lambda batches: [predict_one(images) for images in batches]
-
-
-def _predict_function(model, scales: tuple[float, ...], window: tuple[int, int] | None):
-    """Returns the function from batches of images to class maps that the flags describe."""
-    from auto_deeplab.evaluation.inference import ReplicatedPrediction
-    from auto_deeplab.evaluation.sliding_windows import SlidingWindows
-
-    if window is None:
-        return ReplicatedPrediction(model, scales, _FLIP.value)
-    probabilities = ReplicatedPrediction(model, scales, _FLIP.value, as_probabilities=True)
-    return SlidingWindows(probabilities, window, _OVERLAP.value)
 
 
 if __name__ == "__main__":

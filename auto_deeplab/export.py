@@ -1,4 +1,4 @@
-"""Writes a trained network as a SavedModel, TFLite or ONNX file that needs nothing of this package.
+r"""Writes a trained network as a SavedModel, TFLite or ONNX file that does not need this package.
 
 Writes OUTPUT/VERSION/, the layout of TensorFlow Serving, with the next free number as the version;
 earlier versions stay. The folder's name is the model's. Decoding, resizing, normalization and the
@@ -22,9 +22,9 @@ one image of that very size.
 
 Example:
   python -m auto_deeplab.export --model_dir=runs/retrain --output=exported/street_scenes
-  python -m auto_deeplab.export --model_dir=runs/retrain --output=exported/street_scenes \\
+  python -m auto_deeplab.export --model_dir=runs/retrain --output=exported/street_scenes \
       --outputs=class_map,probabilities --input_size=513x513 --scales=0.75,1,1.25 --flip
-  python -m auto_deeplab.export --model_dir=runs/retrain --output=exported/street_scenes.tflite \\
+  python -m auto_deeplab.export --model_dir=runs/retrain --output=exported/street_scenes.tflite \
       --format=tflite --precision=int8 --dataset_dir=datasets/street_scenes
 """
 

@@ -1,4 +1,4 @@
-"""Trains Auto-DeepLab with TF Model Garden's trainer, official.vision.train.
+r"""Trains Auto-DeepLab with TF Model Garden's trainer, official.vision.train.
 
 It is that trainer with this project's backbone and experiments registered: auto_deeplab_cityscapes,
 auto_deeplab_pascal and auto_deeplab_ade20k. All of its own experiments and flags are there too.
@@ -6,8 +6,8 @@ The experiments read TFRecords of tools/convert_*.py. docs/model_garden.md says 
 computes differs from python -m auto_deeplab.train.
 
 Example:
-  python -m auto_deeplab.model_garden_train --experiment=auto_deeplab_cityscapes \\
-      --mode=train_and_eval --model_dir=runs/model_garden \\
+  python -m auto_deeplab.model_garden_train --experiment=auto_deeplab_cityscapes \
+      --mode=train_and_eval --model_dir=runs/model_garden \
       --params_override="task.train_data.input_path=datasets/cityscapes/train-*.tfrecord"
 """
 

@@ -1,4 +1,4 @@
-"""Shows what a network sees in images and videos: writes overlays with a legend, or class maps.
+r"""Shows what a network sees in images and videos: writes overlays with a legend, or class maps.
 
 Takes a trained model (--model_dir) or an exported one (--saved_model, --tflite, --onnx, or
 --openvino for a SavedModel in that engine), and a file, a folder with its subfolders, or a quoted
@@ -12,9 +12,9 @@ that was interrupted the frames that have class maps are not predicted again.
 
 Example:
   python -m auto_deeplab.predict --model_dir=runs/retrain --images=photos --output=predictions
-  python -m auto_deeplab.predict --saved_model=exported/street_scenes \\
+  python -m auto_deeplab.predict --saved_model=exported/street_scenes \
       --images='photos/**/*.jpg' --output=predictions --results=both --batch_size=4
-  python -m auto_deeplab.predict --onnx=exported/street_scenes.onnx --images=drive.mp4 \\
+  python -m auto_deeplab.predict --onnx=exported/street_scenes.onnx --images=drive.mp4 \
       --output=predictions
 """
 

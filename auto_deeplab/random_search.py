@@ -1,12 +1,12 @@
-"""Draws architectures at random: the baseline that a search has to beat.
+r"""Draws architectures at random: the baseline that a search has to beat.
 
 Each architecture that a search could have found is as likely as any other. As large networks tend
 to do better, compare with random ones of like size: --parameters and --multiply_adds keep only
 those within a band, and these uniformly.
 
-  python -m auto_deeplab.random_search --like=runs/search/genotype.json --count=5 \\
+  python -m auto_deeplab.random_search --like=runs/search/genotype.json --count=5 \
       --filters=8 --parameters=2M-3M --output_dir=runs/random
-  python -m auto_deeplab.train --gin_file=retrain.gin --model_dir=runs/random_1 \\
+  python -m auto_deeplab.train --gin_file=retrain.gin --model_dir=runs/random_1 \
       --gin_param="Retrain.genotype='runs/random/random_1.json'"
 
 The space is that of the paper, or the one that the architecture of --like was searched in. A band
@@ -15,9 +15,10 @@ network, counted in the same way. The same command again goes on where it stoppe
 there; a larger --count adds to it.
 """
 
+import dataclasses
 import re
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ from auto_deeplab.foundations import json_files
 from auto_deeplab.foundations.errors import UserError
 
 if TYPE_CHECKING:
-    from auto_deeplab.search_space import Genotype
+    from auto_deeplab.search_space import CellGraph, Genotype, TrellisGraph
 
 _OUTPUT_DIR = command_line.define_path(
     "output_dir", None, "The folder for random_1.json, random_2.json, ...", required=True
@@ -53,7 +54,6 @@ _MOST_DRAWS = flags.DEFINE_integer(
     "most_draws", 1000, "Give up when this many draws in a row miss a band.", lower_bound=1
 )
 
-
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9}
 
 Band = tuple[float, float]
@@ -69,64 +69,109 @@ def main(argv: list[str]) -> None:
 
     from tqdm import tqdm
 
-    from auto_deeplab.search_space import (
-        CellGraph,
-        Genotype,
-        TrellisGraph,
-        numbered_draw,
-        searched_relaxation,
-    )
-
-    cell, trellis = CellGraph(), TrellisGraph()
-    if _LIKE.value is not None:
-        relaxation = searched_relaxation(Genotype.load(_LIKE.value), _LIKE.value)
-        if relaxation is None:
-            raise UserError(
-                f"--like: {_LIKE.value} does not tell a search space; expected what a search "
-                "found, or no --like for the paper's space"
-            )
-        cell, trellis = relaxation.cell, relaxation.trellis
-    settings = {
-        "seed": _SEED.value,
-        "layers": trellis.layers,
-        "strides": list(trellis.strides),
-        "blocks": cell.blocks,
-        "operations": list(cell.operations),
-    }
-    if bands:
-        settings |= {
-            "bands": {name: list(band) for name, band in bands.items()},
-            "filters": _FILTERS.value,
-            "classes": _CLASSES.value,
-            "image_size": list(image_size),
-        }
-
-    number = written = 0
+    folder, count = Path(_OUTPUT_DIR.value), _COUNT.value
+    search_space = _search_space()
+    written = 0
     with tqdm(desc="draws", unit="network", disable=not bands) as bar:
-        for index in range(1, _COUNT.value + 1):
-            path = Path(_OUTPUT_DIR.value) / f"random_{index}.json"
+        draws = _Draws(*search_space, bands, image_size, on_draw=bar.update)
+        for index in range(1, count + 1):
+            path = folder / f"random_{index}.json"
             if path.exists():
-                number = _number_of(path, settings)
-                continue
-            missed: list[dict[str, int]] = []
-            while True:
-                number += 1
-                bar.update()
-                genotype = numbered_draw(path.stem, cell, trellis, _SEED.value, number)
-                costs = _count(genotype, bands, image_size)
-                if all(
-                    least <= costs.get(name, -1) <= most for name, (least, most) in bands.items()
-                ):
-                    break
-                missed.append(costs)
-                if len(missed) == _MOST_DRAWS.value:
-                    raise UserError(_all_missed(missed, bands))
-            provenance = {"random_search": settings, "draw": number, **costs}
-            Genotype(path.stem, genotype.network, genotype.cell, provenance).save(path)
-            written += 1
-            bar.set_postfix(found=index)
-    kept = _COUNT.value - written
-    print(f"{written} written to {_OUTPUT_DIR.value}" + (f", {kept} there before" if kept else ""))
+                draws.go_on_after(path)
+            else:
+                draws.next_within_bands(path.stem).save(path)
+                written += 1
+                bar.set_postfix(found=index)
+    kept = count - written
+    print(f"{written} written to {folder}" + (f", {kept} there before" if kept else ""))
+
+
+def _search_space() -> tuple["CellGraph", "TrellisGraph"]:
+    """Returns the paper's search space, or that of --like.
+
+    Raises:
+        UserError: The architecture of --like does not tell its own.
+    """
+    from auto_deeplab.search_space import CellGraph, Genotype, TrellisGraph, searched_relaxation
+
+    if _LIKE.value is None:
+        return CellGraph(), TrellisGraph()
+    relaxation = searched_relaxation(Genotype.load(_LIKE.value), _LIKE.value)
+    if relaxation is None:
+        raise UserError(
+            f"--like: {_LIKE.value} does not tell a search space; expected what a search "
+            "found, or no --like for the paper's space"
+        )
+    return relaxation.cell, relaxation.trellis
+
+
+class _Draws:
+    """The numbered draws of --seed, of which those outside of the bands are left out.
+
+    Args:
+        cell: The cells to draw from.
+        trellis: The paths to draw from.
+        bands: What the networks may cost, by name.
+        image_size: (height, width) at which multiply-adds are counted.
+        on_draw: Called at each draw.
+    """
+
+    def __init__(
+        self,
+        cell: "CellGraph",
+        trellis: "TrellisGraph",
+        bands: Mapping[str, Band],
+        image_size: tuple[int, int],
+        on_draw: Callable[[], Any],
+    ) -> None:
+        self._cell, self._trellis = cell, trellis
+        self._bands, self._image_size = bands, image_size
+        self._on_draw = on_draw
+        self._number = 0
+        self._settings = {
+            "seed": _SEED.value,
+            "layers": trellis.layers,
+            "strides": list(trellis.strides),
+            "blocks": cell.blocks,
+            "operations": list(cell.operations),
+        }
+        if bands:
+            self._settings |= {
+                "bands": {name: list(band) for name, band in bands.items()},
+                "filters": _FILTERS.value,
+                "classes": _CLASSES.value,
+                "image_size": list(image_size),
+            }
+
+    def go_on_after(self, path: Path) -> None:
+        """Makes the next draw the one after that of a file.
+
+        Raises:
+            UserError: The file holds none, or one with other settings.
+        """
+        self._number = _number_of(path, self._settings)
+
+    def next_within_bands(self, name: str) -> "Genotype":
+        """Returns the next draw that is within the bands.
+
+        Raises:
+            UserError: --most_draws in a row are not.
+        """
+        from auto_deeplab.search_space import numbered_draw
+
+        missed: list[dict[str, int]] = []
+        while len(missed) < _MOST_DRAWS.value:
+            self._number += 1
+            self._on_draw()
+            genotype = numbered_draw(name, self._cell, self._trellis, _SEED.value, self._number)
+            costs = _count(genotype, self._bands, self._image_size)
+            if all(
+                least <= costs.get(cost, -1) <= most for cost, (least, most) in self._bands.items()
+            ):
+                provenance = {"random_search": self._settings, "draw": self._number, **costs}
+                return dataclasses.replace(genotype, provenance=provenance)
+            missed.append(costs)
+        raise UserError(_all_missed(missed, self._bands))
 
 
 def _number_of(path: Path, settings: Mapping[str, Any]) -> int:
@@ -144,7 +189,7 @@ def _number_of(path: Path, settings: Mapping[str, Any]) -> int:
             f"{path}: provenance.random_search: received {reprlib.repr(found)}; expected the "
             "settings of random_search, or another --output_dir"
         )
-    for name in settings | found:
+    for name in {**settings, **found}:
         if found.get(name) != settings.get(name):
             raise UserError(
                 f"{path}: exists and was drawn with {json_files.field_path([name])} "

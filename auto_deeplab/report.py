@@ -90,7 +90,7 @@ def _draw_examples(runs: Sequence["Run"], count: int) -> list["Examples"]:
             ]
             yield Examples(run.name, evaluation.name, *figures)
 
-    drawn = []
+    drawn: list[Examples] = []
     for run in evaluated:
         try:
             drawn += examples_of(run)

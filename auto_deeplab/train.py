@@ -1,7 +1,7 @@
-"""Trains what a gin file describes: a search for an architecture, or the network it found.
+r"""Trains what a gin file describes: a search for an architecture, or the network it found.
 
   python -m auto_deeplab.train --gin_file=search.gin
-  python -m auto_deeplab.train --gin_file=retrain.gin \\
+  python -m auto_deeplab.train --gin_file=retrain.gin \
       --gin_param="Retrain.genotype='runs/search/genotype.json'"
 
 Gin files are looked up as given and in gin_configs/; --gin_param replaces single values and may be
@@ -11,7 +11,7 @@ after the present step and ends with status 75: run the same command again.
 
 Several GPUs, hosts or TPU cores divide each batch:
 
-  python -m auto_deeplab.train --gin_file=search_cityscapes.gin --distribution=mirrored \\
+  python -m auto_deeplab.train --gin_file=search_cityscapes.gin --distribution=mirrored \
       --gin_param="Search.batch_size = 16"
 
 The number of them may change from one run of the command to the next.

@@ -41,8 +41,10 @@ def main(argv: list[str]) -> None:
     seeds = _checked_seeds(_SEEDS.value)
     parameters = _gin_parameters()
     for parameter in parameters:
-        if parameter.partition("=")[0].strip().endswith("Search.seed"):
-            raise UserError(f"--gin_param={parameter}: expected the seeds in --seeds")
+        for binding in gin_files.read_bindings(parameter, f"--gin_param={parameter}"):
+            configurable = binding.configurable.rpartition(".")[2]
+            if (configurable, binding.parameter) == ("Search", "seed"):
+                raise UserError(f"--gin_param={parameter}: expected the seeds in --seeds")
     trials = Path(_MODEL_DIR.value or Path("runs") / f"{Path(gin_file).stem}_trials")
     for number, seed in enumerate(seeds, start=1):
         folder = trials / f"seed_{seed}"

@@ -42,11 +42,11 @@ def convert_bare(pairs: Sequence["Pair"], scale: float, workers: int) -> float:
     from PIL import Image
 
     def convert_one(pair: "Pair") -> None:
-        for path, shrink in (
+        for file, shrink in (
             (pair.image, cv2.INTER_AREA),
             (pair.label.file, cv2.INTER_NEAREST_EXACT),
         ):
-            pixels = np.asarray(Image.open(path))
+            pixels = np.asarray(Image.open(str(file)))
             if scale != 1:
                 pixels = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=shrink)
             cv2.imencode(".png", pixels)

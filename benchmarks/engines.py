@@ -93,7 +93,7 @@ class _Measured:
                     self.find(**{name: row[name] for name in ("model", "size", "batch")})
             except (ValueError, TypeError, KeyError) as error:
                 raise UserError(
-                    f"--output={path}: expected what this benchmark wrote, received {error!r}"
+                    f"--output={path}: received {error!r}; expected what this benchmark wrote"
                 ) from error
 
     def find(self, model: str, size: tuple[int, int], batch: int) -> Row | None:

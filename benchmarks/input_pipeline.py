@@ -21,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from absl import flags
 
@@ -30,7 +30,7 @@ from auto_deeplab.foundations.errors import require_known
 from benchmarks.measuring.results import Row, show
 
 # Height and width of the images, the crops' side, the scales (None: DeepLab's).
-SETTINGS = {
+SETTINGS: dict[str, tuple[tuple[int, int], int, tuple[float, ...] | None]] = {
     "search": ((512, 1024), 321, (1.0,)),
     "retrain": ((1024, 2048), 769, None),
 }
@@ -58,7 +58,6 @@ def write_dataset(folder: Path, size: tuple[int, int], image_format: str, images
     import tensorflow as tf
 
     from auto_deeplab.data.datasets.cityscapes import cityscapes_conversion
-    from auto_deeplab.data.description import DatasetDescription
     from auto_deeplab.data.example import EncodedExample
     from auto_deeplab.data.image_files import encode_png
     from auto_deeplab.data.schema import serialize_example, shard_name
@@ -73,7 +72,8 @@ def write_dataset(folder: Path, size: tuple[int, int], image_format: str, images
     image_bytes = 0
     with tf.io.TFRecordWriter(str(folder / shard_name("train", 0, 1))) as writer:
         for pair in conversion.splits["train"]:
-            image = cv2.resize(cv2.imread(str(pair.image)), size[::-1])
+            drawing = cast(np.ndarray, cv2.imread(str(pair.image)))
+            image = cv2.resize(drawing, size[::-1])
             image = np.clip(np.rint(image + noise.normal(0, _NOISE, image.shape)), 0, 255)
             label = conversion.labels.apply(pair.label.read(None))
             label = cv2.resize(label, size[::-1], interpolation=cv2.INTER_NEAREST)
@@ -85,9 +85,7 @@ def write_dataset(folder: Path, size: tuple[int, int], image_format: str, images
                     EncodedExample(pair.name, encoded, image_format, encode_png(label), *size)
                 )
             )
-    DatasetDescription("scenes", {"train": images}, conversion.classes, conversion.palette).save(
-        folder
-    )
+    conversion.describe({"train": images}).save(folder)
     return image_bytes / (images * size[0] * size[1])
 
 
@@ -105,7 +103,10 @@ def plain_loop(folder: Path, crop: int, scales: tuple[float, ...]) -> Iterator[A
     for serialized in tf.data.TFRecordDataset(shard).repeat():
         feature = tf.train.Example.FromString(serialized.numpy()).features.feature
         image, label = (
-            cv2.imdecode(np.frombuffer(feature[key].bytes_list.value[0], np.uint8), flag)
+            cast(
+                np.ndarray,
+                cv2.imdecode(np.frombuffer(feature[key].bytes_list.value[0], np.uint8), flag),
+            )
             for key, flag in (
                 (schema.IMAGE, cv2.IMREAD_COLOR),
                 (schema.LABEL, cv2.IMREAD_UNCHANGED),
@@ -144,10 +145,10 @@ def measure(setting: str, image_format: str) -> Row:
     from auto_deeplab.data.pipeline import SCALES, training_batches
     from auto_deeplab.data.segmentation_records import SegmentationRecords
 
-    size, crop, scales = SETTINGS[setting]
-    size = tuple(side // _REDUCE.value for side in size)
+    (height, width), crop, some_scales = SETTINGS[setting]
+    size = (height // _REDUCE.value, width // _REDUCE.value)
     crop = (crop - 1) // _REDUCE.value + 1
-    scales = scales or SCALES
+    scales = some_scales or SCALES
     with tempfile.TemporaryDirectory() as folder:
         bytes_a_pixel = write_dataset(Path(folder), size, image_format, _IMAGES.value)
         batches = iter(
@@ -160,7 +161,7 @@ def measure(setting: str, image_format: str) -> Row:
         }
         for read in readers.values():
             read()
-        rates = {name: [] for name in readers}
+        rates: dict[str, list[float]] = {name: [] for name in readers}
         for _ in range(_REPEATS.value):
             for name, read in readers.items():
                 rates[name].append(rate(read, _SECONDS.value))
@@ -173,7 +174,7 @@ def measure(setting: str, image_format: str) -> Row:
         "cores": len(os.sched_getaffinity(0)),
         "pipeline": float(np.median(rates["pipeline"])),
         "plain_loop": float(np.median(rates["plain_loop"])),
-        "times_the_plain_loop": float(np.median(np.divide(*rates.values()))),
+        "times_the_plain_loop": float(np.median(np.divide(rates["pipeline"], rates["plain_loop"]))),
         "turns": rates,
     }
     if _STEP_SECONDS.value:
@@ -197,13 +198,14 @@ def main(argv: list[str]) -> None:
     show(
         rows,
         {"setting": lambda row: row["setting"], "format": lambda row: row["format"]},
-        {
-            heading: lambda row, figure=figure: f"{row[figure]:.2f}"
-            for heading, figure in figures.items()
-        },
+        {heading: _two_decimals(figure) for heading, figure in figures.items()},
         as_json=_JSON.value,
         title=f"examples a second, {rows[0]['cores']} cores",
     )
+
+
+def _two_decimals(figure: str) -> Callable[[Row], str]:
+    return lambda row: f"{row[figure]:.2f}"
 
 
 if __name__ == "__main__":

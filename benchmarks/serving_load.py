@@ -25,7 +25,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from absl import flags
@@ -176,7 +176,7 @@ def _ask_server(server: str, model: str) -> Ask:
 
     def ask(files: list[bytes]) -> list[tuple[int, int]]:
         (file,) = files
-        image = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_COLOR)
+        image = cast(np.ndarray, cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_COLOR))
         _, *size = class_maps(image[np.newaxis, ..., ::-1]).shape
         return [tuple(size)]
 

@@ -13,8 +13,10 @@ SMALL_GENOTYPE = Genotype(
 
 
 def listed_paths(layers: int, strides: Sequence[int]) -> list[tuple[int, ...]]:
-    """Returns every path in the order of its strides, found without `TrellisGraph`: all sequences
-    of strides but the impossible ones."""
+    """Returns every path in the order of its strides, found without `TrellisGraph`.
+
+    These are all sequences of strides but the impossible ones.
+    """
     return [
         path
         for path in itertools.product(strides, repeat=layers)

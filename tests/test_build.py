@@ -250,7 +250,7 @@ def checkout(tmp_path):
     (tmp_path / "requirements.lock").write_text("")
     binaries = tmp_path / ".venv" / "bin"
     binaries.mkdir(parents=True)
-    for name in ("python", "ruff"):
+    for name in ("mypy", "python", "ruff"):
         (binaries / name).write_text(f'#!/bin/sh\necho "{name}: $@"\n')
         (binaries / name).chmod(0o755)
     (tmp_path / ".venv" / "installed").touch()
@@ -279,7 +279,7 @@ def make(folder, *arguments):
             "python: -m auto_deeplab.train --gin_file=search.gin --model_dir=x\n",
         ),
         (["test"], PYTEST),
-        (["lint"], "ruff: check\nruff: format --check\n"),
+        (["lint"], "ruff: check\nruff: format --check\nmypy: \n"),
     ],
 )
 def test_a_second_call_installs_nothing(checkout, arguments, output):

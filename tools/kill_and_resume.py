@@ -127,7 +127,7 @@ class Run:
 
     def _end(self) -> dict[str, Any]:
         """Returns by name all that has to be the same; checkpoints by their checksums."""
-        end = {"metrics.jsonl": self.metrics()}
+        end: dict[str, Any] = {"metrics.jsonl": self.metrics()}
         newest, best = self.checkpoints.steps()[-1], self.checkpoints.best()
         end["the newest checkpoint"] = self.checkpoints.verify(newest)
         end["the best checkpoint"] = best and self.checkpoints.verify(best.step)
@@ -212,7 +212,6 @@ def terminate(process: subprocess.Popen, is_moment: Callable[[], bool]) -> bool:
     Raises:
         UserError: The process ended with another status than that of a preemption.
     """
-
     while process.poll() is None:
         if is_moment():
             process.terminate()

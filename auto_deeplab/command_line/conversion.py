@@ -179,7 +179,9 @@ def _written_label_pixels(conversion: "Conversion") -> dict[str, dict[int, int]]
     from auto_deeplab.data.conversion.shards import plan_shards, read_manifest
 
     written = read_manifest(Path(OUTPUT_DIR.value))["shards"]
-    label_pixels = {split: collections.Counter() for split in conversion.splits}
+    label_pixels: dict[str, dict[int, int]] = {
+        split: collections.Counter() for split in conversion.splits
+    }
     for shard in plan_shards(conversion):
         for label, pixels in written[shard.name]["label_pixels"].items():
             label_pixels[shard.split][int(label)] += pixels

@@ -6,7 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn, cast
 
 from absl import app, flags, logging
 
@@ -91,21 +91,27 @@ def _prepare_standard_streams() -> None:
                     os.close(nowhere)
             stream = open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
             setattr(sys, name, stream)
-    sys.stderr.reconfigure(errors="backslashreplace")
-    output = _StandardOutput(sys.stdout.fileno(), "w", closefd=False)
+    stdout, stderr = (cast(io.TextIOWrapper, stream) for stream in (sys.stdout, sys.stderr))
+    stderr.reconfigure(errors="backslashreplace")
+    output = _StandardOutput(stdout.fileno(), "w", closefd=False)
     sys.stdout = io.TextIOWrapper(
-        output if sys.stdout.write_through else io.BufferedWriter(output),
-        encoding=sys.stdout.encoding,
+        output if stdout.write_through else io.BufferedWriter(output),
+        encoding=stdout.encoding,
         errors="backslashreplace",
-        line_buffering=sys.stdout.line_buffering,
-        write_through=sys.stdout.write_through,
+        line_buffering=stdout.line_buffering,
+        write_through=stdout.write_through,
     )
 
 
 class _StandardOutput(io.FileIO):
     """Tells its own errors from those of other files."""
 
-    def write(self, content: bytes) -> int:
+    def write(self, content: Any, /) -> int:
+        """Writes bytes, as `io.FileIO.write`.
+
+        Raises:
+            UserError: The operating system refuses.
+        """
         try:
             return super().write(content)
         except BrokenPipeError:

@@ -50,7 +50,7 @@ class DatasetDescription:
         object.__setattr__(self, "palette", tuple(tuple(color) for color in self.palette))
         _check_text("name", self.name)
         if not isinstance(self.source, str) or not json_files.is_unicode(self.source):
-            raise UserError(f"source: expected text, received {reprlib.repr(self.source)}")
+            raise UserError(f"source: received {reprlib.repr(self.source)}; expected text")
         for split, examples in self.splits.items():
             _check_text("splits", split)
             if not _is_integer(examples) or not 1 <= examples <= json_files.LARGEST_INTEGER:
@@ -59,10 +59,10 @@ class DatasetDescription:
                     "expected a whole number >= 1"
                 )
         if not self.splits:
-            raise UserError("splits: expected at least one split, received none")
+            raise UserError("splits: received none; expected at least one split")
         if not 1 <= len(self.classes) <= MOST_CLASSES:
             raise UserError(
-                f"classes: expected 1 to {MOST_CLASSES} names, received {len(self.classes)}"
+                f"classes: received {len(self.classes)} names; expected 1 to {MOST_CLASSES}"
             )
         for name in self.classes:
             _check_text("classes", name)
@@ -71,25 +71,25 @@ class DatasetDescription:
             raise UserError(f"classes: named more than once: {', '.join(repeated)}")
         if len(self.palette) != len(self.classes):
             raise UserError(
-                f"palette: expected {len(self.classes)} colors, one a class, "
-                f"received {len(self.palette)}"
+                f"palette: received {len(self.palette)} colors; expected {len(self.classes)}, one "
+                "a class"
             )
         for color in self.palette:
             if len(color) != 3 or not all(_is_integer(c) and 0 <= c <= 255 for c in color):
                 raise UserError(
-                    "palette: expected (red, green, blue), each 0..255, received "
-                    f"{reprlib.repr(color)}"
+                    f"palette: received {reprlib.repr(color)}; expected (red, green, blue), each "
+                    "0..255"
                 )
         if not _is_integer(self.ignore_label) or not 0 <= self.ignore_label <= 255:
             raise UserError(
-                "ignore_label: expected a value from 0 to 255, received "
-                f"{reprlib.repr(self.ignore_label)}"
+                f"ignore_label: received {reprlib.repr(self.ignore_label)}; expected a value from "
+                "0 to 255"
             )
         divisor = self.panoptic_label_divisor
         if divisor is not None and not (_is_integer(divisor) and 1 <= divisor < 2**31):
             raise UserError(
-                "panoptic_label_divisor: expected a whole number >= 1, received "
-                f"{reprlib.repr(divisor)}"
+                f"panoptic_label_divisor: received {reprlib.repr(divisor)}; expected a whole "
+                "number >= 1"
             )
 
     def split_examples(self, split: str) -> int:
@@ -120,11 +120,11 @@ class DatasetDescription:
         """
         fields = json_files.parse(text, source)
         if not isinstance(fields, dict):
-            raise UserError(f"{source}: expected a JSON object, received {type(fields).__name__}")
+            raise UserError(f"{source}: received {type(fields).__name__}; expected a JSON object")
         received_format = fields.pop("format", None)
         if received_format != FORMAT or isinstance(received_format, bool):
             raise UserError(
-                f"{source}: format: expected {FORMAT}, received {reprlib.repr(received_format)}"
+                f"{source}: format: received {reprlib.repr(received_format)}; expected {FORMAT}"
             )
         known = {field.name for field in dataclasses.fields(cls)}
         for name in fields:
@@ -138,8 +138,8 @@ class DatasetDescription:
         for name, kind in (("splits", dict), ("classes", list), ("palette", list)):
             if not isinstance(fields[name], kind):
                 raise UserError(
-                    f"{source}: {name}: expected a JSON {'object' if kind is dict else 'list'}, "
-                    f"received {reprlib.repr(fields[name])}"
+                    f"{source}: {name}: received {reprlib.repr(fields[name])}; expected a JSON "
+                    f"{'object' if kind is dict else 'list'}"
                 )
         if not all(isinstance(color, list) for color in fields["palette"]):
             raise UserError(f"{source}: palette: expected a list of [red, green, blue] lists")
@@ -178,4 +178,4 @@ def _is_integer(value: object) -> bool:
 
 def _check_text(field: str, value: object) -> None:
     if not isinstance(value, str) or not value.strip() or not json_files.is_unicode(value):
-        raise UserError(f"{field}: expected non-empty text, received {reprlib.repr(value)}")
+        raise UserError(f"{field}: received {reprlib.repr(value)}; expected non-empty text")

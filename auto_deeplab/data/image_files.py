@@ -180,7 +180,7 @@ def read_label(file: SourceFile, max_pixels: int = MOST_PIXELS_IN_FILES) -> np.n
         or depth.sample != _UNSIGNED
     ):
         raise BadInput(f"{depth}, mode {image.mode}: expected one 8-bit channel of label values")
-    if opened.format == "TIFF":
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
         compression = image.tag_v2.get(TiffImagePlugin.COMPRESSION, 1)
         if compression not in _LOSSLESS_COMPRESSIONS:
             raise BadInput(f"TIFF compression {compression}: expected one that keeps every value")
@@ -262,7 +262,7 @@ class _OpenedImage:
         with _damage_explained():
             if self._png is not None:
                 self._png.check_pixels()
-            if self.format == "TIFF":
+            if isinstance(self.image, TiffImagePlugin.TiffImageFile):
                 _check_tiff_parts(self.image.tag_v2)
             try:
                 orientation = self.image.getexif().get(ExifTags.Base.Orientation, 1)
@@ -292,7 +292,7 @@ def _format_of(data: bytes) -> str:
     Image.init()
     for name in FORMATS:
         _, accepts = Image.OPEN[name]
-        if accepts(data[:16]) is True:
+        if accepts is not None and accepts(data[:16]) is True:
             return name
     raise BadInput(f"not an image file: expected {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
 

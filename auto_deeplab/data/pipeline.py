@@ -109,7 +109,7 @@ def steps_per_epoch(view: SegmentationRecords, batch_size: int) -> int:
         UserError: There are fewer examples than one batch holds.
     """
     if batch_size < 1:
-        raise UserError(f"batch_size: expected at least 1, received {batch_size}")
+        raise UserError(f"batch_size: received {batch_size}; expected at least 1")
     if view.examples < batch_size:
         raise UserError(
             f"batch_size: {batch_size} is more than the {view.examples} examples of split "
@@ -153,6 +153,16 @@ def training_batches(
     Returns:
         A dataset of (images, float32 [batch, height, width, 3], normalized; labels, int32 [batch,
         height, width]); batch is `batch_size`, or the replica's part of it.
+
+    Example:
+        >>> import tempfile
+        >>> from auto_deeplab.data.street_scenes.dataset import street_scenes
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     dataset = street_scenes(folder, train_images=2, val_images=1, height=96, width=96)
+        ...     records = SegmentationRecords(dataset, "train")
+        ...     images, labels = next(iter(training_batches(records, batch_size=2, crop_size=65)))
+        >>> images.shape, labels.shape
+        (TensorShape([2, 65, 65, 3]), TensorShape([2, 65, 65]))
     """
     crop_size = (crop_size, crop_size) if isinstance(crop_size, int) else crop_size
     epoch_steps = steps_per_epoch(records, batch_size)
@@ -201,7 +211,6 @@ def augmented_example(
     ignore_label: int,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Reads record `number` and augments it, see `augmentation.augment`."""
-
     image, label = records.load_encoded(number)
     return augmentation.augment(image.window, label, seed, crop_size, scales, flip, ignore_label)
 

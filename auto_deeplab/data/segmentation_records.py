@@ -85,7 +85,7 @@ class SegmentationRecords:
         one where the count is odd.
         """
         if which not in ("A", "B"):
-            raise ValueError(f'which: expected "A" or "B", received {which!r}')
+            raise ValueError(f'which: received {which!r}; expected "A" or "B"')
 
         def chosen(numbers: np.ndarray) -> np.ndarray:
             if len(numbers) < 2:
@@ -141,18 +141,18 @@ class SegmentationRecords:
                 if ours != theirs:
                     raise UserError(
                         f"{records.dataset_dir}: {field}: cannot be mixed with "
-                        f"{self.dataset_dir}: received {theirs!r}, expected {ours!r}"
+                        f"{self.dataset_dir}: received {theirs!r}; expected {ours!r}"
                     )
             divisors.add(records._panoptic_label_divisor)
             parts.append(Part(records.numbers + len(index), other_weight))
             index = index.followed_by(records._index)
             corrupt += records.corrupt
-        divisors -= {None}
-        if len(divisors) > 1:
-            raise UserError(f"panoptic_label_divisor: cannot be mixed: {sorted(divisors)}")
+        known_divisors = {divisor for divisor in divisors if divisor is not None}
+        if len(known_divisors) > 1:
+            raise UserError(f"panoptic_label_divisor: cannot be mixed: {sorted(known_divisors)}")
         for part in parts:
             if not isinstance(part.weight, int | float) or not part.weight > 0:
-                raise UserError(f"weight: expected a positive number, received {part.weight!r}")
+                raise UserError(f"weight: received {part.weight!r}; expected a positive number")
         return self._view(
             _index=index,
             _panoptic_label_divisor=next(iter(divisors), None),

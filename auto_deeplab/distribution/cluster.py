@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from auto_deeplab.foundations import json_files
-from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.foundations.errors import UserError, reason_of
 
 VARIABLE = "TF_CONFIG"
 EXAMPLE = (
@@ -43,7 +43,7 @@ class Cluster:
         except OSError as error:
             raise UserError(
                 f"{VARIABLE}: cluster: received {address!r} for this worker, where it cannot "
-                f"listen: {os.strerror(error.errno)}; expected a port of this host that is free"
+                f"listen: {reason_of(error)}; expected a port of this host that is free"
             ) from error
 
     @classmethod

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 import tensorflow as tf
 
+from auto_deeplab.distribution.cluster import Cluster
 from auto_deeplab.distribution.settings import Distribution
 from auto_deeplab.foundations.errors import UserError
 
@@ -41,11 +42,14 @@ def _mirrored(distribution: Distribution) -> tf.distribute.Strategy:
 
 
 def _multi_worker(distribution: Distribution) -> tf.distribute.Strategy:
-    addresses, index = distribution.cluster.addresses, distribution.cluster.index
+    del distribution
+    cluster = Cluster.from_environment()
+    addresses = cluster.addresses
     # TensorFlow says no more than that its server did not start.
-    distribution.cluster.check_port()
+    cluster.check_port()
     print(
-        f"worker {index} of {len(addresses)}: waiting for all of {', '.join(addresses)}", flush=True
+        f"worker {cluster.index} of {len(addresses)}: waiting for all of {', '.join(addresses)}",
+        flush=True,
     )
     strategy = tf.distribute.MultiWorkerMirroredStrategy()
     # All batches are whole: to ask all workers before each step would be a round trip for nothing.

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from auto_deeplab.distribution.cluster import Cluster
@@ -49,12 +50,12 @@ class Workers:
         """Whether this is the worker that writes."""
         return self.index == 0
 
-    def sum(self, values: np.ndarray) -> np.ndarray:
+    def sum(self, values: npt.ArrayLike) -> np.ndarray:
         """Returns the sum of every worker's values, int64."""
-        values = np.asarray(values, np.int64)
+        own = np.asarray(values, np.int64)
         if self.count == 1:
-            return values
-        total = self._strategy.reduce(tf.distribute.ReduceOp.SUM, tf.constant(values), axis=None)
+            return own
+        total = self._strategy.reduce(tf.distribute.ReduceOp.SUM, tf.constant(own), axis=None)
         return total.numpy()
 
     def any(self, flags: Sequence[bool]) -> list[bool]:

@@ -50,13 +50,16 @@ def evaluate_beside(
         predict: Maps batches of normalized images to class maps, see `inference.evaluate`.
         reference: The same of the network to compare with.
         reference_name: See `Comparison.reference`.
-        batches, classes, ignore_label, total: see `inference.evaluate`.
+        batches: See `inference.evaluate`, as for all below.
+        classes: The number of classes.
+        ignore_label: The label value that does not count.
+        total: How many batches there are, for the progress bar.
 
     Returns:
         The confusion matrix of `predict`, and how it compares.
     """
     expected_matrix = ConfusionMatrix(classes, ignore_label)
-    latest: np.ndarray | None = None
+    latest = np.empty(0)
     agreeing = pixels = 0
 
     def predicted_by_reference() -> Iterator[tuple[tf.Tensor, tf.Tensor]]:

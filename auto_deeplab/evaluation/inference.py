@@ -60,12 +60,11 @@ class ReplicatedPrediction:
         as_probabilities: bool = False,
     ) -> None:
         strategy = model.distribute_strategy
-        if as_probabilities:
 
-            def predict(images: tf.Tensor) -> tf.Tensor:
-                return mean_probabilities(model, images, scales, flip)
-        else:
-            predict = _class_maps(model, scales, flip)
+        def probabilities(images: tf.Tensor) -> tf.Tensor:
+            return mean_probabilities(model, images, scales, flip)
+
+        predict = probabilities if as_probabilities else _class_maps(model, scales, flip)
         workers = Workers(strategy)
         self.replicas = workers.replicas
         first = workers.index * workers.replicas

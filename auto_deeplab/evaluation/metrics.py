@@ -14,6 +14,15 @@ class ConfusionMatrix:
 
     Attributes:
         counts: int64 [classes, classes]; row: label, column: prediction.
+
+    Example:
+        >>> matrix = ConfusionMatrix(classes=2, ignore_label=255)
+        >>> matrix.update(np.array([[0, 1, 1, 255]]), np.array([[0, 1, 0, 0]]))
+        >>> matrix.counts
+        array([[1, 0],
+               [1, 1]])
+        >>> matrix.mean_iou
+        0.5
     """
 
     def __init__(self, classes: int, ignore_label: int = 255) -> None:

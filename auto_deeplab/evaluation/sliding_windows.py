@@ -55,9 +55,9 @@ class SlidingWindows:
                     for column in columns
                 ]
             )
+            if band is None:
+                band = np.zeros((window_height, width, parts[0].shape[-1]), np.float32)
             for column, (part,) in zip(columns, parts, strict=True):
-                if band is None:
-                    band = np.zeros((window_height, width, part.shape[-1]), np.float32)
                 # Every class of a pixel is summed as often: its mean has the same largest class.
                 band[:, column : column + window_width] += part
             finished = next_row - row

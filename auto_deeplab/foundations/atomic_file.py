@@ -9,7 +9,7 @@ from auto_deeplab.foundations.errors import UserError
 
 
 @contextmanager
-def replacing(path: str | os.PathLike) -> Iterator[Path]:
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yields a name beside `path` to write to, which becomes `path` when the block ends well.
 
     Folders on the way are made. The temporary name keeps the suffix, which some writers read.

@@ -21,7 +21,7 @@ import reprlib
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar, overload
 
 import annotated_types
 import gin
@@ -73,13 +73,16 @@ GraphName = Annotated[
     doc("a text of letters, digits and _.-/ that begins with a letter or a digit"),
 ]
 
+Target = TypeVar("Target", bound=Callable[..., Any])
+# By (scope, configurable), the values by parameter.
+_Bindings = Mapping[tuple[str, str], Mapping[str, Any]]
 _TYPES = pydantic.ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
 
 
 def takes(*parameters: str) -> Predicate:
     """Returns what tells, for an annotation, functions that have these parameters."""
 
-    def has_parameters(function: Callable) -> bool:
+    def has_parameters(function: Callable[..., Any]) -> bool:
         try:
             known = inspect.signature(function).parameters
         except (TypeError, ValueError):
@@ -90,7 +93,11 @@ def takes(*parameters: str) -> Predicate:
     return Predicate(has_parameters)
 
 
-def configurable(target: Callable | None = None, *, denylist: Sequence[str] = ()) -> Callable:
+@overload
+def configurable(target: Target, *, denylist: Sequence[str] = ()) -> Target: ...
+@overload
+def configurable(*, denylist: Sequence[str] = ()) -> Callable[[Target], Target]: ...
+def configurable(target: Any = None, *, denylist: Sequence[str] = ()) -> Any:
     """Makes a function or a class configurable, and checks its arguments by their annotations.
 
     Args:
@@ -103,7 +110,8 @@ def configurable(target: Callable | None = None, *, denylist: Sequence[str] = ()
     """
     if target is None:
         return functools.partial(configurable, denylist=denylist)
-    function = target.__init__ if inspect.isclass(target) else target
+    is_class = inspect.isclass(target)
+    function = target.__init__ if is_class else target
     annotations = {
         parameter.name: parameter.annotation
         for parameter in inspect.signature(function, eval_str=True).parameters.values()
@@ -111,14 +119,14 @@ def configurable(target: Callable | None = None, *, denylist: Sequence[str] = ()
     }
     declaration = _declare(target, target.__module__, annotations)
     checking = _checking(function, declaration)
-    if inspect.isclass(target):
+    if is_class:
         target.__init__ = checking
         checking = target
     return gin.configurable(checking, denylist=list(denylist))
 
 
 def external_configurable(
-    target: Callable,
+    target: Callable[..., Any],
     module: str,
     annotations: Mapping[str, Any] = types.MappingProxyType({}),
     denylist: Sequence[str] = (),
@@ -142,8 +150,7 @@ def external_configurable(
     }
     declaration = _declare(target, module, of_defaults | dict(annotations))
 
-    @functools.wraps(target, updated=())
-    def make(*args, **kwargs):
+    def make(*args: Any, **kwargs: Any) -> Any:
         try:
             return target(*args, **kwargs)
         except Exception as error:
@@ -157,8 +164,9 @@ def external_configurable(
                 f"{target.__module__} takes: {' '.join(str(error).split())}"
             ) from error
 
-    make.__signature__ = signature
-    gin.configurable(target.__name__, module=module, denylist=list(denylist))(make)
+    wrapped: Any = functools.wraps(target, updated=())(make)
+    wrapped.__signature__ = signature
+    gin.configurable(target.__name__, module=module, denylist=list(denylist))(wrapped)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,7 +182,7 @@ class Declaration:
     annotations: Mapping[str, Any]
 
     @functools.cached_property
-    def _adapters(self) -> dict[str, pydantic.TypeAdapter]:
+    def _adapters(self) -> dict[str, pydantic.TypeAdapter[Any]]:
         return {
             name: pydantic.TypeAdapter(annotation, config=_TYPES)
             for name, annotation in self.annotations.items()
@@ -215,19 +223,20 @@ class Declaration:
 _declarations: dict[str, Declaration] = {}
 
 
-def _declare(target: Callable, module: str, annotations: Mapping[str, Any]) -> Declaration:
+def _declare(
+    target: Callable[..., Any], module: str, annotations: Mapping[str, Any]
+) -> Declaration:
     """Keeps what a configurable declares under the name that gin's configuration has for it."""
     declaration = Declaration(target.__name__, annotations)
     _declarations[f"{module}.{target.__name__}"] = declaration
     return declaration
 
 
-def _checking(function: Callable, declaration: Declaration) -> Callable:
+def _checking(function: Callable[..., Any], declaration: Declaration) -> Any:
     """Wraps a function: its arguments are checked, and have the declared types."""
     signature = inspect.signature(function)
 
-    @functools.wraps(function)
-    def checking(*args, **kwargs):
+    def checking(*args: Any, **kwargs: Any) -> Any:
         try:
             bound = signature.bind(*args, **kwargs)
         except TypeError:
@@ -242,13 +251,13 @@ def _checking(function: Callable, declaration: Declaration) -> Callable:
             raise UserError("\n".join(problems))
         return function(*bound.args, **bound.kwargs)
 
+    wrapped: Any = functools.wraps(function)(checking)
     # gin looks for the parameters here.
-    checking.__signature__ = signature
-    return checking
+    wrapped.__signature__ = signature
+    return wrapped
 
 
-@gin.config.register_finalize_hook
-def check_bindings(config: Mapping[tuple[str, str], Mapping[str, Any]]) -> None:
+def check_bindings(config: _Bindings) -> None:
     """Checks every binding of gin's configuration.
 
     What only a call can give, `@name()`, is checked when it is given.
@@ -259,7 +268,8 @@ def check_bindings(config: Mapping[tuple[str, str], Mapping[str, Any]]) -> None:
     Raises:
         UserError: Some are wrong; the message has a line for each.
     """
-    problems, macros = [], {}
+    problems: list[str] = []
+    macros: dict[tuple[str, str], Any] = {}
     for (scope, selector), bindings in config.items():
         name = f"{scope}{'/' if scope else ''}{selector.rpartition('.')[2]}"
         for parameter, value in bindings.items():
@@ -284,6 +294,9 @@ def check_bindings(config: Mapping[tuple[str, str], Mapping[str, Any]]) -> None:
         raise UserError("\n".join(problems))
 
 
+gin.config.register_finalize_hook(check_bindings)
+
+
 class _OnlyACallTells(Exception):
     """A value that has a reference to be evaluated."""
 
@@ -291,7 +304,7 @@ class _OnlyACallTells(Exception):
 _MACRO, _CONSTANT = "gin.macro", "gin.constant"
 
 
-def _resolved(value: Any, config: Mapping, macros: dict[tuple[str, str], Any]) -> Any:
+def _resolved(value: Any, config: _Bindings, macros: dict[tuple[str, str], Any]) -> Any:
     """Returns a value with its macros and references replaced by what they stand for.
 
     Args:
@@ -327,7 +340,7 @@ def _resolved(value: Any, config: Mapping, macros: dict[tuple[str, str], Any]) -
 def _refuse_endless_calls(
     value: Any,
     scope: str,
-    config: Mapping,
+    config: _Bindings,
     caller: tuple[str, str],
     seen: set[tuple[str, str]],
 ) -> None:
@@ -346,7 +359,7 @@ def _refuse_endless_calls(
                 _refuse_endless_calls(bound, inner, config, caller, seen)
 
 
-def _bindings(scope: str, selector: str, config: Mapping) -> dict[str, Any]:
+def _bindings(scope: str, selector: str, config: _Bindings) -> dict[str, Any]:
     """Returns the bindings in effect in a scope: its own ones before those of outer scopes."""
     parts = scope.split("/") if scope else []
     found: dict[str, Any] = {}
@@ -453,7 +466,9 @@ def _shown(value: Any) -> str:
     return f"@{name}" if name else f"an object of type {type(value).__name__}"
 
 
-_augment = gin_utils.augment_exception_message_and_reraise
+_augment: Callable[[Exception, str], typing.NoReturn] = (
+    gin_utils.augment_exception_message_and_reraise
+)
 
 
 def _reraise(exception: Exception, message: str) -> typing.NoReturn:

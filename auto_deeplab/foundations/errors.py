@@ -4,6 +4,7 @@ Also the statuses with which commands end, and the one line that is told of othe
 """
 
 import difflib
+import os
 from collections.abc import Collection, Iterable
 
 # Of a process that should be started again: SIGTERM came and all is saved, or a worker is lost.
@@ -23,6 +24,11 @@ def one_line(text: str) -> str:
     """Returns a text of a library, which may have pages, as one line of at most 500 characters."""
     line = " ".join(text.split())
     return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]} ..."
+
+
+def reason_of(error: OSError) -> str:
+    """Returns why the operating system refused, in its own words."""
+    return str(error) if error.errno is None else os.strerror(error.errno)
 
 
 class UserError(ValueError):

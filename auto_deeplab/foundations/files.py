@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def files_below(
-    folder: str | os.PathLike, levels: int | None = None
+    folder: str | os.PathLike[str], levels: int | None = None
 ) -> tuple[list[Path], dict[Path, str]]:
     """Finds the files in a folder and in all folders below it, linked ones included.
 

@@ -11,9 +11,10 @@ import tokenize
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Any, NamedTuple, TextIO
 
 import gin
+from gin import config_parser
 
 import auto_deeplab
 from auto_deeplab.foundations.errors import UserError, near_matches, one_line
@@ -97,6 +98,80 @@ def load(gin_file: str, parameters: Sequence[str] = ()) -> None:
         raise UserError(_explain(error, path)) from error
     finally:
         logging.disable(logging.NOTSET)
+
+
+class Reference(NamedTuple):
+    """A function or class as a value: `@name`, or `@name()` for what a call of it returns."""
+
+    name: str
+    is_called: bool
+
+    def __repr__(self) -> str:
+        return f"@{self.name}{'()' if self.is_called else ''}"
+
+
+class Macro(NamedTuple):
+    """A macro as a value: `%name`."""
+
+    name: str
+
+    def __repr__(self) -> str:
+        return f"%{self.name}"
+
+
+class Binding(NamedTuple):
+    """A line `scope/configurable.parameter = value`.
+
+    Attributes:
+        scope: gin's; "" without one.
+        configurable: The name of a function or class, with modules before it or without.
+        parameter: The name of its parameter.
+        value: A Python literal, a `Reference` or a `Macro`, or a structure of them.
+    """
+
+    scope: str
+    configurable: str
+    parameter: str
+    value: Any
+
+    @property
+    def name(self) -> str:
+        """What stands before the `=`."""
+        return f"{self.scope}{'/' if self.scope else ''}{self.configurable}.{self.parameter}"
+
+
+class _References:
+    """Lets gin's parser read references without knowing what they name: a `ParserDelegate`."""
+
+    def configurable_reference(self, scoped_configurable_name: str, evaluate: bool) -> Reference:
+        """Returns `@name` or `@name()`."""
+        return Reference(scoped_configurable_name, evaluate)
+
+    def macro(self, macro_name: str) -> Macro:
+        """Returns `%name`."""
+        return Macro(macro_name)
+
+
+def read_bindings(text: str, source: str) -> list[Binding]:
+    """Returns the values that a text in gin's language binds; imports and configures nothing.
+
+    Args:
+        text: Of a file, or of a `--gin_param`.
+        source: Where it comes from, for error messages.
+
+    Raises:
+        UserError: It is not in gin's language.
+    """
+    try:
+        statements = list(config_parser.ConfigParser(text, _References()))
+    except Exception as error:
+        # Python's tokenizer and its literals raise errors of several kinds.
+        raise UserError(_explain(error, source)) from error
+    return [
+        Binding(statement.scope, statement.selector, statement.arg_name, statement.value)
+        for statement in statements
+        if isinstance(statement, config_parser.BindingStatement)
+    ]
 
 
 @contextmanager

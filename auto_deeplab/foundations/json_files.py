@@ -12,7 +12,7 @@ import os
 import re
 import reprlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import pydantic
 from absl import logging
@@ -119,7 +119,7 @@ def parse(text: str, source: str = "<string>", nan_as_null: bool = False) -> Any
     return document
 
 
-def read_text(path: str | os.PathLike, most_bytes: int = MOST_BYTES) -> str:
+def read_text(path: str | os.PathLike[str], most_bytes: int = MOST_BYTES) -> str:
     """Returns the text of a UTF-8 file, without a byte-order mark.
 
     Raises:
@@ -137,7 +137,7 @@ def read_text(path: str | os.PathLike, most_bytes: int = MOST_BYTES) -> str:
         raise UnreadableError(f"{path!r}: cannot be read: {error}") from error
 
 
-def read_stream(stream: BinaryIO, source: str, most_bytes: int = MOST_BYTES) -> str:
+def read_stream(stream: IO[bytes], source: str, most_bytes: int = MOST_BYTES) -> str:
     """Returns the UTF-8 text that a stream holds, without a byte-order mark.
 
     Args:
@@ -161,7 +161,9 @@ def read_stream(stream: BinaryIO, source: str, most_bytes: int = MOST_BYTES) -> 
         raise ContentError(source, "", received, f"expected UTF-8 text (line {line})") from error
 
 
-def read(path: str | os.PathLike, nan_as_null: bool = False, most_bytes: int = MOST_BYTES) -> Any:
+def read(
+    path: str | os.PathLike[str], nan_as_null: bool = False, most_bytes: int = MOST_BYTES
+) -> Any:
     """Returns the JSON document in a file; see `read_text` and `parse`.
 
     Raises:
@@ -171,7 +173,7 @@ def read(path: str | os.PathLike, nan_as_null: bool = False, most_bytes: int = M
 
 
 def read_lines(
-    path: str | os.PathLike, nan_as_null: bool = False, may_be_torn: bool = False
+    path: str | os.PathLike[str], nan_as_null: bool = False, may_be_torn: bool = False
 ) -> Iterator[tuple[str, Any]]:
     """Yields the document of each line of a file, with the line's name for messages.
 
@@ -230,7 +232,7 @@ def check(document: Any, schema: Any, source: str) -> Any:
 
 
 @functools.lru_cache
-def _adapter(schema: Any) -> pydantic.TypeAdapter:
+def _adapter(schema: Any) -> pydantic.TypeAdapter[Any]:
     return pydantic.TypeAdapter(schema)
 
 
@@ -261,7 +263,7 @@ def to_json(
     return text
 
 
-def write(path: str | os.PathLike, document: Any) -> None:
+def write(path: str | os.PathLike[str], document: Any) -> None:
     """Writes a file of one document, whole or not at all; see `to_json`.
 
     Raises:
@@ -270,7 +272,7 @@ def write(path: str | os.PathLike, document: Any) -> None:
     write_text(path, to_json(document, indent=1, name=str(path)) + "\n")
 
 
-def write_lines(path: str | os.PathLike, documents: Sequence[Any]) -> None:
+def write_lines(path: str | os.PathLike[str], documents: Sequence[Any]) -> None:
     """Writes a file of one document a line, whole or not at all; see `to_json`.
 
     Raises:
@@ -279,7 +281,7 @@ def write_lines(path: str | os.PathLike, documents: Sequence[Any]) -> None:
     write_text(path, "".join(to_json(line, name=str(path)) + "\n" for line in documents))
 
 
-def write_text(path: str | os.PathLike, text: str) -> None:
+def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Writes a text, whole or not at all.
 
     Raises:

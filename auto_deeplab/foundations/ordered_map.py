@@ -5,7 +5,7 @@ import concurrent.futures
 import contextlib
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from tqdm import tqdm
@@ -19,7 +19,7 @@ def ordered_map(
     function: Callable[[Item], Result],
     items: Iterable[Item],
     ahead: int,
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Yields `function(item)` in the order of `items`, with at most `ahead` results waiting."""
     items = iter(items)
     waiting = collections.deque(

@@ -3,16 +3,17 @@
 import unicodedata
 from typing import Any
 
+from rich.console import RenderableType
 from rich.style import StyleType
 from rich.table import Table
 from rich.text import Text
 
 
 def plain_text(text: str, style: StyleType = "") -> Text:
-    """Returns a text to print with rich, which would take "[red]" and ":car:" for markup.
+    r"""Returns a text to print with rich, which would take "[red]" and ":car:" for markup.
 
     Characters that would control the terminal, such as the escape of a color, are written as in
-    Python's "\\x1b".
+    Python's "\x1b".
     """
     shown = "".join(
         character
@@ -42,11 +43,16 @@ class TextTable(Table):
         for header in headers:
             self.add_column(header)
 
-    def add_column(self, header: str = "", footer: str = "", **options: Any) -> None:
+    def add_column(
+        self, header: RenderableType = "", footer: RenderableType = "", **options: Any
+    ) -> None:
         """Adds a column; see `rich.table.Table.add_column`."""
-        super().add_column(plain_text(header), plain_text(footer), **options)
+        super().add_column(_as_it_is(header), _as_it_is(footer), **options)
 
-    def add_row(self, *cells: str | Text, **options: Any) -> None:
+    def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
         """Adds a row of strings, or of texts that have a style."""
-        texts = (cell if isinstance(cell, Text) else plain_text(cell) for cell in cells)
-        super().add_row(*texts, **options)
+        super().add_row(*(cell if cell is None else _as_it_is(cell) for cell in cells), **options)
+
+
+def _as_it_is(cell: RenderableType) -> RenderableType:
+    return plain_text(cell) if isinstance(cell, str) else cell

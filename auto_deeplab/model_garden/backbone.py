@@ -15,6 +15,7 @@ from official.vision.modeling.backbones.factory import register_backbone_builder
 
 from auto_deeplab.models.final.decoder import level_of_stride
 from auto_deeplab.models.final.encoder import encode
+from auto_deeplab.models.layer_calls import convolution_kernels
 from auto_deeplab.search_space import Genotype
 
 LOW_LEVEL = "low_level"
@@ -88,6 +89,7 @@ class AutoDeepLabBackbone(tf_keras.Model):
         self.output_specs = {name: tensor.shape for name, tensor in endpoints.items()}
 
     def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of the constructor as JSON values."""
         return {
             "name": self.name,
             "genotype": self.genotype.to_json(),
@@ -99,6 +101,7 @@ class AutoDeepLabBackbone(tf_keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects=None) -> "AutoDeepLabBackbone":
+        """Makes the backbone whose `get_config` returned `config`."""
         config = dict(config)
         shape = config.pop("input_shape")
         return cls(
@@ -146,7 +149,8 @@ def build_auto_deeplab(
         input_specs=input_specs,
     )
     if l2_regularizer is not None:
+        kernels = {kernel.ref() for kernel in convolution_kernels(backbone)}
         for variable in backbone.trainable_variables:
-            if "kernel" in variable.name:
+            if variable.ref() in kernels:
                 backbone.add_loss(partial(l2_regularizer, variable))
     return backbone

@@ -189,9 +189,7 @@ def _folded_weights(
     values = [kernel.numpy() for kernel in kernels(convolution)]
     bias = convolution.bias.numpy() if convolution.use_bias else None
     if norm is None:
-        return _Weights(
-            tuple(map(stored, values)), variable(bias) if convolution.use_bias else None
-        )
+        return _Weights(tuple(map(stored, values)), None if bias is None else variable(bias))
     # In double precision, so that the fold itself adds no rounding.
     scale = 1 / np.sqrt(norm.moving_variance.numpy().astype(np.float64) + norm.epsilon)
     if norm.scale:

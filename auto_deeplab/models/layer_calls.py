@@ -93,6 +93,11 @@ def convolutions(layer: tf_keras.layers.Layer) -> list[tf_keras.layers.Layer]:
     return [part for part in (layer, *layer.submodules) if isinstance(part, _CONVOLUTIONS)]
 
 
+def convolution_kernels(layer: tf_keras.layers.Layer) -> list[tf.Variable]:
+    """Returns the kernels of all convolutions that a layer holds: what weight decay is for."""
+    return [kernel for convolution in convolutions(layer) for kernel in kernels(convolution)]
+
+
 def kernels(convolution: tf_keras.layers.Layer) -> list[tf.Variable]:
     """Returns a convolution's kernels: a spatial one, and after it a pointwise one if it has it."""
     found = (getattr(convolution, name, None) for name in _KERNELS)

@@ -4,11 +4,17 @@ Sampling is at half-pixel centers, as `tf.image.resize` does it. A target size i
 another tensor, never "times two", so that odd sizes come out right.
 """
 
+from collections.abc import Sequence
+
+import numpy as np
 import tensorflow as tf
 import tf_keras
 
 # There is no public name for this.
 from tf_keras.src.utils.control_flow_util import GraphOrParentsInXlaContext
+
+# Height and width: numbers where they are known.
+Size = Sequence[int | tf.Tensor] | np.ndarray
 
 
 def spatial_size(features: tf.Tensor) -> list[int | tf.Tensor]:
@@ -19,7 +25,7 @@ def spatial_size(features: tf.Tensor) -> list[int | tf.Tensor]:
     ]
 
 
-def resize_bilinear(features: tf.Tensor, size: list[int | tf.Tensor]) -> tf.Tensor:
+def resize_bilinear(features: tf.Tensor, size: Size) -> tf.Tensor:
     """Resizes `[batch, height, width, channels]` to `size`, [height, width]; keeps the dtype."""
     if is_compiled_by_xla():
         return resize_bilinear_by_gathering(features, size)
@@ -31,7 +37,7 @@ def is_compiled_by_xla() -> bool:
     return GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
 
 
-def resize_bilinear_by_gathering(features: tf.Tensor, size: list[int | tf.Tensor]) -> tf.Tensor:
+def resize_bilinear_by_gathering(features: tf.Tensor, size: Size) -> tf.Tensor:
     """Computes the same as `resize_bilinear`, from gathered rows and columns.
 
     XLA's own `tf.image.resize` is wrong at some sizes, such as 9 to 17 and 33 to 65 (TensorFlow
@@ -60,5 +66,6 @@ class ResizeLike(tf_keras.layers.Layer):
     """
 
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        """Resizes the first input; the class describes the shapes."""
         features, reference = inputs
         return resize_bilinear(features, spatial_size(reference))

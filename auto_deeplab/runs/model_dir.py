@@ -89,7 +89,7 @@ class ModelDir:
 
     @property
     def history(self) -> Path:
-        """alpha and beta after each epoch of a search."""
+        """The history of a search: alpha and beta after each epoch."""
         return self.path / HISTORY_NAME
 
     @property

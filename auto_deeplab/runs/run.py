@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from auto_deeplab.evaluation.metrics import ConfusionMatrix
 from auto_deeplab.evaluation.result import read_document
-from auto_deeplab.foundations import json_files
+from auto_deeplab.foundations import gin_files, json_files
 from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.runs.model_dir import EpochMetrics, Figure, ModelDir
 from auto_deeplab.search_space import Genotype, HistoryEntry, Relaxation, searched_relaxation
@@ -70,7 +70,7 @@ class Run:
         name: Short, and different from that of every other run of the report.
         path: The folder.
         config_text: The operative configuration.
-        config: Its values as text, by parameter.
+        values: Its values by parameter, see `gin_files.Binding`.
         metrics: One dictionary an epoch; empty before the first ended.
         history: Alpha and beta after each epoch; empty for what is no search.
         genotype: Found or retrained; None where there is none (yet).
@@ -81,7 +81,7 @@ class Run:
     name: str
     path: Path
     config_text: str
-    config: dict[str, str]
+    values: dict[str, Any]
     metrics: list[dict[str, Any]]
     history: list[HistoryEntry]
     genotype: Genotype | None
@@ -89,9 +89,14 @@ class Run:
     sessions: list[dict[str, Any]]
 
     @property
+    def config(self) -> dict[str, str]:
+        """The configuration's values as text, by parameter."""
+        return {name: repr(value) for name, value in self.values.items()}
+
+    @property
     def is_search(self) -> bool:
         """Whether it looks for an architecture; else it trains one network."""
-        return self.config.get("configured_job.job") == "@Search()"
+        return self.values.get("configured_job.job") == gin_files.Reference("Search", True)
 
     @property
     def kind(self) -> str:
@@ -106,8 +111,8 @@ class Run:
     @property
     def warm_up_epochs(self) -> int | None:
         """After how many epochs a search began with alpha and beta, if its configuration tells."""
-        text = self.config.get("Search.warm_up_epochs", "")
-        return int(text) if re.fullmatch("[0-9]{1,9}", text) else None
+        epochs = self.values.get("Search.warm_up_epochs")
+        return epochs if type(epochs) is int and 0 <= epochs < 10**9 else None
 
     @property
     def relaxation(self) -> Relaxation | None:
@@ -185,7 +190,7 @@ def read_run(path: Path, name: str) -> Run:
         name=name,
         path=path,
         config_text=config_text,
-        config=parse_config(config_text),
+        values=parse_config(config_text, str(folder.config)),
         metrics=folder.read_metrics(_TimedEpoch),
         history=folder.read_history(),
         genotype=genotype,
@@ -230,12 +235,13 @@ def _views(scales: list[float] | None, flip: bool | None, window: list[int] | No
     return "; ".join(parts)
 
 
-def parse_config(text: str) -> dict[str, str]:
-    """Returns the values of an operative gin configuration as text, by parameter."""
-    return {
-        name: " ".join(value.replace("\\\n", " ").split())
-        for name, value in re.findall(r"^(\S+) = ((?:.*\\\n)*.*(?:\n +.*)*)", text, re.MULTILINE)
-    }
+def parse_config(text: str, source: str = "config.gin") -> dict[str, Any]:
+    """Returns the values of an operative gin configuration, by parameter.
+
+    Raises:
+        UserError: The text is none.
+    """
+    return {binding.name: binding.value for binding in gin_files.read_bindings(text, source)}
 
 
 def group_trials(runs: Iterable[Run]) -> list[list[Run]]:

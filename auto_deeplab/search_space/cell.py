@@ -36,6 +36,15 @@ class CellGraph:
 
     Raises:
         UserError: An argument is not one of these.
+
+    Example:
+        >>> cell = CellGraph(blocks=2, operations=("none", "skip", "sep_conv_3x3"))
+        >>> cell.inputs(2)
+        ('prev_prev', 'prev', 'block1')
+        >>> cell.edges[:2]
+        (Edge(block=1, input='prev_prev'), Edge(block=1, input='prev'))
+        >>> len(cell.edges), cell.count_cells()
+        (5, 2916)
     """
 
     blocks: int = 5

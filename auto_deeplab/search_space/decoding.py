@@ -1,5 +1,6 @@
 """From the searched alpha and beta to a discrete architecture (the paper's section 4.3)."""
 
+import reprlib
 from fractions import Fraction
 
 import numpy as np
@@ -19,7 +20,9 @@ def checked_values(name: str, values: np.ndarray, shape: tuple[int, ...]) -> np.
     try:
         values = np.asarray(values, dtype=np.float64)
     except (OverflowError, TypeError, ValueError):
-        raise UserError(f"{name}: expected numbers of the shape {list(shape)}") from None
+        raise UserError(
+            f"{name}: received {reprlib.repr(values)}; expected numbers of the shape {list(shape)}"
+        ) from None
     if values.shape != shape:
         raise UserError(f"{name}: received the shape {list(values.shape)}; expected {list(shape)}")
     # Larger ones cannot have been searched, and their differences may be infinite.
@@ -35,7 +38,8 @@ def log_softmax(values: np.ndarray) -> np.ndarray:
     """Returns the logarithm of the softmax over the last axis, in float64."""
     values = np.asarray(values, dtype=np.float64)
     shifted = values - values.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    log_weights: np.ndarray = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return log_weights
 
 
 def arc_log_weights(beta: np.ndarray, trellis: TrellisGraph) -> np.ndarray:
@@ -72,12 +76,11 @@ def decode_cell(alpha: np.ndarray, cell: CellGraph) -> tuple[tuple[Branch, Branc
     for block in range(1, cell.blocks + 1):
         rows = [row for row, edge in enumerate(cell.edges) if edge.block == block]
         strongest = sorted(rows, key=lambda row: -strength[row])[:2]
-        blocks.append(
-            tuple(
-                Branch(cell.edges[row].input, cell.operations[log_weights[row].argmax()])
-                for row in sorted(strongest)
-            )
+        left, right = (
+            Branch(cell.edges[row].input, cell.operations[log_weights[row].argmax()])
+            for row in sorted(strongest)
         )
+        blocks.append((left, right))
     return tuple(blocks)
 
 

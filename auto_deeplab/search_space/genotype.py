@@ -60,6 +60,14 @@ class Genotype:
 
     Raises:
         GenotypeError: An argument breaks one of these rules.
+
+    Example:
+        >>> block = Branch("prev_prev", "skip"), Branch("prev", "sep_conv_3x3")
+        >>> genotype = Genotype("two layers of one block", network=(4, 8), cell=(block,))
+        >>> Genotype.from_json(genotype.to_json()) == genotype
+        True
+        >>> Genotype.load("published").network
+        (4, 4, 4, 8, 16, 8, 16, 16, 32, 32, 16, 8)
     """
 
     name: str
@@ -93,7 +101,7 @@ class Genotype:
             ) from None
 
     @classmethod
-    def _from_document(cls, document: object) -> "Genotype":
+    def _from_document(cls, document: Any) -> "Genotype":
         _check_keys(
             "file", document, required=("format", "name", "network", "cell"), known=("provenance",)
         )
@@ -101,16 +109,16 @@ class Genotype:
         if isinstance(version, bool) or version != FORMAT:
             raise GenotypeError("format", version, f"expected {FORMAT}")
         blocks = _checked_list("cell", document["cell"], "blocks", MOST_BLOCKS)
-        cell = []
+        cell: list[Any] = []
         for b, block in enumerate(blocks):
             branches = _checked_list(f"cell[{b}]", block, "branches")
             for i, branch in enumerate(branches):
                 _check_keys(f"cell[{b}][{i}]", branch, required=("input", "op"))
-            cell.append([Branch(branch["input"], branch["op"]) for branch in branches])
+            cell.append(tuple(Branch(branch["input"], branch["op"]) for branch in branches))
         return cls(
             document["name"],
-            _checked_list("network", document["network"], "strides"),
-            cell,
+            tuple(_checked_list("network", document["network"], "strides")),
+            tuple(cell),
             document.get("provenance"),
         )
 
@@ -132,7 +140,7 @@ class Genotype:
             lines.append(' "provenance": {' + ",\n                ".join(fields) + "}")
         return "\n".join(lines) + "}\n"
 
-    def save(self, path: str | os.PathLike, overwrite: bool = False) -> None:
+    def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
         """Writes the genotype to a file, whole or not at all.
 
         Raises:
@@ -143,7 +151,7 @@ class Genotype:
         json_files.write_text(path, self.to_json())
 
     @classmethod
-    def load(cls, name_or_path: str | os.PathLike) -> "Genotype":
+    def load(cls, name_or_path: str | os.PathLike[str]) -> "Genotype":
         """Returns a preset by its name (such as "published"), or reads a genotype file.
 
         Raises:
@@ -191,7 +199,7 @@ def _check_keys(
             raise GenotypeError(f"{prefix}{key}", None, "the key is missing")
 
 
-def _checked_list(where: str, value: object, what: str, most: int | None = None) -> list | tuple:
+def _checked_list(where: str, value: object, what: str, most: int | None = None) -> Sequence[Any]:
     if not isinstance(value, list | tuple):
         raise GenotypeError(where, value, f"expected a list of {what}")
     if not value:
@@ -202,8 +210,9 @@ def _checked_list(where: str, value: object, what: str, most: int | None = None)
 
 
 def _checked_network(network: object) -> tuple[int, ...]:
+    strides = _checked_list("network", network, "strides", MOST_LAYERS)
     before = STEM.stride
-    for i, stride in enumerate(_checked_list("network", network, "strides", MOST_LAYERS)):
+    for i, stride in enumerate(strides):
         if not is_stride(stride):
             raise GenotypeError(
                 f"network[{i}]", stride, f"expected a power of two, at most {LARGEST_STRIDE}"
@@ -217,7 +226,7 @@ def _checked_network(network: object) -> tuple[int, ...]:
                 f"has stride {before}",
             )
         before = stride
-    return tuple(network)
+    return tuple(strides)
 
 
 def _checked_cell(cell: object) -> tuple[tuple[Branch, Branch], ...]:
@@ -226,7 +235,8 @@ def _checked_cell(cell: object) -> tuple[tuple[Branch, Branch], ...]:
         branches = _checked_list(f"cell[{b}]", block, "branches")
         if len(branches) != 2:
             raise GenotypeError(f"cell[{b}]", block, f"expected 2 branches, not {len(branches)}")
-        checked.append(tuple(_checked_branch(b, i, branch) for i, branch in enumerate(branches)))
+        left, right = (_checked_branch(b, i, branch) for i, branch in enumerate(branches))
+        checked.append((left, right))
     return tuple(checked)
 
 
@@ -250,10 +260,11 @@ def _checked_provenance(provenance: object) -> dict[str, Any] | None:
     try:
         # Through JSON and back, so that a saved genotype equals the one that is read again.
         text = json.dumps({"provenance": provenance}, allow_nan=False)
-        return json_files.parse(text, "provenance")["provenance"]
+        checked: dict[str, Any] = json_files.parse(text, "provenance")["provenance"]
     except json_files.ContentError as error:
         raise GenotypeError(
             error.field or "provenance", error.received, f"expected JSON values ({error.expected})"
         ) from None
     except (TypeError, ValueError, RecursionError) as error:
         raise GenotypeError("provenance", provenance, f"expected JSON values ({error})") from None
+    return checked

@@ -18,7 +18,7 @@ class HistoryEntry(NamedTuple):
     relaxation: Relaxation
 
 
-def read_history(path: str | os.PathLike) -> list[HistoryEntry]:
+def read_history(path: str | os.PathLike[str]) -> list[HistoryEntry]:
     """Reads an architecture.jsonl: one line an epoch, ordered by epoch.
 
     A last line that an interrupted write left unfinished is not read. An epoch that was repeated
@@ -49,7 +49,9 @@ def read_history(path: str | os.PathLike) -> list[HistoryEntry]:
     return [entries[epoch] for epoch in sorted(entries)]
 
 
-def append_history(path: str | os.PathLike, epoch: int, step: int, relaxation: Relaxation) -> None:
+def append_history(
+    path: str | os.PathLike[str], epoch: int, step: int, relaxation: Relaxation
+) -> None:
     """Adds an epoch to an architecture.jsonl, and removes what an interrupted run left behind.
 
     That is an unfinished last line, and this epoch and later ones where a run goes on from a

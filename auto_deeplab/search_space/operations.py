@@ -1,6 +1,8 @@
 """The operations that an edge of a cell may carry."""
 
-OPERATIONS: tuple[str, ...] = (
+from typing import Literal, get_args
+
+Operation = Literal[
     "none",
     "max_pool_3x3",
     "avg_pool_3x3",
@@ -9,5 +11,7 @@ OPERATIONS: tuple[str, ...] = (
     "sep_conv_5x5",
     "atrous_conv_3x3",
     "atrous_conv_5x5",
-)
+]
+"""The name of an operation."""
+OPERATIONS: tuple[Operation, ...] = get_args(Operation)
 """Every operation's name, in the order of alpha's columns (the paper's section 3.1)."""

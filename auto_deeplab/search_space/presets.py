@@ -1,5 +1,7 @@
 """The architectures that `--genotype=NAME` knows, in the form that genotype.json has."""
 
+from typing import Any
+
 # The cell that the paper's authors published (figure 3), with its operations in their order.
 _PUBLISHED_CELL = [
     [
@@ -36,7 +38,7 @@ _NETWORKS = {
     "stacked_hourglass": [8, 16, 32, 16, 8, 4, 8, 16, 32, 16, 8, 4],
 }
 
-PRESETS: dict[str, dict] = {
+PRESETS: dict[str, dict[str, Any]] = {
     name: {"format": 1, "name": name, "network": network, "cell": _PUBLISHED_CELL}
     for name, network in _NETWORKS.items()
 }

@@ -9,7 +9,7 @@ import numpy as np
 
 from auto_deeplab.foundations import json_files
 from auto_deeplab.foundations.errors import UserError, near_matches
-from auto_deeplab.search_space.cell import CellGraph
+from auto_deeplab.search_space.cell import CellGraph, Edge
 from auto_deeplab.search_space.decoding import (
     arc_log_weights,
     checked_values,
@@ -52,11 +52,13 @@ class Relaxation:
 
     def operation_weights(self) -> np.ndarray:
         """Returns softmax(alpha): float64 [edges, operations], each row sums to 1."""
-        return np.exp(log_softmax(self.alpha))
+        weights: np.ndarray = np.exp(log_softmax(self.alpha))
+        return weights
 
     def arc_weights(self) -> np.ndarray:
         """Returns softmax(beta): float64 [arcs]; the arcs that leave one node sum to 1."""
-        return np.exp(arc_log_weights(self.beta, self.trellis))
+        weights: np.ndarray = np.exp(arc_log_weights(self.beta, self.trellis))
+        return weights
 
     def decode(self, name: str, provenance: dict[str, Any] | None = None) -> Genotype:
         """Returns the discrete architecture that these values stand for."""
@@ -87,7 +89,10 @@ class Relaxation:
         """
         keys = ("blocks", "operations", "layers", "strides", "alpha", "beta")
         if not isinstance(document, dict):
-            raise UserError(f"{source}: expected an object with {', '.join(keys)}")
+            raise UserError(
+                f"{source}: received {reprlib.repr(document)}; expected an object with "
+                f"{', '.join(keys)}"
+            )
         for key in keys:
             if key not in document:
                 raise UserError(f"{source}: {key}: the key is missing")
@@ -109,7 +114,7 @@ class Relaxation:
 
 
 def searched_relaxation(
-    genotype: Genotype, source: str | os.PathLike | None = None
+    genotype: Genotype, source: str | os.PathLike[str] | None = None
 ) -> Relaxation | None:
     """Returns the alpha and beta that `genotype` was decoded from, if its provenance has them.
 
@@ -136,7 +141,7 @@ def branch_weights(genotype: Genotype, relaxation: Relaxation) -> list[list[floa
         for operation, weight in zip(relaxation.cell.operations, row, strict=True)
     }
     return [
-        [weights.get(((block, branch.input), branch.op)) for branch in branches]
+        [weights.get((Edge(block, branch.input), branch.op)) for branch in branches]
         for block, branches in enumerate(genotype.cell, start=1)
     ]
 
@@ -147,7 +152,7 @@ def _check_numbers(values: object, field: str) -> None:
     NumPy would take "0.5" and true for numbers, too.
     """
     if not isinstance(values, list):
-        raise UserError(f"{field}: expected numbers in a list, received {reprlib.repr(values)}")
+        raise UserError(f"{field}: received {reprlib.repr(values)}; expected numbers in a list")
     for index, value in enumerate(values):
         if isinstance(value, list):
             _check_numbers(value, f"{field}[{index}]")

@@ -53,7 +53,8 @@ def sample_cell(cell: CellGraph, random: random_module.Random) -> tuple[tuple[Br
     for block in range(1, cell.blocks + 1):
         inputs = cell.inputs(block)
         chosen = sorted(random.sample(range(len(inputs)), 2))
-        blocks.append(tuple(Branch(inputs[i], random.choice(operations)) for i in chosen))
+        left, right = (Branch(inputs[i], random.choice(operations)) for i in chosen)
+        blocks.append((left, right))
     return tuple(blocks)
 
 

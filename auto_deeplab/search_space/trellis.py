@@ -60,6 +60,15 @@ class TrellisGraph:
 
     Raises:
         UserError: An argument is not one of these.
+
+    Example:
+        >>> trellis = TrellisGraph(layers=12, strides=(4, 8, 16, 32))
+        >>> trellis.nodes_of(1)
+        (Node(layer=1, stride=4), Node(layer=1, stride=8))
+        >>> trellis.outgoing(layer=1, stride=8)[0]
+        Arc(layer=2, source=8, target=4)
+        >>> len(trellis.nodes), len(trellis.arcs), trellis.count_paths()
+        (45, 105, 75025)
     """
 
     layers: int = 12
@@ -98,7 +107,7 @@ class TrellisGraph:
     @cached_property
     def _strides_by_layer(self) -> tuple[tuple[int, ...], ...]:
         """The strides that exist at each layer, with the stem's at index 0."""
-        reached = [(STEM.stride,)]
+        reached: list[tuple[int, ...]] = [(STEM.stride,)]
         for _ in range(self.layers):
             reached.append(
                 tuple(

@@ -89,8 +89,8 @@ def check_model(folder: Path) -> ServedModel:
     name = folder.resolve().name
     if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
         raise UserError(
-            f"{folder}: its name is the model's, which clients have in their URLs: expected "
-            f"letters, digits, '_', '.' and '-', received {name!r}"
+            f"{folder}: received the name {name!r}, which is the model's and part of its URL; "
+            "expected letters, digits, '_', '.' and '-'"
         )
     versions = list_versions(folder)
     if not versions:

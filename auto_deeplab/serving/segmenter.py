@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.foundations.errors import UserError, one_line
@@ -55,7 +56,9 @@ def loading(path: str | os.PathLike, problem: str, expected: str) -> Iterator[No
         raise UserError(f"{path}: {problem}; expected {expected}: {_reason(error)}") from error
 
 
-def checked(class_maps: Segmenter, classes: int, source: str) -> Segmenter:
+def checked(
+    class_maps: Callable[[np.ndarray], npt.ArrayLike], classes: int, source: str
+) -> Segmenter:
     """Returns a function that answers as another one does, or not at all.
 
     Args:

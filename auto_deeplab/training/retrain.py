@@ -4,31 +4,22 @@ import dataclasses
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
-import gin
 import tensorflow as tf
 import tf_keras
 from annotated_types import Ge, Gt, Lt, doc
 
 from auto_deeplab.data.description import DatasetDescription
-from auto_deeplab.data.pipeline import (
-    open_records,
-    steps_per_epoch,
-    training_batches,
-    training_records,
-)
-from auto_deeplab.data.survey import naming_corrupt_records
-from auto_deeplab.distribution.workers import Workers
+from auto_deeplab.data.pipeline import steps_per_epoch, training_batches
+from auto_deeplab.data.segmentation_records import SegmentationRecords
 from auto_deeplab.foundations.configurable import (
     Count,
     CountOrZero,
     NotNegative,
     PathText,
     Positive,
-    Seed,
     Share,
-    Text,
     configurable,
     takes,
 )
@@ -36,13 +27,11 @@ from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.models.final.network import build_network
 from auto_deeplab.runs.model_dir import ModelDir
 from auto_deeplab.search_space import Genotype
-from auto_deeplab.training import job
-from auto_deeplab.training.checkpoints.checkpoints import Checkpoints
 from auto_deeplab.training.checkpoints.files import CheckpointFiles
 from auto_deeplab.training.checkpoints.initial_weights import copy_initial_weights
-from auto_deeplab.training.loop.epochs import Validation, run_epochs
+from auto_deeplab.training.job import Job
+from auto_deeplab.training.loop.training import Training
 from auto_deeplab.training.optimization import schedules
-from auto_deeplab.training.optimization.accumulation import check_parts, check_synchronization
 from auto_deeplab.training.optimization.loss import cross_entropy
 from auto_deeplab.training.optimization.optimizers import sgd, with_loss_scale
 from auto_deeplab.training.optimization.update import create_slots
@@ -63,23 +52,20 @@ OptimizerFactory = Annotated[
 
 @configurable
 @dataclasses.dataclass
-class Retrain:
+class Retrain(Job):
     """A retraining; the defaults are the paper's for Cityscapes, or where it names none, DeepLab's.
 
+    It takes the arguments of `Job`, too.
+
     Args:
-        dataset: The folder of the dataset, or a function that makes one.
         genotype: A genotype's file, or a name such as "published"; None for a network that has
             none.
         network: Builds the network: `@build_network`, which takes a genotype and a number of
             classes, or any other that takes one or both by these names, such as
             `@build_deeplabv3plus`.
-        train_split: The split to train on.
-        validation_split: The split to validate on.
         initial_model_dir: The folder of another training, whose newest weights this one starts
             from; the classifier starts anew where the classes are others. None: from scratch.
         steps: How many steps.
-        batch_size: Images a step, over all replicas.
-        seed: Of the order, the augmentation and the initial values.
         optimizer: Makes the optimizer of a learning rate schedule: `@sgd`, or another that
             `training.optimizers` or `training.addons_optimizers` registers.
         learning_rate: At the start.
@@ -93,26 +79,15 @@ class Retrain:
         weight_average_decay: Of an exponential moving average of the weights, such as 0.9999,
             which is then what is validated, evaluated and exported; None for the weights as they
             are.
-        validation_batch_size: Images predicted at a time.
-        validation_images: How many images to validate on; None for all.
-        validation_every: Validate after each this many epochs.
-        checkpoint_minutes: Minutes between checkpoints within an epoch.
-        kept_checkpoints: How many of the newest checkpoints are kept, beside the best.
-        gradient_accumulation_steps: Compute each replica's batch in this many parts, one after the
-            other, and update once: for the memory of one part. Each is normalized with its own
-            statistics.
-        jit_compile: Compile the update with XLA.
     """
 
-    dataset: job.DatasetSource = gin.REQUIRED
+    length = "steps"
+
+    batch_size: Count = 16
     genotype: PathText | None = None
     network: Network = build_network
-    train_split: Text = "train"
-    validation_split: Text = "val"
     initial_model_dir: PathText | None = None
     steps: Count = 1_500_000
-    batch_size: Count = 16
-    seed: Seed = 0
     optimizer: OptimizerFactory = sgd
     learning_rate: NotNegative = 0.05
     learning_rate_power: NotNegative = 0.9
@@ -123,13 +98,6 @@ class Retrain:
     label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
     hard_pixel_share: Share = 1.0
     weight_average_decay: Annotated[float, Gt(0), Lt(1)] | None = None
-    validation_batch_size: Count = 1
-    validation_images: Count | None = None
-    validation_every: Count = 1
-    checkpoint_minutes: NotNegative = 10.0
-    kept_checkpoints: Count = 3
-    gradient_accumulation_steps: Count = 1
-    jit_compile: bool = False
 
     def __post_init__(self) -> None:
         if self.has_genotype and self.genotype is None:
@@ -154,119 +122,50 @@ class Retrain:
         return "genotype" in inspect.signature(self.network).parameters
 
     def build_model(self, description: DatasetDescription, model_dir: ModelDir) -> tf_keras.Model:
-        """Returns the network, of the genotype that `model_dir` keeps, initialized by the seed."""
+        """Returns the network, initialized by the seed.
+
+        Its genotype is the one that `model_dir` keeps; before it keeps one, the configured one.
+        """
         tf_keras.utils.set_random_seed(self.seed)
         classes = len(description.classes)
         if self.has_genotype:
-            return self.network(genotype=Genotype.load(model_dir.genotype), classes=classes)
+            return self.network(genotype=self._find_genotype(model_dir), classes=classes)
         return self.network(classes=classes)
 
-    def train(self, model_dir: ModelDir, strategy: tf.distribute.Strategy) -> None:
-        """Trains to the end."""
-        workers = Workers(strategy)
-        check_parts(
-            "Retrain.gradient_accumulation_steps",
-            self.gradient_accumulation_steps,
-            self.batch_size,
-            strategy.num_replicas_in_sync,
-        )
-        with workers.chief_first():
-            directory = job.dataset_dir(self.dataset)
-        records = training_records(directory, self.train_split)
-        validation = Validation(
-            open_records(directory, self.validation_split),
-            self.validation_batch_size,
-            self.validation_images,
-            self.validation_every,
-        )
+    def prepare(
+        self, records: SegmentationRecords, model_dir: ModelDir, strategy: tf.distribute.Strategy
+    ) -> "RetrainTraining":
+        """Returns the retraining as it is before the first step, see `Job.prepare`."""
         if self.has_genotype:
-            with workers.chief_first():
-                self._keep_genotype(model_dir)
+            self._check_genotype(model_dir)
         schedule = schedules.polynomial(
             self.learning_rate, self.steps, self.learning_rate_power, self.warm_up_steps
         )
-
-        def batches(first_step: int, steps: int) -> tf.distribute.DistributedDataset:
-            def pipeline(context: tf.distribute.InputContext) -> tf.data.Dataset:
-                return training_batches(
-                    records,
-                    batch_size=self.batch_size,
-                    seed=self.seed,
-                    first_step=first_step,
-                    steps=steps,
-                    input_context=context,
-                )
-
-            return strategy.distribute_datasets_from_function(pipeline)
-
         with strategy.scope():
             network = self.build_model(records.description, model_dir)
-            synchronized = any(
-                getattr(layer, "synchronized", False) for layer in network.submodules
-            )
-            check_synchronization(
-                "Retrain.gradient_accumulation_steps",
-                self.gradient_accumulation_steps,
-                strategy.num_replicas_in_sync,
-                synchronized,
-            )
             optimizer = with_loss_scale(self._make_optimizer(schedule))
             create_slots(optimizer, network.trainable_variables)
             is_new = not CheckpointFiles(model_dir.checkpoints).steps()
             if self.initial_model_dir is not None and is_new:
-                self._start_from_other_weights(network, records.description, model_dir)
-            average, tracked = None, {"model": network}
+                source = ModelDir(Path(self.initial_model_dir))
+                self._start_from_other_weights(network, records.description, model_dir, source)
+            average = None
             if self.weight_average_decay is not None:
                 average = WeightAverage(
                     network,
                     self.build_model(records.description, model_dir),
                     self.weight_average_decay,
                 )
-                # "model" is what evaluation and export load.
-                tracked = {"model": average.averaged, "trained": network}
-            model = RetrainModel(
-                network,
-                self.steps,
-                records.description.ignore_label,
-                self.weight_decay,
-                self.label_smoothing,
-                self.hard_pixel_share,
-                self.gradient_clip_norm,
-                self.last_layer_multiplier,
-                average,
-                self.gradient_accumulation_steps,
-            )
-            model.compile(optimizer, jit_compile=self.jit_compile)
-            checkpoints = Checkpoints(
-                model_dir,
-                self.checkpoint_minutes * 60,
-                self.kept_checkpoints,
-                optimizer=optimizer,
-                **tracked,
-            )
-        batches(0, 1)
-        with workers.chief_first():
-            job.write_once(model_dir, records.description)
-        job.tell_replicas(strategy, self.batch_size, synchronized)
+            return RetrainTraining(self, network, average, optimizer, schedule, records)
 
-        def compute_loss(batch: tuple[tf.Tensor, tf.Tensor], name: str) -> tf.Tensor:
-            images, labels = batch
-            logits = network(images, training=True)
-            return cross_entropy(labels, logits, records.description.ignore_label)
+    def keep(self, model_dir: ModelDir) -> None:
+        """Keeps the genotype beside the results."""
+        if self.has_genotype and not model_dir.genotype.exists():
+            self._configured_genotype().save(model_dir.genotype)
 
-        naming_corrupt_records(records, validation.records)(run_epochs)(
-            model,
-            batches,
-            self.steps,
-            steps_per_epoch(records, self.batch_size),
-            model_dir,
-            checkpoints,
-            validation,
-            learning_rates=lambda step: {"learning_rate": float(schedule(step))},
-            compute_loss=compute_loss,
-        )
-
-    def _make_optimizer(self, schedule) -> tf_keras.optimizers.legacy.Optimizer:
+    def _make_optimizer(
+        self, schedule: tf_keras.optimizers.schedules.LearningRateSchedule
+    ) -> tf_keras.optimizers.legacy.Optimizer:
         optimizer = self.optimizer(learning_rate=schedule)
         is_sgd = isinstance(optimizer, tf_keras.optimizers.legacy.SGD)
         if self.last_layer_multiplier != 1 and not is_sgd:
@@ -277,11 +176,16 @@ class Retrain:
             )
         return optimizer
 
-    def _start_from_other_weights(self, network, description, model_dir) -> None:
-        source = ModelDir(Path(self.initial_model_dir))
+    def _start_from_other_weights(
+        self,
+        network: tf_keras.Model,
+        description: DatasetDescription,
+        model_dir: ModelDir,
+        source: ModelDir,
+    ) -> None:
         if self.has_genotype and source.genotype.is_file():
             genotype = Genotype.load(source.genotype)
-            if genotype != Genotype.load(model_dir.genotype):
+            if genotype != self._find_genotype(model_dir):
                 raise UserError(
                     f"Retrain.initial_model_dir: {source.genotype} is the architecture "
                     f"{genotype.name!r}; expected that of Retrain.genotype, {self.genotype!r}"
@@ -291,13 +195,110 @@ class Retrain:
         )
         print(f"starting from the weights of step {step} of {source.path}")
 
-    def _keep_genotype(self, model_dir: ModelDir) -> None:
-        """Copies the genotype beside the results, or checks it against the one that is there."""
-        genotype = Genotype.load(self.genotype)
-        if not model_dir.genotype.exists():
-            genotype.save(model_dir.genotype)
-        elif Genotype.load(model_dir.genotype) != genotype:
+    def _configured_genotype(self) -> Genotype:
+        """Returns the genotype of the configuration, which has one where the network takes one."""
+        return Genotype.load(cast(str, self.genotype))
+
+    def _find_genotype(self, model_dir: ModelDir) -> Genotype:
+        """Returns the genotype that the folder keeps, or the one that it will keep."""
+        kept = model_dir.genotype
+        return Genotype.load(kept) if kept.exists() else self._configured_genotype()
+
+    def _check_genotype(self, model_dir: ModelDir) -> None:
+        """Looks whether the folder keeps another genotype than the configured one.
+
+        Raises:
+            UserError: It does.
+        """
+        if self._find_genotype(model_dir) != self._configured_genotype():
             raise UserError(
                 f"{model_dir.genotype} is another architecture than Retrain.genotype "
                 f"{self.genotype!r}: give another --model_dir"
             )
+
+
+class RetrainTraining(Training):
+    """A retraining under way; made in the scope of the distribution strategy.
+
+    Args:
+        settings: How to train.
+        network: What to train.
+        average: Of its weights; None to have none.
+        optimizer: Of its weights.
+        schedule: The optimizer's learning rates.
+        records: What to train on.
+
+    Raises:
+        UserError: There are fewer records than one batch holds; or the network takes images of
+            another size than the batches have.
+    """
+
+    def __init__(
+        self,
+        settings: Retrain,
+        network: tf_keras.Model,
+        average: WeightAverage | None,
+        optimizer: tf_keras.optimizers.legacy.Optimizer,
+        schedule: tf_keras.optimizers.schedules.LearningRateSchedule,
+        records: SegmentationRecords,
+    ) -> None:
+        self._settings, self._network = settings, network
+        self._schedule, self._records = schedule, records
+        self._check_image_size()
+        model = RetrainModel(
+            network,
+            settings.steps,
+            records.description.ignore_label,
+            settings.weight_decay,
+            settings.label_smoothing,
+            settings.hard_pixel_share,
+            settings.gradient_clip_norm,
+            settings.last_layer_multiplier,
+            average,
+            settings.gradient_accumulation_steps,
+        )
+        model.compile(optimizer, jit_compile=settings.jit_compile)
+        weights = {"model": network}
+        if average is not None:
+            # "model" is what evaluation and export load.
+            weights = {"model": average.averaged, "trained": network}
+        super().__init__(
+            model,
+            {"optimizer": optimizer, **weights},
+            settings.steps,
+            steps_per_epoch(records, settings.batch_size),
+            synchronized=any(getattr(layer, "synchronized", False) for layer in network.submodules),
+        )
+
+    def pipeline(
+        self, first_step: int, steps: int, context: tf.distribute.InputContext
+    ) -> tf.data.Dataset:
+        """Returns batches of (images, labels), see `RetrainModel`."""
+        return training_batches(
+            self._records,
+            batch_size=self._settings.batch_size,
+            seed=self._settings.seed,
+            first_step=first_step,
+            steps=steps,
+            input_context=context,
+        )
+
+    def learning_rates(self, step: int) -> dict[str, float]:
+        """Returns the schedule's."""
+        return {"learning_rate": float(self._schedule(step))}
+
+    def loss(self, batch: tuple[tf.Tensor, tf.Tensor], name: str) -> tf.Tensor:
+        """Returns a replica's part of the loss, see `Training.loss`."""
+        images, labels = batch
+        logits = self._network(images, training=True)
+        return cross_entropy(labels, logits, self._records.description.ignore_label)
+
+    def _check_image_size(self) -> None:
+        images, _ = self.pipeline(0, 1, tf.distribute.InputContext()).element_spec
+        for taken in self._network.inputs or ():
+            if not taken.shape[1:3].is_compatible_with(images.shape[1:3]):
+                raise UserError(
+                    f"{self._settings.network.__name__}.input_size: received "
+                    f"{tuple(taken.shape[1:3])}; expected None, or {tuple(images.shape[1:3])} as "
+                    "training_batches.crop_size"
+                )

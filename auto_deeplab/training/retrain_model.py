@@ -5,6 +5,7 @@ import tf_keras
 
 from auto_deeplab.models.final.decoder import classifier_variables
 from auto_deeplab.models.final.drop_path import drawing_for_part, set_step_ratio
+from auto_deeplab.models.layer_calls import convolution_kernels
 from auto_deeplab.training.optimization.accumulation import part_of
 from auto_deeplab.training.optimization.loss import counted_pixels, cross_entropy
 from auto_deeplab.training.optimization.update import update
@@ -62,8 +63,15 @@ class RetrainModel(tf_keras.Model):
         return network(images, training=training)
 
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Updates the network on images, float32 [batch, height, width, 3], normalized, and
-        labels, int32 [batch, height, width]; returns the "loss"."""
+        """Updates the network.
+
+        Args:
+            data: Normalized images, float32 [batch, height, width, 3], and labels, int32 [batch,
+                height, width].
+
+        Returns:
+            The "loss", a float32 scalar.
+        """
         done = tf.cast(self.optimizer.iterations, tf.float32) / self.total_steps
         set_step_ratio(self.network, done)
         parts = self.gradient_accumulation_steps
@@ -82,6 +90,7 @@ class RetrainModel(tf_keras.Model):
                 pixels,
             )
 
+        kernels = {kernel.ref() for kernel in convolution_kernels(self.network)}
         last_layer = set()
         if self.last_layer_multiplier != 1:
             last_layer = {variable.ref() for variable in classifier_variables(self.network)}
@@ -90,7 +99,7 @@ class RetrainModel(tf_keras.Model):
             self.network.trainable_variables,
             self.optimizer,
             self.weight_decay,
-            decayed=lambda variable: "kernel" in variable.name,
+            decayed=lambda variable: variable.ref() in kernels,
             clip_norm=self.gradient_clip_norm,
             multiplier=lambda variable: (
                 self.last_layer_multiplier if variable.ref() in last_layer else 1.0

@@ -9,7 +9,8 @@ from annotated_types import Ge, Le
 
 from auto_deeplab.foundations.configurable import configurable
 
-PRECISIONS = {
+Precision = Literal["none", "bfloat16", "float16"]
+PRECISIONS: dict[Precision, str] = {
     "none": "float32",
     "bfloat16": "mixed_bfloat16",
     "float16": "mixed_float16",
@@ -25,7 +26,7 @@ def configure_runtime(
     intra_op_threads: Threads = 0,
     graph_optimizer: bool = True,
     deterministic: bool = False,
-    mixed_precision: Literal[*PRECISIONS] = "none",
+    mixed_precision: Precision = "none",
 ) -> None:
     """Sets what must be set before TensorFlow's first operation.
 

@@ -20,7 +20,7 @@ from collections.abc import Callable
 import tensorflow as tf
 import tf_keras
 
-from auto_deeplab.models.supernet.supernet import Supernet
+from auto_deeplab.models.supernet.supernet import FROZEN_ARCHITECTURE, FROZEN_NETWORK, Supernet
 from auto_deeplab.training.optimization.accumulation import part_of
 from auto_deeplab.training.optimization.loss import counted_pixels, cross_entropy
 from auto_deeplab.training.optimization.optimizers import with_loss_scale
@@ -47,6 +47,8 @@ class SearchModel(tf_keras.Model):
         run_network_update, run_architecture_update: from `compile` on, the two updates as
             functions of images and labels, on all replicas; each returns the loss.
     """
+
+    train_function: Callable | None
 
     def __init__(
         self,
@@ -94,7 +96,7 @@ class SearchModel(tf_keras.Model):
         return self._update(
             images,
             labels,
-            "architecture",
+            FROZEN_ARCHITECTURE,
             self.supernet.network_variables,
             self.network_optimizer,
             self.network_weight_decay,
@@ -105,7 +107,7 @@ class SearchModel(tf_keras.Model):
         return self._update(
             images,
             labels,
-            "network",
+            FROZEN_NETWORK,
             self.supernet.architecture_variables,
             self.architecture_optimizer,
             self.architecture_weight_decay,
@@ -132,13 +134,13 @@ class SearchModel(tf_keras.Model):
             self.train_function = lambda iterator: self.train_step(next(iterator))
         return self.train_function
 
-    def _update(self, images, labels, freeze, variables, optimizer, weight_decay):
+    def _update(self, images, labels, frozen, variables, optimizer, weight_decay):
         parts = self.gradient_accumulation_steps
         pixels = counted_pixels(labels, self.ignore_label)
 
         def loss(part):
             part_images, part_labels = part_of((images, labels), part, parts)
-            logits = self.supernet(part_images, training=True, freeze=freeze)
+            logits = self.supernet(part_images, training=True, frozen=frozen)
             return cross_entropy(part_labels, logits, self.ignore_label, pixels=pixels)
 
         return update(loss, variables, optimizer, weight_decay, parts=parts)

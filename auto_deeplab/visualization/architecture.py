@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -150,7 +151,7 @@ def _draw_trellis(
     strongest = strongest_arcs(relaxation) if relaxation is not None else []
     for arc in trellis.arcs:
         start, end = place(arc.layer - 1, arc.source), place(arc.layer, arc.target)
-        style = {"color": FAINT}
+        style: dict[str, Any] = {"color": FAINT}
         if arc in strongest:
             style = {"color": MUTED, "dashes": (2.4, 1.4), "dash_capstyle": "butt"}
         axes.plot(*zip(start, end, strict=True), lw=0.3 + 3 * weights[arc], zorder=1, **style)

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from auto_deeplab.runs.run import Run
 from auto_deeplab.visualization.figures import INK, MUTED, add_legend, plain_axes, series_color
@@ -60,7 +60,7 @@ def draw_curves(
         return None
     if percent:
         axes.yaxis.set_major_formatter(PercentFormatter(1))
-    _legend(axes, lines)
+    _legend(figure, axes, lines)
     return figure
 
 
@@ -122,22 +122,22 @@ def draw_trials(groups: Sequence[Sequence[Run]], labels: Sequence[str]) -> Figur
     if not axes.lines:
         return None
     axes.yaxis.set_major_formatter(PercentFormatter(1))
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 2.5, 5, 10], integer=True))
     warm_ups = {run.warm_up_epochs for group in groups for run in group}
     if len(warm_ups) == 1 and (warm_up := warm_ups.pop()):
         label = "\u03b1 and \u03b2 are searched from here on"
         labeled.append(axes.axvline(warm_up, color=MUTED, lw=1, ls=(0, (4, 3)), label=label))
-    _legend(axes, labeled)
+    _legend(figure, axes, labeled)
     return figure
 
 
-def _legend(axes: Axes, artists: Sequence[Artist]) -> None:
+def _legend(figure: Figure, axes: Axes, artists: Sequence[Artist]) -> None:
     """Explains those of the artists that have a label."""
     handles = [artist for artist in artists if artist.get_label()]
-    labels = [artist.get_label() for artist in handles]
+    labels = [str(artist.get_label()) for artist in handles]
     if len(handles) > 8:
         # Beside the curves: they are many.
-        axes.figure.set_figwidth(_SIZE[0] * 1.4)
+        figure.set_figwidth(_SIZE[0] * 1.4)
         options = {"loc": "center left", "bbox_to_anchor": (1, 0.5), "fontsize": 8}
     else:
         options = {"fontsize": 8.5}

@@ -117,7 +117,7 @@ def draw_examples(examples: Sequence[Example], description: DatasetDescription) 
             axes.axis("off")
     add_legend(
         figure,
-        [Patch(color=[channel / 255 for channel in description.palette[index]]) for index in seen],
+        [Patch(color="#{:02x}{:02x}{:02x}".format(*description.palette[index])) for index in seen],
         [description.classes[index] for index in seen],
         loc="outside lower center",
         ncols=legend_columns,

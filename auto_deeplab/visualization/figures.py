@@ -4,9 +4,9 @@ import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backend_bases import RendererBase
 from matplotlib.figure import Figure
@@ -62,12 +62,15 @@ class TextFigure(Figure):
 
 def as_formula(text: Text) -> Text:
     """Lets a text of a `TextFigure` be mathematics; returns it."""
-    text.get_figure().formulas.add(text)
+    figure = text.get_figure()
+    if not isinstance(figure, TextFigure):
+        raise TypeError(f"text: received a text of {figure}; expected one of a TextFigure")
+    figure.formulas.add(text)
     return text
 
 
 def add_legend(
-    place: Axes | Figure, handles: Sequence[Artist], labels: Sequence[str], **options
+    place: Axes | Figure, handles: Sequence[Any], labels: Sequence[str], **options
 ) -> Legend:
     """Returns a legend with any labels; Matplotlib leaves out those that begin with "_".
 

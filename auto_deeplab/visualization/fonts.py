@@ -7,6 +7,7 @@ font stands in; where no font has them this is said once.
 import functools
 import io
 from collections.abc import Iterable
+from typing import cast
 
 import numpy as np
 from absl import logging
@@ -127,7 +128,8 @@ def _code_points_in(contents: bytes) -> np.ndarray:
 
 @functools.lru_cache(maxsize=64)
 def _default(size: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.load_default(size)
+    # It is another kind of font where no size is given.
+    return cast(ImageFont.FreeTypeFont, ImageFont.load_default(size))
 
 
 @functools.lru_cache(maxsize=64)

@@ -39,7 +39,7 @@ def show(
     for heading in figures:
         table.add_column(heading, justify="right")
     for row in rows:
-        table.add_row(*(cell(row) for cell in (names | figures).values()))
+        table.add_row(*(cell(row) for cell in {**names, **figures}.values()))
     Console().print(table)
 
 

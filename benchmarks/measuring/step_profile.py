@@ -58,7 +58,9 @@ def account(
     from benchmarks.measuring import graph_work
 
     works = graph_work.works(concrete_function.graph.as_graph_def(add_shapes=True))
-    rows = collections.defaultdict(lambda: {"calls": 0, "seconds": 0.0, "macs": 0, "bytes": 0})
+    rows: dict[tuple[str, int | None], dict[str, float]] = collections.defaultdict(
+        lambda: {"calls": 0, "seconds": 0.0, "macs": 0, "bytes": 0}
+    )
     for (name, kind), durations in events.items():
         work = works.get((name, kind))
         if work is None:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple, cast
 
 from auto_deeplab.foundations.errors import UserError
 from benchmarks.measuring.peak_memory import peak_megabytes
@@ -53,6 +53,9 @@ class Worker:
             stdout=subprocess.PIPE,
             text=True,
         )
+        # Both are pipes.
+        self._questions = cast(IO[str], self._process.stdin)
+        self._answers = cast(IO[str], self._process.stdout)
         self.start = self._read()
 
     def run(self) -> None:
@@ -71,12 +74,12 @@ class Worker:
         self._process.wait()
 
     def _ask(self, question: str) -> dict[str, Any]:
-        self._process.stdin.write(question + "\n")
-        self._process.stdin.flush()
+        self._questions.write(question + "\n")
+        self._questions.flush()
         return self._read()
 
     def _read(self) -> dict[str, Any]:
-        line = self._process.stdout.readline()
+        line = self._answers.readline()
         if not line:
             raise UserError(
                 f"the process of {self.model} ended with status {self._process.wait()}; out of "

@@ -31,9 +31,9 @@ ENGINES = {
 def write_exports(folder: Path, engines: Collection[str], genotype: str, filters: int) -> None:
     """Writes into a folder what the engines load, as far as it is not there yet."""
     missing = {
-        ENGINES[engine][1]
+        export[1]
         for engine in engines
-        if ENGINES[engine] and not (folder / ENGINES[engine][1]).exists()
+        if (export := ENGINES[engine]) and not (folder / export[1]).exists()
     }
     if not missing:
         return
@@ -45,7 +45,7 @@ def write_exports(folder: Path, engines: Collection[str], genotype: str, filters
     from auto_deeplab.serving.export.to_tflite import export_tflite
 
     names = [f"class {index}" for index in range(CLASSES)]
-    description = DatasetDescription("random", {"val": 1}, names, [(0, 0, 0)] * CLASSES)
+    description = DatasetDescription("random", {"val": 1}, tuple(names), ((0, 0, 0),) * CLASSES)
     network = (build_found(genotype, filters), description, None)
     options = {"plain": ExportOptions(fold_batch_norm=False), "folded": ExportOptions()}
     for name in missing:
@@ -62,8 +62,8 @@ def load(engine: str, folder: str, genotype: str, filters: int) -> "Segmenter":
     """Returns the class maps' function of an engine."""
     from auto_deeplab.serving.engines.load import load_exported
 
-    if ENGINES[engine]:
-        kind, name = ENGINES[engine]
+    if export := ENGINES[engine]:
+        kind, name = export
         return load_exported(kind, str(Path(folder, name))).class_maps
 
     predict = make_predict(build_found(genotype, filters), engine)

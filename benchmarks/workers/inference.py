@@ -25,7 +25,7 @@ def main(model: str, size: list[int], setting: str, intra_op_threads: int, inter
         first="first_call_seconds",
         about=lambda: {
             "parameters": count_parameters(network),
-            "multiply_adds": count_multiply_adds(network, tuple(size)),
+            "multiply_adds": count_multiply_adds(network, (size[0], size[1])),
         },
     )
 

@@ -49,8 +49,13 @@ def build(setting: dict[str, int], jit_compile: bool) -> "SearchModel":
     from auto_deeplab.training.search_model import SearchModel
 
     tf_keras.utils.set_random_seed(0)
-    sizes = {name: setting[name] for name in ("classes", "layers", "blocks", "filters")}
-    model = SearchModel(Supernet(**sizes))
+    supernet = Supernet(
+        setting["classes"],
+        layers=setting["layers"],
+        blocks=setting["blocks"],
+        filters=setting["filters"],
+    )
+    model = SearchModel(supernet)
     model.compile(
         tf_keras.optimizers.legacy.SGD(LEARNING_RATE, MOMENTUM),
         tf_keras.optimizers.legacy.Adam(ARCHITECTURE_LEARNING_RATE),

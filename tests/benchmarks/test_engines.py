@@ -87,7 +87,7 @@ def test_a_load_run(genotype, tmp_path):
     ],
 )
 def test_what_is_put_under_load_is_named_once(flags, message):
-    done = run("serving_load", *flags)
+    done = run_command("benchmarks.serving_load", *flags)
     assert done.returncode == 1
     assert message in done.stderr
 

@@ -141,7 +141,7 @@ def test_what_no_server_would_take(tmp_path, class_maps, kind, classes, names, m
 
 
 def test_figures_are_those_of_the_official_evaluation_of_cityscapes(tmp_path, monkeypatch):
-    """cityscapesscripts reads our prediction files, found by its own rule, and the label files."""
+    """The official script finds our prediction files by its own rule and reads the label files."""
     from cityscapesscripts.evaluation import evalPixelLevelSemanticLabeling as official
 
     rng = np.random.default_rng(0)

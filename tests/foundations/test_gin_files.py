@@ -136,3 +136,27 @@ def test_a_byte_order_mark_is_no_part_of_a_gin_file_or_of_one_that_it_includes(w
     gin_files.load(path)
     assert gin.query_parameter("Search.seed") == 5
     assert gin.query_parameter("Search.epochs") == 3
+
+
+def test_bindings_are_read_without_importing_or_configuring_anything():
+    text = (
+        "import a_module.that.does_not_exist\n"
+        "one/more/A.b = [@f, @scope/g(), %m]\n"
+        "a_module.A.c = {'x': (1, 2.5)}\n"
+    )
+    first, second = gin_files.read_bindings(text, "any.gin")
+    assert first[:3] == ("one/more", "A", "b")
+    assert first.value == [
+        gin_files.Reference("f", False),
+        gin_files.Reference("scope/g", True),
+        gin_files.Macro("m"),
+    ]
+    assert (first.name, repr(first.value)) == ("one/more/A.b", "[@f, @scope/g(), %m]")
+    assert second == ("", "a_module.A", "c", {"x": (1, 2.5)})
+    assert gin.config_str() == ""
+
+
+@pytest.mark.parametrize("text", ["A.b = (", "A.b: 3", "A.b", "A..b = 3", "A.b = " + "(" * 5000])
+def test_what_is_not_in_gins_language_is_reported_with_its_source(text):
+    with pytest.raises(UserError, match=r"^any\.gin: "):
+        gin_files.read_bindings(text, "any.gin")

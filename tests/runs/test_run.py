@@ -19,7 +19,7 @@ def test_a_configuration_as_gin_writes_it():
         "import auto_deeplab.training.search as x\n\n# Parameters for a:\n# =====\n"
         "a.b = 3\nscope/a.c = \\\n    ('none',\n     'skip')\na.d = {'x': 1}\na.e = 'y = z'\n"
     )
-    assert parse_config(text) == {
+    assert {name: repr(value) for name, value in parse_config(text).items()} == {
         "a.b": "3",
         "scope/a.c": "('none', 'skip')",
         "a.d": "{'x': 1}",
@@ -147,6 +147,8 @@ def test_a_wrong_field_of_an_evaluation_is_named(make_training, field, value, me
             "provenance.relaxation: CellGraph.blocks: received 2000000",
         ),
         ("config.gin", lambda text: "\udcff", "received b'.xff'; expected UTF-8"),
+        ("config.gin", lambda text: "Search.epochs = (3", "expected complete values"),
+        ("config.gin", lambda text: "Search.epochs: 3", "Expected newline"),
     ],
 )
 def test_a_wrong_file_of_a_run_is_named(make_search, name, change, message):

@@ -1,4 +1,3 @@
-import doctest
 import itertools
 import math
 
@@ -7,7 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auto_deeplab import search_space
 from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.search_space import (
     OPERATIONS,
@@ -148,8 +146,8 @@ def test_branches_are_in_input_order_and_ties_go_to_the_earlier_input():
     [
         (np.zeros((19, 8)), r"alpha: received the shape \[19, 8\]; expected \[20, 8\]"),
         (np.full((20, 8), np.nan), r"alpha\[0, 0\]: received nan; expected finite"),
-        ([["x"] * 8] * 20, r"alpha: expected numbers"),
-        ([[0.0], [0.0, 0.0]], r"alpha: expected numbers"),
+        ([["x"] * 8] * 20, r"alpha: received .*; expected numbers"),
+        ([[0.0], [0.0, 0.0]], r"alpha: received .*; expected numbers"),
     ],
 )
 def test_wrong_alpha(alpha, message):
@@ -164,9 +162,3 @@ def test_wrong_beta():
     beta[3] = np.inf
     with pytest.raises(UserError, match=r"beta\[3\]: received inf"):
         decode_network(beta, TrellisGraph())
-
-
-def test_the_packages_example_decodes_what_it_says():
-    results = doctest.testmod(search_space)
-    assert results.attempted > 0
-    assert results.failed == 0

@@ -78,11 +78,11 @@ def test_decode_joins_path_and_cell():
     ("key", "value", "message"),
     [
         ("alpha", [[0.0]], r"here: alpha: received the shape \[1, 1\]; expected \[5, 3\]"),
-        ("beta", "x", "here: beta: expected numbers"),
+        ("beta", "x", "here: beta: received 'x'; expected numbers"),
         ("layers", 0, r"here: TrellisGraph.layers: received 0"),
         ("beta", ["0.5"], r"here: beta\[0\]: received '0.5'; expected a number"),
         ("alpha", [[True]], r"here: alpha\[0\]\[0\]: received True"),
-        ("alpha", [[1.0], []], "here: alpha: expected numbers"),
+        ("alpha", [[1.0], []], r"here: alpha: received .*; expected numbers"),
         ("layers", 10**6, "here: TrellisGraph.layers: received 1000000"),
         ("blocks", 10**6, "here: CellGraph.blocks: received 1000000"),
         ("strides", [4 << i for i in range(61)], "here: TrellisGraph.strides: .*at most 256"),

@@ -159,7 +159,7 @@ def test_folders_that_are_no_export_are_user_errors(tmp_path):
     other = tf.Module()
     other.serve = tf.function(lambda x: {"y": x}, input_signature=[tf.TensorSpec([], tf.float32)])
     tf.saved_model.save(other, str(tmp_path / "2"), signatures=other.serve)
-    with pytest.raises(UserError, match=r"expected an output class_map, received \['y'\]"):
+    with pytest.raises(UserError, match=r"received the outputs \['y'\]; expected class_map"):
         class_maps_of_saved_model(find_version(tmp_path))
 
 

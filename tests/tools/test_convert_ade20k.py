@@ -68,10 +68,10 @@ def test_names_of_the_data_set_are_compared(ade20k):
     assert not ade20k_conversion(ade20k).problems
     path.write_text("\n".join(lines).replace("\tsky,", "\theaven,"))
     assert ade20k_conversion(ade20k).problems == [
-        f"{path}: class 3: expected 'sky', found 'heaven'"
+        f"{path}: class 3: received 'heaven'; expected 'sky'"
     ]
     path.write_text("\n".join(lines[:-1]))
-    assert ade20k_conversion(ade20k).problems == [f"{path}: expected 150 classes, found 149"]
+    assert ade20k_conversion(ade20k).problems == [f"{path}: received 149 classes; expected 150"]
 
 
 def test_missing_files_and_splits_are_explained(ade20k):

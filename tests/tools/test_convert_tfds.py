@@ -141,9 +141,14 @@ def test_mistakes_are_explained(oddities, tmp_path):
     arguments = oddities(
         label, [0], other=tfds.features.Image(shape=(None, None, 3), encoding_format="png")
     )
-    with pytest.raises(UserError, match=r"--image_key: .* 3 channels, 2 of them: name one; known"):
+    with pytest.raises(
+        UserError,
+        match=r"--image_key: received nothing, and there are 2 .*; expected .* 3 channels; known",
+    ):
         tfds_conversion(**arguments, classes=["a"])
-    with pytest.raises(UserError, match=r"--label_key: .* received 'image'; known: segmentation"):
+    with pytest.raises(
+        UserError, match=r"--label_key: received 'image'; expected .*; known: segmentation"
+    ):
         tfds_conversion(**arguments, image_key="image", label_key="image", classes=["a"])
     with pytest.raises(UserError, match="'segmentation_mask' names no classes: give --classes"):
         tfds_conversion(**arguments, image_key="image")

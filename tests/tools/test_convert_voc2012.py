@@ -183,7 +183,7 @@ def test_a_matlab_file_of_something_else_is_explained(voc, sbd, tmp_path):
     with pytest.raises(UserError) as error:
         convert(voc2012_conversion(voc, sbd=sbd), tmp_path / "records", progress=False)
     assert "2008_000002.mat: expected the field Segmentation of a struct GTcls" in str(error.value)
-    assert "2008_000003.mat: GTcls.Segmentation: expected a uint8 matrix, found float64" in str(
+    assert "2008_000003.mat: GTcls.Segmentation: received float64; expected a uint8 matrix" in str(
         error.value
     )
 

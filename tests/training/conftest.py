@@ -31,8 +31,11 @@ Supernet.operations = {operations}
 
 @pytest.fixture
 def smooth(monkeypatch):
-    """ReLU's derivative jumps: where an activation is zero but for rounding, no two correct
-    computations agree."""
+    """Networks with a smooth activation in place of ReLU.
+
+    ReLU's derivative jumps: where an activation is zero but for rounding, no two correct
+    computations agree.
+    """
     monkeypatch.setattr(tf.nn, "relu", tf.nn.elu)
     monkeypatch.setattr(tf_keras.layers, "ReLU", tf_keras.layers.ELU)
 

@@ -1,5 +1,7 @@
-"""What XLA, and with it a TPU, asks of every step: static shapes, nothing on the host, and that it
-compiles to the same results."""
+"""What XLA, and with it a TPU, asks of every step.
+
+Shapes are static, nothing is on the host, and it compiles to the same results.
+"""
 
 import re
 

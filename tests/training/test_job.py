@@ -2,11 +2,13 @@ import dataclasses
 import os
 
 import pytest
+import tensorflow as tf
 
 from auto_deeplab.data.description import DatasetDescription
+from auto_deeplab.foundations import gin_files
 from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.runs.model_dir import ModelDir
-from auto_deeplab.training.job import dataset_dir, write_once
+from auto_deeplab.training.job import configured_job, dataset_dir, write_once
 
 
 def test_a_dataset_is_a_folder_or_a_function_that_makes_one(tmp_path):
@@ -35,3 +37,32 @@ def test_a_run_keeps_to_the_dataset_that_it_began_with(tmp_path):
     assert DatasetDescription.load(tmp_path) == description
     with pytest.raises(UserError, match="has changed since the run began"):
         write_once(ModelDir(tmp_path), dataclasses.replace(description, splits={"train": 3}))
+
+
+SEARCH, RETRAIN = (
+    ["Search.dataset = 'x'"],
+    ["Retrain.dataset = 'x'", "Retrain.genotype = 'published'"],
+)
+
+
+@pytest.mark.parametrize(
+    ("base", "parameters", "binding", "expected"),
+    [
+        ("search", SEARCH, "batch_size = 2", "it as Search.batch_size"),
+        ("search", SEARCH, "steps = 100", "it as Search.epochs"),
+        ("retrain", RETRAIN, "steps = 100", "it as Retrain.steps"),
+        ("retrain", RETRAIN, "seed = 0", "it as Retrain.seed"),
+        ("retrain", RETRAIN, "first_step = 1", "none: a training goes on from its newest"),
+    ],
+)
+def test_a_value_that_the_job_would_replace_is_refused(
+    base, parameters, binding, expected, tmp_path
+):
+    gin_files.load(f"base/{base}.gin", [*parameters, f"training_batches.{binding}"])
+    name = binding.partition(" ")[0]
+    with pytest.raises(UserError) as refusal:
+        configured_job().train(ModelDir(tmp_path / "run"), tf.distribute.get_strategy())
+    assert str(refusal.value).startswith(
+        f"training_batches.{name}: received a value in the gin file; expected {expected}"
+    )
+    assert not (tmp_path / "run").exists()

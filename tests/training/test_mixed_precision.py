@@ -52,8 +52,10 @@ def make_batch(size):
 
 
 def small_network():
-    """Stem and cells with a classifier: in float16 a CPU takes minutes for the decoder's 256
-    channels."""
+    """Stem and cells with a classifier.
+
+    In float16 a CPU takes minutes for the decoder's 256 channels.
+    """
     images = tf_keras.Input([None, None, 3])
     batch_norm = {"momentum": 0.9, "epsilon": 1e-3, "synchronized": False}
     features = encode(images, SMALL_GENOTYPE, 4, batch_norm, final_keep_prob=0.9)
@@ -139,9 +141,11 @@ def test_a_step_is_that_of_float32_but_for_rounding(
 
 
 def assert_falls_like(losses, expected):
-    """Of 50 steps, each from where the last one's rounding led, only the trend can be compared:
-    where ReLU or drop path is at an edge, the next bits send two runs different ways. From
-    processor to processor float16's single losses moved by 2%; the mean of ten moves less."""
+    """Of 50 steps, each from where the last one's rounding led, only the trend can be compared.
+
+    Where ReLU or drop path is at an edge, the next bits send two runs different ways. From
+    processor to processor float16's single losses moved by 2%; the mean of ten moves less.
+    """
     losses, expected = (np.asarray(each).reshape([STEPS, -1]) for each in (losses, expected))
     fallen, expected_fall = (each[:10].mean(0) - each[-10:].mean(0) for each in (losses, expected))
     assert (expected_fall > 0).all()

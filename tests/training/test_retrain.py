@@ -107,6 +107,24 @@ def test_an_interrupted_retraining_ends_as_if_it_had_not_been(
         retrain(folder)
 
 
+def test_a_network_of_another_size_than_the_crops_is_refused(configure_retraining, tmp_path):
+    configure_retraining("build_network.input_size = (33, 65)")
+    folder = tmp_path / "there_before"
+    folder.mkdir()
+    with pytest.raises(UserError, match=r"^build_network\.input_size: received \(33, 65\);"):
+        retrain(folder)
+    assert list(folder.iterdir()) == []
+
+
+def test_a_refused_configuration_leaves_no_genotype(configure_retraining, tmp_path):
+    folder = ModelDir(tmp_path / "a_search")
+    folder.keep_config("configured_job.job = @Search()\n")
+    configure_retraining()
+    with pytest.raises(UserError, match="holds a run of another configuration"):
+        retrain(folder.path)
+    assert not folder.genotype.exists()
+
+
 class Toy(tf_keras.Model):
     """A kernel, a bias, and a drop path that tells how far training has come."""
 

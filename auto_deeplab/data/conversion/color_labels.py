@@ -29,6 +29,7 @@ class ColorLabel:
     colors: Sequence[tuple[Color, int]]
 
     def read(self, image_size: tuple[int, int] | None) -> np.ndarray:
+        """Returns the label value of each pixel's color; see `LabelSource.read`."""
         most_pixels = most_label_pixels(image_size)
         mode, palette, opaque = self._layout(most_pixels)
         if mode == "P":
@@ -53,6 +54,7 @@ class ColorLabel:
         return values
 
     def facts(self) -> list:
+        """Returns the colors and their label values."""
         return ["colors", [[*color, value] for color, value in self.colors]]
 
     def _layout(self, most_pixels: int) -> tuple[str, list[int], bool]:

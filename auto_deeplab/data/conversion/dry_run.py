@@ -54,8 +54,12 @@ def dry_run(conversion: Conversion, workers: int | None = None, progress: bool =
         return size_text(decoded.label), {int(i): int(counts[i]) for i in counts.nonzero()[0]}
 
     pairs = [(split, pair) for split, own in conversion.splits.items() for pair in own]
-    sizes = {split: collections.Counter() for split in conversion.splits}
-    label_pixels = {split: collections.Counter() for split in conversion.splits}
+    sizes: dict[str, collections.Counter[str]] = {
+        split: collections.Counter() for split in conversion.splits
+    }
+    label_pixels: dict[str, collections.Counter[int]] = {
+        split: collections.Counter() for split in conversion.splits
+    }
     problems: list[str] = []
     title = f"checking {conversion.name}"
     with map_with_progress(check, [pair for _, pair in pairs], workers, title, progress) as results:

@@ -219,7 +219,7 @@ def _remove_strangers(partial: Path, shards: Sequence[Shard]) -> None:
 def refuse_non_empty(output: Path, overwrite: bool) -> None:
     """Raises a `UserError` if `output` is a file, or a folder with files that is not to go."""
     if output.exists() and not output.is_dir():
-        raise UserError(f"{output}: expected a folder, found a file")
+        raise UserError(f"{output}: received a file; expected a folder")
     if output.is_dir() and any(output.iterdir()) and not overwrite:
         raise UserError(
             f"{output} exists and is not empty: name another folder or give --overwrite"

@@ -21,7 +21,7 @@ class LabelTable:
         for value, train_id in self.train_ids.items():
             if not (0 <= value <= 255 and 0 <= train_id <= 255):
                 raise UserError(
-                    f"label table: expected values 0..255, received {value} -> {train_id}"
+                    f"label table: received {value} -> {train_id}; expected values 0..255"
                 )
         self._known = np.zeros(256, bool)
         self._known[list(self.train_ids)] = True

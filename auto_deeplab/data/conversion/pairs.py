@@ -76,9 +76,11 @@ class LabelFile:
     file: SourceFile
 
     def read(self, image_size: tuple[int, int] | None) -> np.ndarray:
+        """Returns the file's label values; see `LabelSource.read`."""
         return read_label(self.file, most_label_pixels(image_size))
 
     def facts(self) -> list:
+        """Returns the kind of label; the file decides the rest."""
         return ["png"]
 
 
@@ -90,9 +92,11 @@ class NoLabel:
     file = None
 
     def read(self, image_size: tuple[int, int] | None) -> np.ndarray:
+        """Returns `value` in the image's size, or as one pixel if that is unknown."""
         return np.full(image_size or (1, 1), self.value, np.uint8)
 
     def facts(self) -> list:
+        """Returns the kind of label and the value."""
         return ["none", self.value]
 
 
@@ -160,12 +164,13 @@ def read_pair(
     Raises:
         BadPair: Files cannot be used.
     """
-    problems, image, label = [], None, None
+    problems: list[str] = []
+    image = label = size = None
     try:
         image = read_image(pair.image, max_pixels)
+        size = image.pixels.shape[:2]
     except BadInput as error:
         problems.append(f"{pair.image}: {error}")
-    size = image.pixels.shape[:2] if image else None
     try:
         label = labels.apply(pair.label.read(size))
         if image and label.shape != size:
@@ -175,7 +180,7 @@ def read_pair(
             )
     except BadInput as error:
         problems.append(f"{pair.label.file or pair.image}: {error}")
-    if problems:
+    if problems or image is None or label is None or size is None:
         raise BadPair(problems)
     target = target_size(*size)
     if target == size:

@@ -55,12 +55,12 @@ class Conversion:
 
     def __post_init__(self) -> None:
         if not 0 < self.scale <= 1:
-            raise UserError(f"scale: expected 0 < scale <= 1, received {self.scale}")
+            raise UserError(f"scale: received {self.scale}; expected 0 < scale <= 1")
         if self.longer_side is not None and self.longer_side < 1:
-            raise UserError(f"longer_side: expected at least 1, received {self.longer_side}")
+            raise UserError(f"longer_side: received {self.longer_side}; expected at least 1")
         if self.examples_per_shard < 1:
             raise UserError(
-                f"examples_per_shard: expected at least 1, received {self.examples_per_shard}"
+                f"examples_per_shard: received {self.examples_per_shard}; expected at least 1"
             )
         allowed = {*range(len(self.classes)), self.ignore_label}
         for value, train_id in self.labels.train_ids.items():
@@ -117,7 +117,9 @@ def plan_splits(
     Raises:
         UserError: A split has no pair at all; the message lists the problems of every split.
     """
-    pairs, problems = {}, []
+    pairs: dict[str, Sequence[Pair]] = {}
+    problems: list[str] = []
+    found: Sequence[str]
     for split in splits:
         try:
             pairs[split], found = pairs_of(split)

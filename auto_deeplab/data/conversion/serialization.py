@@ -62,7 +62,7 @@ def _decode(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     if len(value) != 1:
-        raise ValueError(f"expected one type, received {', '.join(value) or 'none'}")
+        raise ValueError(f"received {', '.join(value) or 'none'}; expected one type")
     ((kind, content),) = value.items()
     if kind == "tuple":
         return tuple(_decode(content))

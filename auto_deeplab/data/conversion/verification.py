@@ -98,7 +98,7 @@ def verify(
         # Name and source are told by flags, not by the inputs.
         expected = dataclasses.replace(expected, name=found.name, source=found.source)
         if found != expected:
-            problems.append(f"{folder / FILE_NAME}: expected {expected}, found {found}")
+            problems.append(f"{folder / FILE_NAME}: received {found}; expected {expected}")
     return Verification(examples.total(), label_pixels, tuple(problems))
 
 
@@ -131,8 +131,8 @@ def _check_shard(
     histogram = {str(i): int(label_pixels[i]) for i in np.flatnonzero(label_pixels)}
     if (count, histogram) != (expected["examples"], expected["label_pixels"]):
         problems.append(
-            f"{path}: expected {expected['examples']} records with label pixels "
-            f"{expected['label_pixels']}, found {count} with {histogram}"
+            f"{path}: received {count} records with label pixels {histogram}; expected "
+            f"{expected['examples']} with {expected['label_pixels']}"
         )
     return problems, count, label_pixels
 
@@ -175,7 +175,7 @@ def _compare(
         return "", pixels
     found_name = value(schema.FILE_NAME).decode(errors="replace")
     if found_name != name:
-        return f"expected {name}, found {found_name}", pixels
+        return f"received {found_name}; expected {name}", pixels
     height, width = expected.label.shape
     again = EncodedExample(
         name,

@@ -197,14 +197,14 @@ def ade20k_conversion(
     def pairs_of(split: str) -> tuple[list[Pair], list[str]]:
         if split not in FOLDERS:
             raise UserError(f"no split {split!r}{near_matches(split, FOLDERS)}")
-        folders = [root / part / FOLDERS[split] for part in ("images", "annotations")]
-        for folder in folders:
+        images, labels = (root / part / FOLDERS[split] for part in ("images", "annotations"))
+        for folder in (images, labels):
             if not folder.is_dir():
                 raise UserError(
                     f"{folder} does not exist: expected images/{FOLDERS[split]} and "
                     f"annotations/{FOLDERS[split]} in {root}"
                 )
-        return pair_by_stem(*folders, [".jpg"], [".png"])
+        return pair_by_stem(images, labels, [".jpg"], [".png"])
 
     plan = plan_splits(splits, pairs_of)
     plan["problems"] += _name_problems(root / "objectInfo150.txt")
@@ -226,9 +226,9 @@ def _name_problems(path: Path) -> list[str]:
     lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()[1:]
     names = [line.split("\t")[-1].split(",")[0].strip() for line in lines if line.strip()]
     if len(names) != len(CLASSES):
-        return [f"{path}: expected {len(CLASSES)} classes, found {len(names)}"]
+        return [f"{path}: received {len(names)} classes; expected {len(CLASSES)}"]
     return [
-        f"{path}: class {number}: expected {ours!r}, found {theirs!r}"
+        f"{path}: class {number}: received {theirs!r}; expected {ours!r}"
         for number, (ours, theirs) in enumerate(zip(CLASSES, names, strict=True), start=1)
         if ours != theirs
     ]

@@ -59,6 +59,7 @@ class CocoLabel:
     train_ids: Mapping[int, int]
 
     def read(self, image_size: tuple[int, int] | None) -> np.ndarray:
+        """Returns the annotations as train ids; see `LabelSource.read`."""
         if image_size not in (None, (self.height, self.width)):
             raise BadInput(
                 f"image {_brief(self.image_id)} is {self.width}x{self.height} there, but its file "
@@ -81,6 +82,7 @@ class CocoLabel:
         return label
 
     def facts(self) -> list:
+        """Returns the kind of label and the image's id."""
         return ["COCO", self.image_id]
 
     def _outline(self, annotation: Mapping[str, Any]) -> "_Polygons | _RunLengths":

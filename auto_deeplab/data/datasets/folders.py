@@ -75,9 +75,11 @@ def folder_conversion(
         UserError: An ignored value is a class, the values are not one a class, or folders are
             missing or empty.
     """
-    splits = {split: pair for split, pair in folders.items() if any(pair)}
-    for split, (images, labels) in splits.items():
-        if not images or not labels:
+    splits: dict[str, tuple[str, str]] = {}
+    for split, (images, labels) in folders.items():
+        if images and labels:
+            splits[split] = (images, labels)
+        elif images or labels:
             given, missing = ("images", "labels") if images else ("labels", "images")
             raise UserError(
                 f"--{split}_{given} is given, --{split}_{missing} is not: give both, which may be "
@@ -88,7 +90,7 @@ def folder_conversion(
         raise UserError(f"no folders to convert: give {flags}")
     ignore_labels = [ignore_label] if isinstance(ignore_label, int) else ignore_label
     table = numbered_labels(classes, ignore_labels, first_label, label_values)
-    label_of = LabelFile
+    label_of: Callable[[Path], LabelSource] = LabelFile
     if palette is not None:
         label_of = functools.partial(
             ColorLabel, colors=_values_of_colors(table, palette, ignored_colors)
@@ -163,8 +165,8 @@ def _values_of_colors(
         )
     train_ids = [*range(len(palette)), *[RECORD_IGNORE_LABEL] * len(ignored_colors)]
     return tuple(
-        (tuple(color), value_of[train_id])
-        for color, train_id in zip([*palette, *ignored_colors], train_ids, strict=True)
+        ((red, green, blue), value_of[train_id])
+        for (red, green, blue), train_id in zip([*palette, *ignored_colors], train_ids, strict=True)
         if train_id in value_of
     )
 
@@ -225,7 +227,8 @@ def generated_palette(classes: int) -> tuple[Color, ...]:
     for index in range(classes):
         lightness, saturation = shades[index % len(shades)]
         color = colorsys.hls_to_rgb((index * golden_ratio) % 1.0, lightness, saturation)
-        colors.append(tuple(round(255 * channel) for channel in color))
+        red, green, blue = (round(255 * channel) for channel in color)
+        colors.append((red, green, blue))
     return tuple(colors)
 
 
@@ -243,7 +246,7 @@ def read_classes(text: str) -> tuple[str, ...]:
         return names
     names = tuple(name.strip() for name in text.split(","))
     if not all(names):
-        raise UserError(f"--classes: expected names, received an empty one in {text!r}")
+        raise UserError(f"--classes: received an empty name in {text!r}; expected names")
     if len(names) == 1 and names[0].lower().endswith((".txt", ".csv", ".names")):
         raise UserError(
             f"--classes={text}: no such file: expected a file with one name a line, or names with "
@@ -275,11 +278,11 @@ def read_colors(path: str) -> tuple[NamedColor, ...]:
             continue
         plain = line.strip(" ,;")
         match = next((m for form in _COLOR_LINES if (m := form.fullmatch(plain))), None)
-        color = tuple(int(match[channel]) for channel in ("red", "green", "blue")) if match else ()
-        if not match or max(color) > 255:
+        color = (int(match["red"]), int(match["green"]), int(match["blue"])) if match else None
+        if match is None or color is None or max(color) > 255:
             raise UserError(
-                f"{path}, line {number}: expected red green blue, each 0..255, and perhaps a class "
-                f"name, received {line!r}"
+                f"{path}, line {number}: received {line!r}; expected red green blue, each 0..255, "
+                "and perhaps a class name"
             )
         found.append(NamedColor((match["name"] or "").strip(" \t\"'"), color))
     if not found:

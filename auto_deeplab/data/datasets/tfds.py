@@ -38,6 +38,11 @@ class RecordFile:
     feature: str
 
     def read_bytes(self) -> bytes:
+        """Returns the feature's bytes, as `Path.read_bytes` does those of a file.
+
+        Raises:
+            OSError: The record is damaged or lacks the feature.
+        """
         import tensorflow as tf
 
         try:
@@ -51,6 +56,7 @@ class RecordFile:
         return values[0] if values else b""
 
     def stat(self) -> os.stat_result:
+        """Returns the state of the file that holds the record."""
         return self.path.stat()
 
     def __str__(self) -> str:
@@ -103,7 +109,7 @@ def tfds_conversion(
         ) from error
     if builder.info.file_format != tfds.core.FileFormat.TFRECORD:
         raise UserError(
-            f"{builder.data_dir}: holds {builder.info.file_format.value} files, expected tfrecord"
+            f"{builder.data_dir}: holds {builder.info.file_format.value} files; expected tfrecord"
         )
     features = builder.info.features
     colors = [
@@ -193,11 +199,11 @@ def _find_feature(
     likely = [name for name in known if name not in unlikely]
     if key is None and len(likely) == 1:
         return likely[0]
-    if key not in known:
-        received = f"received {key!r}" if key else f"{len(likely)} of them: name one"
+    if key is None or key not in known:
+        received = repr(key) if key else f"nothing, and there are {len(likely)} to choose from"
         raise UserError(
-            f"--{kind}_key: expected a feature with images of {channels} "
-            f"channel{'s' * (channels > 1)}, {received}; known: {', '.join(known) or 'none'} "
+            f"--{kind}_key: received {received}; expected a feature with images of {channels} "
+            f"channel{'s' * (channels > 1)}; known: {', '.join(known) or 'none'} "
             f"among {', '.join(features)}"
         )
     return key

@@ -49,6 +49,7 @@ class SbdLabel:
     file: Path
 
     def read(self, image_size: tuple[int, int] | None) -> np.ndarray:
+        """Returns the matrix `Segmentation`; see `LabelSource.read`."""
         del image_size
         import scipy.io
 
@@ -61,10 +62,11 @@ class SbdLabel:
         except (KeyError, IndexError, ValueError) as error:
             raise BadInput("expected the field Segmentation of a struct GTcls") from error
         if label.ndim != 2 or label.dtype != np.uint8:
-            raise BadInput(f"GTcls.Segmentation: expected a uint8 matrix, found {label.dtype}")
+            raise BadInput(f"GTcls.Segmentation: received {label.dtype}; expected a uint8 matrix")
         return np.ascontiguousarray(label)
 
     def facts(self) -> list:
+        """Returns the kind of label; the file decides the rest."""
         return ["SBD"]
 
 
@@ -97,12 +99,12 @@ def voc2012_conversion(
     known = SPLITS if sbd is None else (*SPLITS, AUGMENTED)
 
     def pairs_of(split: str) -> tuple[list[Pair], list[str]]:
-        if split == AUGMENTED and sbd is None:
-            raise UserError(f"split {AUGMENTED!r}: needs the annotations of SBD: give --sbd")
+        if split == AUGMENTED:
+            if boundaries is None:
+                raise UserError(f"split {AUGMENTED!r}: needs the annotations of SBD: give --sbd")
+            return _augmented_pairs(voc, boundaries)
         if split not in known:
             raise UserError(f"no split {split!r}{near_matches(split, known)}")
-        if split == AUGMENTED:
-            return _augmented_pairs(voc, boundaries)
         names, problems = voc.names(split)
         label_of = (lambda _: NoLabel(IGNORE)) if split == "test" else voc.label
         return _existing([Pair(voc.image(n), label_of(n), f"{n}.jpg") for n in names], problems)
@@ -206,7 +208,7 @@ def _existing(pairs: Sequence[Pair], problems: Sequence[str]) -> tuple[list[Pair
     found, problems = [], list(problems)
     for pair in pairs:
         label: LabelSource = pair.label
-        missing = [f for f in (pair.image, label.file) if f is not None and not f.exists()]
+        missing = [f for f in (pair.image, label.file) if isinstance(f, Path) and not f.exists()]
         problems += [f"{file}: no such file, for {pair.name}" for file in missing]
         if not missing:
             found.append(pair)

@@ -13,7 +13,7 @@ import numpy as np
 
 from auto_deeplab.data.datasets.cityscapes import LABEL_IDS
 
-Color = Sequence[float]
+Color = Sequence[float] | np.ndarray
 
 # OpenCV takes coordinates in units of 1/16 pixel; far outside of the image they are clipped.
 _FRACTION_BITS = 4
@@ -103,7 +103,9 @@ class Canvas:
             min(255.0, blue * clear + haze_blue * (1 - clear)),
         )
 
-    def polygon(self, corners: Sequence, color: Color, label: str | None = None) -> None:
+    def polygon(
+        self, corners: Sequence | np.ndarray, color: Color, label: str | None = None
+    ) -> None:
         """Paints a polygon, [corners, 3] in meters."""
         self.polygons(np.asarray(corners, np.float64)[np.newaxis], color, label)
 

@@ -240,7 +240,7 @@ def _expose(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
         strengths[:, LABEL_IDS[name]] = deviations
     fine = surroundings.smooth_noise(rng, height, width, max(1.0, 1.5 * unit))
     coarse = surroundings.smooth_noise(rng, height, width, 9 * unit)
-    gain = 1 + fine * cv2.LUT(canvas.label, strengths[0])
+    gain: np.ndarray = 1 + fine * cv2.LUT(canvas.label, strengths[0])
     gain += coarse * cv2.LUT(canvas.label, strengths[1])
     slow = surroundings.smooth_noise(rng, height, width, 90 * unit)
     rows = np.linspace(-1, 1, height, dtype=np.float32)[:, np.newaxis]
@@ -249,11 +249,12 @@ def _expose(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
     gain *= vignette * (1 + np.float32(0.05) * slow)
     exposure = np.exp(rng.uniform(-0.25, 0.3)) * rng.uniform(0.93, 1.07, 3)
     contrast, middle = rng.uniform(0.8, 1.15), 110
-    image = canvas.image * gain[..., np.newaxis]
+    image: np.ndarray = canvas.image * gain[..., np.newaxis]
     image *= (exposure * contrast).astype(np.float32)
     image += np.float32(middle * (1 - contrast) + rng.uniform(-12, 12))
     image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.45, 0.95) * max(unit, 0.6))
     # Noise of 256 levels from random bytes, which is ten times faster than exact normal numbers.
     levels = np.sort(rng.normal(0, rng.uniform(1.5, 6), 256)).astype(np.float32)
-    image += cv2.LUT(rng.integers(0, 256, image.shape, np.uint8), levels)
+    noise: np.ndarray = cv2.LUT(rng.integers(0, 256, image.shape, np.uint8), levels)
+    image += noise
     return np.clip(np.rint(image, out=image), 0, 255, out=image).astype(np.uint8)

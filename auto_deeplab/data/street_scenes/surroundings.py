@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -97,9 +98,10 @@ def draw_ground(canvas: Canvas, rng: np.random.Generator, street: Street) -> Non
     _draw_tiles(canvas, rng, street, pavement, near)
     for side in (-1, 1):
         curb = street.curb(side)
-        edge = sorted((curb, curb + side * 0.25))
-        _strip(canvas, *edge, near, 60, np.minimum(pavement + 28, 235), "sidewalk")
-        _strip(canvas, *sorted((curb, curb - side * 0.3)), near, 60, asphalt * 0.8)
+        x0, x1 = sorted((curb, curb + side * 0.25))
+        _strip(canvas, x0, x1, near, 60, np.minimum(pavement + 28, 235), "sidewalk")
+        x0, x1 = sorted((curb, curb - side * 0.3))
+        _strip(canvas, x0, x1, near, 60, asphalt * 0.8)
     _draw_road_details(canvas, rng, street, asphalt, near)
 
 
@@ -331,11 +333,11 @@ def _draw_building(
     canvas.polygon(
         [(x, 0, z0), (x, height, z0), (x, height, z1), (x, 0, z1)], color * lit, "building"
     )
-    edges = sorted((x, x + side * depth))
-    canvas.rectangle(tuple(edges), (0, height), z0, color * canvas.light.front, "building")
+    left, right = sorted((x, x + side * depth))
+    canvas.rectangle((left, right), (0, height), z0, color * canvas.light.front, "building")
     if z0 < 75:
         _draw_side_windows(canvas, rng, x, z0, z1, height, color * lit)
-        _draw_front_windows(canvas, rng, tuple(edges), height, z0, color * canvas.light.front)
+        _draw_front_windows(canvas, rng, (left, right), height, z0, color * canvas.light.front)
     band = color * lit * rng.uniform(0.6, 1.25)
     for y in (height - 0.4, 3.4):  # Cornice and ground floor band.
         if rng.random() < 0.6:
@@ -436,7 +438,8 @@ def _draw_wall(
     )
     color = color * (canvas.light.left if side > 0 else canvas.light.right)
     canvas.polygon([(x, 0, z0), (x, height, z0), (x, height, z1), (x, 0, z1)], color, "wall")
-    canvas.rectangle(tuple(sorted((x, x + side * 0.4))), (0, height), z0, color, "wall")
+    left, right = sorted((x, x + side * 0.4))
+    canvas.rectangle((left, right), (0, height), z0, color, "wall")
     courses = np.arange(0.25, height, 0.3)
     corners = np.empty((len(courses), 4, 3))
     corners[:, :, 0] = x
@@ -466,7 +469,7 @@ def _draw_fence(
         rng, [(60, 64, 62), (150, 152, 150), (118, 96, 72), (200, 198, 190), (52, 80, 60)]
     )
     z0 = max(z0, 2.5)
-    area = [(x, 0, z0), (x, height, z0), (x, height, z1), (x, 0, z1)]
+    area = np.array([(x, 0, z0), (x, height, z0), (x, height, z1), (x, 0, z1)])
     columns = canvas.camera.project(area).astype(np.int32)
     cv2.fillPoly(canvas.label, [np.clip(columns, -20000, 20000)], LABEL_IDS["fence"])
     pitch = rng.uniform(0.18, 0.6)
@@ -480,6 +483,8 @@ def _draw_fence(
         canvas.polygon([(x, y, z0), (x, y + 0.07, z0), (x, y + 0.07, z1), (x, y, z1)], color)
 
 
-def _pick(rng: np.random.Generator, colors: list[Color]) -> np.ndarray:
+def _pick(rng: np.random.Generator, colors: Sequence[Color]) -> np.ndarray:
     """Chooses a color and varies it a little."""
-    return np.clip(np.asarray(colors[rng.integers(len(colors))]) + rng.uniform(-14, 14, 3), 0, 255)
+    return np.clip(
+        np.asarray(colors[int(rng.integers(len(colors)))]) + rng.uniform(-14, 14, 3), 0, 255
+    )

@@ -1,5 +1,7 @@
 """Cars, trucks, buses, trains, bicycles and motorcycles."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from auto_deeplab.data.street_scenes.canvas import Canvas, Color
@@ -238,8 +240,10 @@ def _paint(rng: np.random.Generator) -> np.ndarray:
     return _vary(rng, _PAINTS)
 
 
-def _vary(rng: np.random.Generator, colors: list[Color]) -> np.ndarray:
-    return np.clip(np.asarray(colors[rng.integers(len(colors))]) + rng.uniform(-16, 16, 3), 8, 240)
+def _vary(rng: np.random.Generator, colors: Sequence[Color]) -> np.ndarray:
+    return np.clip(
+        np.asarray(colors[int(rng.integers(len(colors)))]) + rng.uniform(-16, 16, 3), 8, 240
+    )
 
 
 def _shadow(canvas: Canvas, x0: float, x1: float, z0: float, z1: float) -> None:

@@ -50,6 +50,7 @@ class FinalCell(tf_keras.layers.Layer):
         self.layer_ratio = layer_ratio
 
     def build(self, input_shape: tuple[tf.TensorShape, tf.TensorShape]) -> None:
+        """Creates the projections and operations, for the shapes of `(prev_prev, prev)`."""
         prev_prev_shape, _ = input_shape
         # Only what some operation reads is made: no weight is without a gradient.
         read = {branch.input for block in self.cell for branch in block if branch.op != "none"}
@@ -75,10 +76,11 @@ class FinalCell(tf_keras.layers.Layer):
         super().build(input_shape)
 
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor], training: bool | None = None) -> tf.Tensor:
+        """Computes the cell's output; the class describes the shapes."""
         states = dict(zip(("prev_prev", "prev"), inputs, strict=True))
         for name, projection in self.projections.items():
             states[name] = projection(states[name], training=training)
-        blocks = []
+        blocks: list[tf.Tensor] = []
         for block, operations in zip(self.cell, self.operations, strict=True):
             branches = []
             for side, (branch, operation) in enumerate(zip(block, operations, strict=True)):
@@ -93,6 +95,7 @@ class FinalCell(tf_keras.layers.Layer):
         return tf.concat(blocks, axis=-1)
 
     def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments as JSON values."""
         return super().get_config() | {
             "cell": [[list(branch) for branch in block] for block in self.cell],
             "filters": self.filters,

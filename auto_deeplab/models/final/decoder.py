@@ -31,6 +31,7 @@ class DecoderHead(SegmentationHead):
         return self._classifier
 
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        """Computes the logits; the class describes the shapes."""
         low_level, encoded = inputs
         if is_compiled_by_xla():
             # The head's own resizing then has nothing left to do.
@@ -95,8 +96,7 @@ def classifier_variables(network: tf_keras.Model) -> list[tf.Variable]:
 
 
 def atrous_rates(stride: int) -> list[int]:
-    """Returns ASPP's rates: (6, 12, 18) at output stride 16, and the same reach in the image at
-    any other."""
+    """Returns ASPP's rates: at output stride 16 (6, 12, 18), at others as far in the image."""
     return [max(1, round(rate * 16 / stride)) for rate in (6, 12, 18)]
 
 

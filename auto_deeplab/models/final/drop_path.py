@@ -83,6 +83,7 @@ class ScheduledDropPath(tf_keras.layers.Layer):
         return features * tf.cast(tf.cast(kept, tf.float32) / keep_prob, features.dtype)
 
     def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments as JSON values."""
         return super().get_config() | {
             "final_keep_prob": self.final_keep_prob,
             "layer_ratio": self.layer_ratio,

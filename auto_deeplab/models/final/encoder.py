@@ -32,6 +32,7 @@ class Stem(tf_keras.layers.Layer):
         self.batch_norm = dict(batch_norm or {})
 
     def build(self, input_shape: tf.TensorShape) -> None:
+        """Creates the convolutions."""
         self.half = tf_keras.Sequential(
             [
                 tf_keras.layers.Conv2D(
@@ -50,10 +51,12 @@ class Stem(tf_keras.layers.Layer):
         super().build(input_shape)
 
     def call(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Computes the features of strides 2 and 4; the class describes the shapes."""
         half = self.half(images)
         return half, self.quarter(half)
 
     def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments as JSON values."""
         return super().get_config() | {"batch_norm": dict(self.batch_norm)}
 
 

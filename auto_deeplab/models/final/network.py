@@ -44,6 +44,14 @@ def build_network(
 
     Raises:
         UserError: An argument is out of range.
+
+    Example:
+        >>> from auto_deeplab.search_space import Branch
+        >>> block = Branch("prev_prev", "skip"), Branch("prev", "sep_conv_3x3")
+        >>> genotype = Genotype("two layers of one block", network=(4, 8), cell=(block,))
+        >>> network = build_network(genotype, classes=5, filters=4)
+        >>> network.compute_output_shape([1, 33, 49, 3])
+        TensorShape([1, 33, 49, 5])
     """
     if classes < 1:
         raise UserError(f"classes: received {classes}; expected at least 1")

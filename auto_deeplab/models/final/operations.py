@@ -13,6 +13,7 @@ Arguments that the layers share:
     `{"momentum": 0.9997, "epsilon": 1e-3, "synchronized": False}`.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -55,6 +56,7 @@ class _Operation(tf_keras.layers.Layer):
         self.batch_norm = dict(batch_norm or {})
 
     def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments as JSON values."""
         return super().get_config() | {
             "filters": self.filters,
             "stride": self.stride,
@@ -67,6 +69,7 @@ class Zero(_Operation):
     """`none`: zeros."""
 
     def call(self, features: tf.Tensor) -> tf.Tensor:
+        """Returns zeros of the output's shape, in the input's dtype."""
         height, width = (-(-length // self.stride) for length in spatial_size(features))
         return tf.zeros([tf.shape(features)[0], height, width, self.filters], features.dtype)
 
@@ -76,6 +79,7 @@ class Skip(_Operation):
     """`skip`: the identity; at stride 2 (ReLU, 1x1 convolution, batch norm)."""
 
     def build(self, input_shape: tf.TensorShape) -> None:
+        """Creates the reduction, if the stride is 2."""
         self.reduction = (
             relu_convolution_norm(self.filters, 1, self.batch_norm, stride=self.stride)
             if self.stride > 1
@@ -84,6 +88,7 @@ class Skip(_Operation):
         super().build(input_shape)
 
     def call(self, features: tf.Tensor) -> tf.Tensor:
+        """Returns the features, or their reduction to half the height and width."""
         return features if self.reduction is None else self.reduction(features)
 
 
@@ -93,10 +98,12 @@ class _Pool(_Operation):
     pool: type[tf_keras.layers.Layer]
 
     def build(self, input_shape: tf.TensorShape) -> None:
+        """Creates the pool."""
         self.pooling = self.pool(3, strides=self.stride, padding="same")
         super().build(input_shape)
 
     def call(self, features: tf.Tensor) -> tf.Tensor:
+        """Returns the pooled features."""
         return self.pooling(features)
 
 
@@ -126,6 +133,7 @@ class SeparableConvolution(_Operation):
         self.kernel_size = kernel_size
 
     def build(self, input_shape: tf.TensorShape) -> None:
+        """Creates both convolutions, each with its ReLU and batch norm."""
         self.stages = tf_keras.Sequential()
         for stride in (self.stride, 1):
             self.stages.add(tf_keras.layers.ReLU())
@@ -148,9 +156,11 @@ class SeparableConvolution(_Operation):
         super().build(input_shape)
 
     def call(self, features: tf.Tensor) -> tf.Tensor:
+        """Returns the features after both convolutions."""
         return self.stages(features)
 
     def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments as JSON values."""
         return super().get_config() | {"kernel_size": self.kernel_size}
 
 
@@ -166,6 +176,7 @@ class AtrousConvolution(_Operation):
         self.kernel_size = kernel_size
 
     def build(self, input_shape: tf.TensorShape) -> None:
+        """Creates the convolution and its batch norm."""
         self.convolution = tf_keras.layers.Conv2D(
             self.filters,
             self.kernel_size,
@@ -178,6 +189,7 @@ class AtrousConvolution(_Operation):
         super().build(input_shape)
 
     def call(self, features: tf.Tensor) -> tf.Tensor:
+        """Returns the convolved features."""
         features = tf.nn.relu(features)
         if self.stride == 2:
             half = [(length + 1) // 2 for length in spatial_size(features)]
@@ -185,6 +197,7 @@ class AtrousConvolution(_Operation):
         return self.norm(self.convolution(features))
 
     def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments as JSON values."""
         return super().get_config() | {"kernel_size": self.kernel_size}
 
 
@@ -198,7 +211,7 @@ def make_operation(op: str, **kwargs) -> tf_keras.layers.Layer:
     return _LAYERS[op](**kwargs)
 
 
-_LAYERS = {
+_LAYERS: dict[str, Callable[..., tf_keras.layers.Layer]] = {
     "none": Zero,
     "max_pool_3x3": MaxPool,
     "avg_pool_3x3": AveragePool,

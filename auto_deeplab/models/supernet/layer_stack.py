@@ -7,11 +7,17 @@ import tensorflow as tf
 import tf_keras
 
 from auto_deeplab.models.supernet.fast.shared_function import SharedFunction
-from auto_deeplab.models.supernet.node import Node, NodeStructure
+from auto_deeplab.models.supernet.node import (
+    NOTHING_FROZEN,
+    Frozen,
+    Node,
+    NodeInputs,
+    NodeStructure,
+    Statistics,
+)
 from auto_deeplab.search_space import CellGraph
 
 Outputs = Mapping[int, tf.Tensor]  # stride -> a layer's output
-Statistics = list[tuple[tf.Tensor, tf.Tensor]]  # each node's batch norm means and variances
 
 
 class Stacked(NamedTuple):
@@ -22,7 +28,7 @@ class Stacked(NamedTuple):
 
     arc_weights: tf.Tensor
     kernels: list[tf.Tensor]
-    moving: Statistics | list[None]
+    moving: list[Statistics]  # Empty in training.
 
 
 class LayerStack(tf_keras.layers.Layer):
@@ -112,9 +118,7 @@ class LayerStack(tf_keras.layers.Layer):
         return Stacked(
             tf.reshape(own, [self.depth, arcs]),
             [tf.identity(node.kernels) for node in self.nodes],
-            [None] * len(self.nodes)
-            if training
-            else tf.nest.map_structure(tf.identity, self.moving()),
+            [] if training else tf.nest.map_structure(tf.identity, self.moving()),
         )
 
     def call(
@@ -124,8 +128,8 @@ class LayerStack(tf_keras.layers.Layer):
         layer: Stacked,
         sizes: Mapping[int, tuple[int, int] | tf.Tensor],
         operation_weights: tf.Tensor,
-        frozen: tuple[str, ...],
-    ) -> tuple[Outputs, Statistics]:
+        frozen: Frozen,
+    ) -> tuple[Outputs, list[Statistics]]:
         """Evaluates one layer.
 
         Args:
@@ -134,42 +138,45 @@ class LayerStack(tf_keras.layers.Layer):
             layer: The layer's part of `stacked`.
             sizes: stride -> height and width.
             operation_weights: float32 [edges, operations], softmax(alpha).
-            frozen: The names of inputs of `Node` not to differentiate through.
+            frozen: What not to differentiate through.
 
         Returns:
             stride -> the layer's outputs, and each node's batch norm statistics.
         """
-        inputs = {
-            "prev": prev,
-            "prev_prev": {
+        inputs = NodeInputs(
+            arc_weights=layer.arc_weights,
+            kernels=layer.kernels,
+            moving=layer.moving,
+            operation_weights=operation_weights,
+            prev=prev,
+            prev_prev={
                 node.stride: prev_prev[node.stride]
                 for node in self.nodes
                 if node.structure.prev_prev_channels is not None
             },
-            "arc_weights": layer.arc_weights,
-            "operation_weights": operation_weights,
-            "kernels": layer.kernels,
-        }
-        if layer.moving[0] is not None:
-            inputs["moving"] = layer.moving
+        )
         if self.recompute == "layer":
             return self._whole_layer(inputs, sizes, frozen)
         return self._evaluate(inputs, sizes, frozen)
 
-    def _evaluate(self, inputs, sizes, frozen=()):
-        arc_weights = tf.split(inputs["arc_weights"], self.arcs_of_nodes)
+    def _evaluate(
+        self,
+        inputs: NodeInputs,
+        sizes: Mapping[int, tuple[int, int] | tf.Tensor],
+        frozen: Frozen = NOTHING_FROZEN,
+    ) -> tuple[Outputs, list[Statistics]]:
+        arc_weights = tf.split(inputs.arc_weights, self.arcs_of_nodes)
         outputs, statistics = {}, []
         for index, node in enumerate(self.nodes):
-            of_node = {
-                "prev": [inputs["prev"][source] for source in node.sources],
-                "arc_weights": arc_weights[index],
-                "operation_weights": inputs["operation_weights"],
-                "kernels": inputs["kernels"][index],
-            }
-            if node.stride in inputs["prev_prev"]:
-                of_node["prev_prev"] = inputs["prev_prev"][node.stride]
-            if "moving" in inputs:
-                of_node["moving"] = inputs["moving"][index]
+            has_prev_prev = node.stride in inputs.prev_prev
+            of_node = NodeInputs(
+                arc_weights=arc_weights[index],
+                kernels=inputs.kernels[index],
+                moving=inputs.moving[index] if inputs.moving else (),
+                operation_weights=inputs.operation_weights,
+                prev=[inputs.prev[source] for source in node.sources],
+                prev_prev=[inputs.prev_prev[node.stride]] if has_prev_prev else [],
+            )
             outputs[node.stride], node_statistics = self._functions[index](
                 of_node, sizes[node.stride], frozen
             )
@@ -177,12 +184,12 @@ class LayerStack(tf_keras.layers.Layer):
         return outputs, statistics
 
 
-Evaluate = Callable[[Outputs, Outputs, Stacked], tuple[Outputs, Statistics]]
+Evaluate = Callable[[Outputs, Outputs, Stacked], tuple[Outputs, list[Statistics]]]
 
 
 def run_unrolled(
     evaluate: Evaluate, prev: Outputs, prev_prev: Outputs, stacked: Stacked
-) -> tuple[Outputs, Outputs, Statistics]:
+) -> tuple[Outputs, Outputs, list[Statistics]]:
     """Evaluates a stack's layers one by one.
 
     Args:
@@ -196,10 +203,7 @@ def run_unrolled(
         The outputs of the last layer, of the one before it, and the batch norm statistics, each
         [layers, channels].
     """
-    by_layer = [
-        [None] * stacked.arc_weights.shape[0] if tensor is None else tf.unstack(tensor)
-        for tensor in tf.nest.flatten(stacked)
-    ]
+    by_layer = [tf.unstack(tensor) for tensor in tf.nest.flatten(stacked)]
     collected = []
     for one_layer in zip(*by_layer, strict=True):
         outputs, statistics = evaluate(
@@ -212,14 +216,12 @@ def run_unrolled(
 
 def run_as_loop(
     evaluate: Evaluate, prev: Outputs, prev_prev: Outputs, stacked: Stacked
-) -> tuple[Outputs, Outputs, Statistics]:
+) -> tuple[Outputs, Outputs, list[Statistics]]:
     """Evaluates a stack's layers as one loop; arguments and results as `run_unrolled`."""
     depth = stacked.arc_weights.shape[0]
     arrays = tf.nest.map_structure(
-        lambda tensor: (
-            None
-            if tensor is None
-            else tf.TensorArray(tensor.dtype, depth, element_shape=tensor.shape[1:]).unstack(tensor)
+        lambda tensor: tf.TensorArray(tensor.dtype, depth, element_shape=tensor.shape[1:]).unstack(
+            tensor
         ),
         stacked,
     )
@@ -229,9 +231,7 @@ def run_as_loop(
     ]
 
     def body(index, prev, prev_prev, collected):
-        layer = tf.nest.map_structure(
-            lambda array: None if array is None else array.read(index), arrays
-        )
+        layer = tf.nest.map_structure(lambda array: array.read(index), arrays)
         outputs, statistics = evaluate(prev, prev_prev, layer)
         collected = tf.nest.map_structure(
             lambda array, value: array.write(index, value), collected, statistics

@@ -1,7 +1,7 @@
 """A node of the supernet: the cell at one layer and stride, over all its incoming arcs."""
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, cast
 
 import tensorflow as tf
 import tf_keras
@@ -10,7 +10,7 @@ from auto_deeplab.models.resize import resize_bilinear
 from auto_deeplab.models.supernet.cell import Cell
 from auto_deeplab.models.supernet.fast import grouped
 from auto_deeplab.models.supernet.fast.batch_norms import BatchNorms
-from auto_deeplab.models.supernet.fast.kernels import Kernel, initial_vectors, unpack
+from auto_deeplab.models.supernet.fast.kernels import Kernel, Kernels, initial_vectors, unpack
 from auto_deeplab.search_space import CellGraph
 
 
@@ -20,6 +20,49 @@ class NodeStructure(NamedTuple):
     stride: int
     sources: tuple[tuple[int, int], ...]  # (stride, channels) of each incoming arc's source
     prev_prev_channels: int | None
+
+
+Statistics = tuple[tf.Tensor, tf.Tensor]  # float32 means and variances of all batch norms
+
+
+class NodeInputs(NamedTuple):
+    """What a node is evaluated on at one layer; what a whole layer is evaluated on likewise.
+
+    Attributes:
+        arc_weights: float32 [incoming arcs], softmax(beta) in the order of the sources; of a layer
+            those of its nodes, one after the other.
+        kernels: This network layer's, float [numbers]; of a layer each node's.
+        moving: What to normalize with in inference; of a layer each node's. Empty in training.
+        operation_weights: float32 [edges, operations], softmax(alpha).
+        prev: The nodes of layer l-1 that arcs leave, in the order of the sources, after their ReLU,
+            each float [batch, height, width, channels]; of a layer by stride.
+        prev_prev: The node of layer l-2 at this stride, after its ReLU; empty without one. Of a
+            layer by stride.
+    """
+
+    arc_weights: tf.Tensor
+    kernels: tf.Tensor | Sequence[tf.Tensor]
+    moving: Statistics | Sequence[Statistics] | tuple[()]
+    operation_weights: tf.Tensor
+    prev: Sequence[tf.Tensor] | Mapping[int, tf.Tensor]
+    prev_prev: Sequence[tf.Tensor] | Mapping[int, tf.Tensor]
+
+
+class Frozen(NamedTuple):
+    """Which of the `NodeInputs` not to differentiate through: saves that part of the backward pass.
+
+    Attributes: those of `NodeInputs`.
+    """
+
+    arc_weights: bool = False
+    kernels: bool = False
+    moving: bool = False
+    operation_weights: bool = False
+    prev: bool = False
+    prev_prev: bool = False
+
+
+NOTHING_FROZEN = Frozen()
 
 
 class Node(tf_keras.layers.Layer):
@@ -58,8 +101,8 @@ class Node(tf_keras.layers.Layer):
         self.stride = structure.stride
         self.sources = tuple(source for source, _ in structure.sources)
         self.cell = Cell(graph, filters, structure.prev_prev_channels is not None)
-        self.kernel_shapes = {}
-        self.normalized_channels = []
+        self.kernel_shapes: dict[str, Kernel | Kernels] = {}
+        self.normalized_channels: list[int] = []
         for source, channels in structure.sources:
             size = 3 if source < self.stride else 1
             self.kernel_shapes[f"arc_from_{source}"] = Kernel(
@@ -89,18 +132,12 @@ class Node(tf_keras.layers.Layer):
         self.moving_variance = self.add_weight("moving_variance", initializer="ones", **statistics)
 
     def call(
-        self, inputs: Mapping[str, Any], size: tuple[int, int] | tf.Tensor
-    ) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor]]:
+        self, inputs: NodeInputs, size: tuple[int, int] | tf.Tensor
+    ) -> tuple[tf.Tensor, Statistics]:
         """Evaluates the node at one layer; reads no variables, so that layers can share it.
 
         Args:
-            inputs: "prev", the nodes of layer l-1 that arcs leave, in the order of the sources,
-                after their ReLU, each float [batch, height, width, channels];
-                "prev_prev", the node of layer l-2 at this stride after its ReLU, where it exists;
-                "arc_weights", float32 [incoming arcs], softmax(beta) in the order of the sources;
-                "operation_weights", float32 [edges, operations], softmax(alpha);
-                "kernels", this network layer's, float [numbers];
-                "moving", the float32 mean and variance to normalize with, in inference alone.
+            inputs: The layer's weights and the nodes that it reads.
             size: Height and width at this stride.
 
         Returns:
@@ -108,29 +145,30 @@ class Node(tf_keras.layers.Layer):
             (mean, variance) of all its batch norms. Every reader of a node starts with ReLU, so
             it is applied here, once.
         """
-        kernels = unpack(self.kernel_shapes, inputs["kernels"])
-        batch_norms = BatchNorms(
-            inputs.get("moving"), self.normalized_channels, self.synchronized_batch_norm
-        )
+        kernels = unpack(self.kernel_shapes, inputs.kernels)
+        # One node's is a pair, or nothing.
+        moving = cast(Statistics, inputs.moving) if inputs.moving else None
+        batch_norms = BatchNorms(moving, self.normalized_channels, self.synchronized_batch_norm)
         arcs = [
             batch_norms(self._bring(images, source, size, kernels[f"arc_from_{source}"]))
-            for images, source in zip(inputs["prev"], self.sources, strict=True)
+            for images, source in zip(inputs.prev, self.sources, strict=True)
         ]
-        prev_prev = inputs.get("prev_prev")
-        if prev_prev is not None:
-            prev_prev = batch_norms(grouped.convolution(prev_prev, kernels["prev_prev"]))
+        prev_prev = None
+        if inputs.prev_prev:
+            (images,) = inputs.prev_prev
+            prev_prev = batch_norms(grouped.convolution(images, kernels["prev_prev"]))
         outputs = self.cell(
             tf.concat(arcs, axis=0),
             prev_prev=prev_prev,
             arcs=len(arcs),
-            operation_weights=inputs["operation_weights"],
+            operation_weights=inputs.operation_weights,
             kernels=kernels["cell"],
             batch_norms=batch_norms,
         )
         weighted = [
             weight * output
             for weight, output in zip(
-                tf.unstack(tf.cast(inputs["arc_weights"], outputs.dtype)),
+                tf.unstack(tf.cast(inputs.arc_weights, outputs.dtype)),
                 tf.split(outputs, len(arcs), axis=0),
                 strict=True,
             )

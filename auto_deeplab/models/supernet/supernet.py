@@ -14,20 +14,19 @@ from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.models.resize import resize_bilinear
 from auto_deeplab.models.supernet.convolution_block import ConvolutionBlock
 from auto_deeplab.models.supernet.heads import AtrousSpatialPyramid
+from auto_deeplab.models.supernet.node import NOTHING_FROZEN, Frozen
 from auto_deeplab.models.supernet.trellis import Trellis
 from auto_deeplab.search_space import OPERATIONS, CellGraph, Relaxation, TrellisGraph
 from auto_deeplab.search_space.cell import MOST_BLOCKS
+from auto_deeplab.search_space.operations import Operation
 from auto_deeplab.search_space.trellis import MOST_LAYERS
 
 IMAGE_CHANNELS = 3
 STEM_CHANNELS = (64, 128)
-RECOMPUTE_LEVELS = ("none", "cell", "layer")
-# What `freeze` spares the gradient of, among the inputs of `Node`.
-FROZEN = {
-    None: (),
-    "network": ("kernels",),
-    "architecture": ("arc_weights", "operation_weights"),
-}
+Recompute = Literal["none", "cell", "layer"]
+# What an update of one level does not differentiate through: the other level.
+FROZEN_NETWORK = Frozen(kernels=True)
+FROZEN_ARCHITECTURE = Frozen(arc_weights=True, operation_weights=True)
 ARCHITECTURE_WEIGHTS = {
     "initializer": {"class_name": "RandomNormal", "config": {"stddev": 1e-3}},
     "dtype": tf.float32,
@@ -52,7 +51,7 @@ Strides = Annotated[
     ),
 ]
 Operations = Annotated[
-    Sequence[Literal[*OPERATIONS]],
+    Sequence[Operation],
     Predicate(lambda operations: _is_accepted(CellGraph, operations=operations)),
     doc(f"some of {OPERATIONS}, each once, in this order, and not 'none' alone"),
 ]
@@ -85,6 +84,15 @@ class Supernet(tf_keras.Model):
     Attributes:
         alpha: float32 [edges, operations], logits of the operations of each edge.
         beta: float32 [arcs], logits of the arcs; a softmax over the arcs that leave one node.
+
+    Example:
+        >>> supernet = Supernet(classes=5, layers=2, strides=(4, 8), blocks=1, filters=4)
+        >>> supernet(tf.zeros([1, 33, 49, 3])).shape
+        TensorShape([1, 33, 49, 5])
+        >>> supernet.alpha.shape, supernet.beta.shape
+        (TensorShape([2, 8]), TensorShape([6]))
+        >>> len(supernet.relaxation().decode("found").network)
+        2
     """
 
     def __init__(
@@ -96,7 +104,7 @@ class Supernet(tf_keras.Model):
         filters: Annotated[int, Ge(1), Le(1024)] = 8,
         operations: Operations = OPERATIONS,
         batch_norm_momentum: Decay = 0.9,
-        recompute: Literal[*RECOMPUTE_LEVELS] = "cell",
+        recompute: Recompute = "cell",
         unroll: bool = False,
         synchronized_batch_norm: bool = False,
         name: GraphName = "supernet",
@@ -108,8 +116,8 @@ class Supernet(tf_keras.Model):
                 "replicas cannot meet in a loop: expected Supernet.unroll = True, too"
             )
         self.synchronized_batch_norm = synchronized_batch_norm
-        self.cell_graph = CellGraph(blocks, operations)
-        self.trellis_graph = TrellisGraph(layers, strides)
+        self.cell_graph = CellGraph(blocks, tuple(operations))
+        self.trellis_graph = TrellisGraph(layers, tuple(strides))
         self.alpha = self.add_weight(
             "alpha",
             [len(self.cell_graph.edges), len(self.cell_graph.operations)],
@@ -160,7 +168,7 @@ class Supernet(tf_keras.Model):
 
     @property
     def architecture_variables(self) -> list[tf.Variable]:
-        """alpha and beta: what the search learns."""
+        """What the search learns: alpha and beta."""
         return [self.alpha, self.beta]
 
     @property
@@ -170,22 +178,24 @@ class Supernet(tf_keras.Model):
         return [v for v in self.trainable_variables if id(v) not in architecture]
 
     def call(
-        self, images: tf.Tensor, training: bool = False, freeze: str | None = None
+        self, images: tf.Tensor, training: bool = False, frozen: Frozen = NOTHING_FROZEN
     ) -> tf.Tensor:
         """Computes the logits.
 
         Args:
             images: float32 [batch, height, width, 3], normalized; any height and width.
             training: Normalize with the batch's statistics and update the moving ones.
-            freeze: "network" or "architecture": what not to differentiate through, which saves
-                that part of the backward pass; None differentiates through both.
+            frozen: `FROZEN_NETWORK` or `FROZEN_ARCHITECTURE`: what not to differentiate through,
+                which saves that part of the backward pass; by default nothing.
 
         Returns:
             float32 [batch, height, width, classes], at the size of the images.
         """
         alpha, beta = tf.identity(self.alpha), tf.identity(self.beta)
-        if freeze == "architecture":
-            alpha, beta = tf.stop_gradient(alpha), tf.stop_gradient(beta)
+        if frozen.operation_weights:
+            alpha = tf.stop_gradient(alpha)
+        if frozen.arc_weights:
+            beta = tf.stop_gradient(beta)
         size = images.shape[1:3]
         size = np.array(size) if size.is_fully_defined() else tf.shape(images)[1:3]
         features = images
@@ -197,7 +207,7 @@ class Supernet(tf_keras.Model):
             operation_weights=tf.nn.softmax(alpha),
             arc_weights=self.arc_weights(beta),
             training=training,
-            frozen=FROZEN[freeze],
+            frozen=frozen,
         )
         logits = [
             self.heads[str(stride)](features, training=training)

@@ -34,7 +34,7 @@ import math
 import tensorflow as tf
 
 from auto_deeplab.search_space.cell import CellGraph, Edge, block_inputs
-from auto_deeplab.search_space.trellis import STEM, TrellisGraph
+from auto_deeplab.search_space.trellis import STEM, Node, TrellisGraph
 
 # Section 4.1.1, the cell. Hidden states are float64 [arcs, batch, height, width, channels]: a node
 # evaluates its cell once for each incoming arc. `prev_prev`, the same for all of them, has 1.
@@ -139,7 +139,7 @@ def supernet(images, alpha, beta, w, cell_graph, trellis_graph, classes, F=8):
     for layer, s in trellis_graph.nodes:
         size = [math.ceil(height / s), math.ceil(width / s)]
         of_node = w.of(f"layer{layer}/stride{s}")
-        H[layer, s] = node(layer, s, H, alpha, beta, size, F * s // 4, of_node)
+        H[Node(layer, s)] = node(layer, s, H, alpha, beta, size, F * s // 4, of_node)
     last = trellis_graph.nodes_of(trellis_graph.layers)
     logits = [head(H[l_s], l_s.stride, classes, w.of(f"head_stride{l_s.stride}")) for l_s in last]
     return sum(resize(of_stride, [height, width]) for of_stride in logits)

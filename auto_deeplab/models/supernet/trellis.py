@@ -2,15 +2,17 @@
 
 import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping
 
+import numpy as np
 import tensorflow as tf
 import tf_keras
 
 from auto_deeplab.models.supernet.fast.batch_norms import update_moving
+from auto_deeplab.models.supernet.fast.shared_function import SharedFunction
 from auto_deeplab.models.supernet.layer_stack import LayerStack, run_as_loop, run_unrolled
-from auto_deeplab.models.supernet.node import NodeStructure
-from auto_deeplab.search_space import STEM, CellGraph, TrellisGraph
+from auto_deeplab.models.supernet.node import NOTHING_FROZEN, Frozen, NodeStructure
+from auto_deeplab.search_space import STEM, CellGraph, Node, TrellisGraph
 
 
 class Trellis(tf_keras.layers.Layer):
@@ -46,30 +48,27 @@ class Trellis(tf_keras.layers.Layer):
         self.unroll = unroll
         self.block_filters = {stride: filters * stride // 4 for stride in graph.strides}
 
-        def channels(layer: int, stride: int) -> int | None:
-            if (layer, stride) == STEM:
-                return stem_channels
-            if (layer, stride) in graph.nodes:
-                return cell_graph.blocks * self.block_filters[stride]
-            return None
+        channels = {STEM: stem_channels} | {
+            node: cell_graph.blocks * self.block_filters[node.stride] for node in graph.nodes
+        }
 
         def structure(layer: int) -> tuple[NodeStructure, ...]:
             return tuple(
                 NodeStructure(
                     node.stride,
                     tuple(
-                        (arc.source, channels(layer - 1, arc.source))
+                        (arc.source, channels[Node(layer - 1, arc.source)])
                         for arc in graph.incoming(layer, node.stride)
                     ),
-                    channels(layer - 2, node.stride),
+                    channels.get(Node(layer - 2, node.stride)),
                 )
                 for node in graph.nodes_of(layer)
             )
 
         self.segments = []
-        functions = {}
-        for alike, layers in itertools.groupby(range(1, graph.layers + 1), key=structure):
-            layers = list(layers)
+        functions: dict[NodeStructure, SharedFunction] = {}
+        for alike, group in itertools.groupby(range(1, graph.layers + 1), key=structure):
+            layers = list(group)
             with tf.name_scope(f"layer{layers[0]}"):
                 self.segments.append(
                     LayerStack(
@@ -88,12 +87,12 @@ class Trellis(tf_keras.layers.Layer):
     def call(
         self,
         stem: tf.Tensor,
-        image_size: Sequence[int] | tf.Tensor,
+        image_size: np.ndarray | tf.Tensor,
         operation_weights: tf.Tensor,
         arc_weights: tf.Tensor,
         training: bool,
-        frozen: tuple[str, ...] = (),
-    ) -> dict[int, tf.Tensor]:
+        frozen: Frozen = NOTHING_FROZEN,
+    ) -> Mapping[int, tf.Tensor]:
         """Evaluates all layers.
 
         Args:
@@ -102,8 +101,7 @@ class Trellis(tf_keras.layers.Layer):
             operation_weights: float32 [edges, operations], softmax(alpha).
             arc_weights: float32 [arcs], softmax(beta).
             training: Normalize with the batch's statistics and update the moving ones.
-            frozen: The names of inputs of `Node` not to differentiate through, which saves that
-                part of the backward pass.
+            frozen: What not to differentiate through.
 
         Returns:
             stride -> output of the last layer after ReLU,
@@ -113,12 +111,13 @@ class Trellis(tf_keras.layers.Layer):
         sizes = {stride: -(-image_size // stride) for stride in self.graph.strides}
         if not tf.is_tensor(image_size):
             sizes = {stride: tuple(size.tolist()) for stride, size in sizes.items()}
-        prev, prev_prev = {STEM.stride: stem}, {}
+        prev: Mapping[int, tf.Tensor] = {STEM.stride: stem}
+        prev_prev: Mapping[int, tf.Tensor] = {}
         for stack in self.segments:
             run = run_unrolled if self.unroll or stack.depth == 1 else run_as_loop
             prev, prev_prev, statistics = run(
                 functools.partial(
-                    stack, sizes=sizes, operation_weights=operation_weights, frozen=frozen
+                    stack.__call__, sizes=sizes, operation_weights=operation_weights, frozen=frozen
                 ),
                 prev,
                 prev_prev,

@@ -8,13 +8,14 @@ URLs. The page itself names uploads alone, so nothing else is let through.
 import json
 import os
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from fastapi.responses import PlainTextResponse
 
 # The terms of ASGI, by which Python's web servers and applications speak to each other.
-Scope = Message = dict[str, Any]
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]

@@ -27,9 +27,14 @@ def class_maps_of_any_size(class_maps: Segmenter, shape: Sequence[int | str | No
     Returns:
         The function; `class_maps` itself if it takes any size.
     """
-    size = tuple(shape[1:3])
-    if any(isinstance(length, str) or length is None or length < 1 for length in size):
+    fixed = [
+        int(length)
+        for length in shape[1:3]
+        if length is not None and not isinstance(length, str) and length > 0
+    ]
+    if len(fixed) < 2:
         return class_maps
+    size = (fixed[0], fixed[1])
 
     def class_map(image: np.ndarray) -> np.ndarray:
         height, width = content_size(image.shape[:2], size)

@@ -45,8 +45,8 @@ def _run_tflite(path: Path) -> tuple[Segmenter, Sequence[int]]:
     signature = interpreter.get_signature_list().get(SIGNATURE, {})
     if signature.get("inputs") != ["images"] or "class_map" not in signature.get("outputs", ()):
         raise ValueError(
-            f"signature {SIGNATURE}: expected the input images and an output class_map, "
-            f"received {signature}"
+            f"signature {SIGNATURE}: received {signature}; expected the input images and an "
+            "output class_map"
         )
     runner = interpreter.get_signature_runner(SIGNATURE)
 

@@ -14,6 +14,13 @@ def load_exported(kind: str, path: str) -> ExportedNetwork:
 
     Raises:
         UserError: There is no such export.
+
+    Example:
+        The tests skip it, since they would first have to export a network.
+
+        >>> network = load_exported("onnx", "exported/street_scenes.onnx")  # doctest: +SKIP
+        >>> network.class_maps(images_uint8).shape == images_uint8.shape[:3]  # doctest: +SKIP
+        True
     """
     if kind == "tflite":
         from auto_deeplab.serving.engines.litert import load_tflite

@@ -34,8 +34,8 @@ def load_onnx(path: str | os.PathLike) -> ExportedNetwork:
         shape = session.get_inputs()[0].shape
     description = DatasetDescription.from_json(text, str(path))
 
-    def class_maps(images: np.ndarray) -> np.ndarray:
+    def run(images: np.ndarray) -> np.ndarray:
         return session.run(["class_map"], {"images": images})[0]
 
-    class_maps = checked(class_maps, len(description.classes), str(path))
+    class_maps = checked(run, len(description.classes), str(path))
     return ExportedNetwork(str(path), class_maps_of_any_size(class_maps, shape), description)

@@ -44,10 +44,10 @@ def load_saved_model(version_dir: Path) -> Outputs:
         loaded = tf.saved_model.load(str(version_dir))
         signature = getattr(loaded, "signatures", {}).get("serving_default")
         outputs = signature.structured_outputs if signature is not None else {}
-        if "class_map" not in outputs:
+        if signature is None or "class_map" not in outputs:
             raise UserError(
-                f"{version_dir}: signature serving_default: expected an output class_map, "
-                f"received {sorted(outputs)}; expected what auto_deeplab.export writes"
+                f"{version_dir}: signature serving_default: received the outputs "
+                f"{sorted(outputs)}; expected class_map among them, as auto_deeplab.export writes"
             )
         inputs = signature.structured_input_signature[1]
         if set(inputs) != {"images"}:

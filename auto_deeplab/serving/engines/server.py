@@ -6,7 +6,7 @@ tensorflow-serving-api. Images go to the signature `image_bytes` as PNG, which l
 
 import base64
 import math
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
 
 import grpc
@@ -92,7 +92,7 @@ class RestModel:
 
     def __call__(self, images: np.ndarray) -> list[list[list[int]]]:
         """Maps uint8 images [batch, height, width, 3] to integers [batch, height, width]."""
-        body = {
+        body: dict[str, Any] = {
             "signature_name": SIGNATURE,
             "instances": [
                 {"b64": base64.b64encode(encode_png(image)).decode("ascii")} for image in images
@@ -114,8 +114,8 @@ class RestModel:
             field = ".".join(map(str, first["loc"])) or "the answer"
             received = answer.content[:200].decode("utf-8", "replace")
             raise UserError(
-                f"--server={self._server}: status {answer.status_code}: expected what TensorFlow "
-                f"Serving answers, received {received!r}: {field}: {first['msg']}"
+                f"--server={self._server}: status {answer.status_code}: received {received!r}; "
+                f"expected what TensorFlow Serving answers: {field}: {first['msg']}"
             ) from error
         height, width = _checked_size(
             [(prediction.height, prediction.width) for prediction in predictions],

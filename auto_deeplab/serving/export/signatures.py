@@ -94,7 +94,7 @@ class Signatures(tf.Module):
         if self._options.input_size is None:
             outputs = self._predict_one_by_one(images, largest)
         else:
-            outputs = self._predict_together(images, largest)
+            outputs = self._predict_together(images, largest, self._options.input_size)
         return outputs | {"height": images.sizes[:, 0], "width": images.sizes[:, 1]}
 
     def _predict_one_by_one(
@@ -112,7 +112,7 @@ class Signatures(tf.Module):
         return self._map(predict, tuple(images), parallel_iterations=1)
 
     def _predict_together(
-        self, images: encoded_images.EncodedImages, largest: tf.Tensor
+        self, images: encoded_images.EncodedImages, largest: tf.Tensor, size: tuple[int, int]
     ) -> dict[str, tf.Tensor]:
         """Predicts all images in one batch, at the network's size."""
 
@@ -120,14 +120,14 @@ class Signatures(tf.Module):
             return self._predictor.network_input(encoded_images.decode(*image)[tf.newaxis])[0]
 
         def outputs(prediction: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-            scores, size = prediction
-            outputs = self._predictor.outputs(scores[tf.newaxis], size)
-            return self._padded(outputs, size, largest)
+            scores, own_size = prediction
+            outputs = self._predictor.outputs(scores[tf.newaxis], own_size)
+            return self._padded(outputs, own_size, largest)
 
         inputs = tf.map_fn(
             network_input,
             tuple(images),
-            fn_output_signature=tf.TensorSpec([*self._options.input_size, 3], tf.float32),
+            fn_output_signature=tf.TensorSpec([*size, 3], tf.float32),
             parallel_iterations=_DECODED_AT_ONCE,
         )
         return self._map(

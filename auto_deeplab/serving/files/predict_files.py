@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -19,6 +19,8 @@ from auto_deeplab.serving.files.image_files import ImageFile, UnreadableImage, r
 from auto_deeplab.serving.files.videos import VideoFrames, writing_video
 from auto_deeplab.serving.segmenter import Segmenter
 from auto_deeplab.visualization.overlays import legend, overlay, overlay_with_legend
+
+_Tag = TypeVar("_Tag")
 
 
 class ResultPaths(NamedTuple):
@@ -228,6 +230,7 @@ class FilePredictor:
         numbered = enumerate(frames)
         for batch in _batches(numbered, self.batch_size):
             paths = [folder / f"{number:06d}.png" for number, _ in batch]
+            class_maps: Sequence[np.ndarray] | np.ndarray
             if self.with_class_maps and all(path.exists() for path in paths):
                 class_maps = [np.asarray(Image.open(path)) for path in paths]
             else:
@@ -236,9 +239,11 @@ class FilePredictor:
                 yield number, pixels, class_map
 
 
-def _batches(images: Iterable[tuple], batch_size: int) -> Iterator[list[tuple[object, np.ndarray]]]:
+def _batches(
+    images: Iterable[tuple[_Tag, np.ndarray]], batch_size: int
+) -> Iterator[list[tuple[_Tag, np.ndarray]]]:
     """Yields consecutive (anything, pixels) of one size together, at most `batch_size`."""
-    batch: list[tuple] = []
+    batch: list[tuple[_Tag, np.ndarray]] = []
     for image in images:
         if batch and (len(batch) == batch_size or image[1].shape != batch[0][1].shape):
             yield batch

@@ -13,7 +13,7 @@ from auto_deeplab.foundations.files import utf8_text
 from auto_deeplab.serving.files.image_files import UnreadableImage
 
 # MPEG-4 part 2, which every build of OpenCV writes.
-_CODEC = cv2.VideoWriter_fourcc(*"mp4v")
+_CODEC = cv2.VideoWriter.fourcc(*"mp4v")
 _DEFAULT_RATE = 25.0
 
 

@@ -221,12 +221,12 @@ def newest_checkpoint(files: CheckpointFiles) -> Manifest | None:
     """
     manifest, damage = files.newest()
     reasons = "\n".join(damage.values())
-    if manifest is None and damage:
-        raise UserError(
-            f"{files.folder}: no checkpoint is whole:\n{reasons}\n"
-            "Remove the folder to start again, or bring back its files"
-        )
     if damage:
+        if manifest is None:
+            raise UserError(
+                f"{files.folder}: no checkpoint is whole:\n{reasons}\n"
+                "Remove the folder to start again, or bring back its files"
+            )
         logging.warning(
             "%s\ngoing back to the checkpoint of step %d, which is whole", reasons, manifest.step
         )

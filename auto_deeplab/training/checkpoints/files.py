@@ -56,18 +56,23 @@ class _Notes(BaseModel):
     val_mean_iou: FiniteFloat | None = None
 
 
-class _FirstDocument(BaseModel):
-    """A manifest of the first format, which has no checksum of its own."""
+class _AnyDocument(BaseModel):
+    """What manifests of both formats hold."""
 
     model_config = ConfigDict(extra="forbid")
 
-    format: Literal[1]
     step: Count
     files: Annotated[dict[str, _File], Field(min_length=1)]
     notes: _Notes
 
 
-class _Document(_FirstDocument):
+class _FirstDocument(_AnyDocument):
+    """A manifest of the first format, which has no checksum of its own."""
+
+    format: Literal[1]
+
+
+class _Document(_AnyDocument):
     """A manifest."""
 
     format: Literal[2]
@@ -191,7 +196,7 @@ class CheckpointFiles:
 
     def newest(self) -> tuple[Manifest | None, dict[int, str]]:
         """Returns the newest checkpoint that is whole, and what is wrong with each newer one."""
-        damage = {}
+        damage: dict[int, str] = {}
         for step in reversed(self.steps()):
             try:
                 return self.verify(step), damage

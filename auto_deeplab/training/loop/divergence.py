@@ -40,7 +40,7 @@ def largest_gradients(
         return sum_over_replicas([tf.convert_to_tensor(gradient) for _, gradient in known])
 
     gradients = strategy.run(replica_gradients, args=(batch,))
-    squares = defaultdict(float)
+    squares: defaultdict[str, float] = defaultdict(float)
     for layer, gradient in zip(layers, gradients, strict=True):
         values = strategy.experimental_local_results(gradient)[0].numpy().astype(np.float64)
         squares[layer] += float(np.sum(values**2))

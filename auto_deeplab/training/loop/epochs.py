@@ -23,6 +23,7 @@ from auto_deeplab.training.checkpoints.files import SCORE
 from auto_deeplab.training.loop.divergence import largest_gradients
 from auto_deeplab.training.loop.preemption import Preemption, watching_for_preemption
 from auto_deeplab.training.loop.progress import ProgressBar
+from auto_deeplab.training.loop.training import Training
 from auto_deeplab.training.runtime import device_names
 
 
@@ -73,47 +74,18 @@ class Validation:
         }
 
 
-# The first step, and how many -> the stream of their batches, which the replicas divide.
-Batches = Callable[[int, int], tf.data.Dataset | tf.distribute.DistributedDataset]
-
-
-def run_epochs(
-    model: tf_keras.Model,
-    batches: Batches,
-    total_steps: int,
-    steps_per_epoch: int,
-    model_dir: ModelDir,
-    checkpoints: Checkpoints,
-    validation: Validation,
-    learning_rates: Callable[[int], dict[str, float]],
-    compute_loss: Callable[[Any, str], tf.Tensor],
-    on_epoch_end: Callable[[int, int], None] = lambda epoch, step: None,
-    log_every_steps: int = 10,
+def train_to_end(
+    training: Training, model_dir: ModelDir, checkpoints: Checkpoints, validation: Validation
 ) -> bool:
     """Trains to the end, going on from the newest checkpoint that is whole.
-
-    A checkpoint is saved before the first step, within an epoch when the last one is old enough,
-    and after an epoch's last step, before the validation: that one is a training to be continued
-    with the validation, until its notes say how that ended.
 
     Several workers go through it together; only the first one writes and shows progress.
 
     Args:
-        model: A compiled Keras model, made in the scope of the distribution strategy.
-        batches: The steps' batches.
-        total_steps: The number of steps of the whole training.
-        steps_per_epoch: The number of steps of an epoch; the last one may be shorter.
+        training: What to train.
         model_dir: Where to write.
         checkpoints: Saves and restores.
         validation: What to measure after each epoch.
-        learning_rates: step -> learning rates by name, for the logs.
-        compute_loss: A replica's part of a batch and a loss's name in the logs -> the replica's
-            part of that loss of the network in training, without an update. It is asked for when
-            the loss was NaN or infinite.
-        on_epoch_end: Called with the epoch (counted from 1) and the number of finished steps,
-            after the metrics are written and before the checkpoint says so; its `tf.summary`
-            calls write to TensorBoard's logs.
-        log_every_steps: TensorBoard gets the losses of each this many steps.
 
     Returns:
         Whether there was anything left to do.
@@ -123,94 +95,198 @@ def run_epochs(
         SystemExit: SIGTERM came, to some worker. What was finished is saved; the status is
             `TRY_AGAIN_STATUS`.
     """
-    strategy = model.distribute_strategy
-    workers = Workers(strategy)
-    epochs = -(-total_steps // steps_per_epoch)
-    notes = checkpoints.restore()
-    step = checkpoints.finished_steps
-    part = notes.get("epoch")
-    if step >= total_steps and part is None:
+    epoch_so_far = checkpoints.restore().get("epoch")
+    if checkpoints.finished_steps >= training.total_steps and epoch_so_far is None:
         return False
-    progress = ProgressBar(total_steps, step, epochs, is_shown=workers.is_chief)
-    if step:
-        progress.write(f"continuing after step {step} of {total_steps}")
-    predict = ReplicatedPrediction(model)
-    if workers.is_chief:
-        model_dir.append_session(step, device_names(), strategy.num_replicas_in_sync)
-        writer = tf.summary.create_file_writer(str(model_dir.tensorboard))
-    else:
-        writer = tf.summary.create_noop_writer()
-    log = StepLog(writer, step, log_every_steps, learning_rates, part)
+    loop = TrainingLoop(training, model_dir, checkpoints, validation, epoch_so_far)
     try:
         with watching_for_preemption() as preemption:
-
-            def end() -> None:
-                checkpoints.wait()
-                progress.write(
-                    f"SIGTERM: saved after step {checkpoints.finished_steps} of {total_steps}; "
-                    "the same command continues",
-                    always=True,
-                )
-                raise SystemExit(TRY_AGAIN_STATUS)
-
-            def predict_unless_requested(batches: Sequence[tf.Tensor]) -> list[np.ndarray]:
-                # Everything is saved. Other workers, which do not stop to agree, miss this one.
-                if preemption.requested:
-                    end()
-                return predict(batches)
-
-            end_of_step = EndOfStep(checkpoints, log, preemption, workers, end)
-            # One that was restored has its notes, among them how its validation ended.
-            if not step:
-                checkpoints.save()
-            while log.first_step < total_steps:
-                epoch = log.first_step // steps_per_epoch
-                steps = min((epoch + 1) * steps_per_epoch, total_steps) - step
-                if steps:
-                    model.fit(
-                        batches(step, steps),
-                        steps_per_epoch=steps,
-                        epochs=epoch + 1,
-                        initial_epoch=epoch,
-                        callbacks=[progress, log, end_of_step],
-                        verbose=0,
-                    )
-                    step = checkpoints.finished_steps
-                    checkpoints.save(log.notes())
-                values = log.means() | learning_rates(step - 1)
-                started, measures = time.monotonic(), {}
-                if (epoch + 1) % validation.every == 0 or step == total_steps:
-                    measures = validation.measure(predict_unless_requested, workers)
-                values |= measures
-                values["seconds_per_step"] = log.seconds_per_step
-                values["validation_seconds"] = time.monotonic() - started
-                if workers.is_chief:
-                    _write_scalars(writer, values, step)
-                    model_dir.append_metrics({"epoch": epoch + 1, "step": step, **values})
-                    with writer.as_default(step=step):
-                        on_epoch_end(epoch + 1, step)
-                log.begin_epoch()
-                # What an epoch leaves, such as its input pipeline with full buffers, refers to
-                # itself: Python would free it many epochs later.
-                gc.collect()
-                checkpoints.save({SCORE: measures[SCORE]} if measures else {})
-                progress.write(
-                    f"epoch {epoch + 1}/{epochs}: "
-                    + ", ".join(
-                        f"{name} " + ("does not exist" if value is None else f"{value:.4g}")
-                        for name, value in values.items()
-                    )
-                )
-            checkpoints.wait()
+            loop.run(preemption)
     except NotFiniteError as error:
-        progress.write(f"{error}; looking at the gradients")
-        raise UserError(
-            _explain_divergence(error, batches, checkpoints, compute_loss, strategy)
-        ) from None
+        raise UserError(loop.explain_divergence(error)) from None
     finally:
-        progress.close()
-        writer.close()
+        loop.close()
     return True
+
+
+class TrainingLoop:
+    """The epochs that are left: fit, save, validate, log, save how it went.
+
+    A checkpoint is saved before the first step, within an epoch when the last one is old enough,
+    and after an epoch's last step, before the validation: that one is a training to be continued
+    with the validation, until its notes say how that ended.
+
+    Args:
+        training: What to train.
+        model_dir: Where to write.
+        checkpoints: Saves and restores; the newest one is restored.
+        validation: What to measure after each epoch.
+        epoch_so_far: What the restored checkpoint notes of a part of an epoch.
+        log_every_steps: TensorBoard gets the losses of each this many steps.
+    """
+
+    def __init__(
+        self,
+        training: Training,
+        model_dir: ModelDir,
+        checkpoints: Checkpoints,
+        validation: Validation,
+        epoch_so_far: Mapping[str, Any] | None = None,
+        log_every_steps: int = 10,
+    ) -> None:
+        self._training, self._model_dir = training, model_dir
+        self._checkpoints, self._validation = checkpoints, validation
+        self._workers = Workers(training.strategy)
+        self._predict = ReplicatedPrediction(training.model)
+        self._progress = ProgressBar(
+            training.total_steps, self._step, training.epochs, is_shown=self._workers.is_chief
+        )
+        self._writer = (
+            tf.summary.create_file_writer(str(model_dir.tensorboard))
+            if self._workers.is_chief
+            else tf.summary.create_noop_writer()
+        )
+        self._log = StepLog(
+            self._writer, self._step, log_every_steps, training.learning_rates, epoch_so_far
+        )
+
+    @property
+    def _step(self) -> int:
+        """The number of finished steps."""
+        return self._checkpoints.finished_steps
+
+    def run(self, preemption: Preemption) -> None:
+        """Trains to the end.
+
+        Args:
+            preemption: Whether to end before, when everything is saved.
+
+        Raises:
+            NotFiniteError: A loss or a weight is NaN or infinite.
+            SystemExit: See `train_to_end`.
+        """
+        self._begin()
+        end_of_step = EndOfStep(
+            self._checkpoints, self._log, preemption, self._workers, self._end_early
+        )
+        while self._log.first_step < self._training.total_steps:
+            epoch = self._log.first_step // self._training.steps_per_epoch
+            self._fit(epoch, end_of_step)
+            values: dict[str, float | None] = {
+                **self._log.means(),
+                **self._training.learning_rates(self._step - 1),
+            }
+            started = time.monotonic()
+            measures = self._measure(epoch, preemption)
+            values |= measures
+            values["seconds_per_step"] = self._log.seconds_per_step
+            values["validation_seconds"] = time.monotonic() - started
+            self._write(epoch, values)
+            self._finish_epoch(measures)
+            self._tell(epoch, values)
+        self._checkpoints.wait()
+
+    def close(self) -> None:
+        """Ends the progress bar and TensorBoard's logs."""
+        self._progress.close()
+        self._writer.close()
+
+    def explain_divergence(self, error: NotFiniteError) -> str:
+        """Goes back to the last good weights, and tells what the step's batch does to them."""
+        self._progress.write(f"{error}; looking at the gradients")
+        step = self._step
+        batch = next(iter(self._training.batches(step - 1, 1)))
+        self._checkpoints.restore()
+        kept = self._step
+        gradients = largest_gradients(
+            lambda part: self._training.loss(part, error.loss), batch, self._training.strategy
+        )
+        return (
+            f"{error}\nThe checkpoint of step {kept} is kept. With its weights, the largest "
+            f"gradients of the batch of step {step} are those of\n"
+            + "\n".join(f"  {layer}: {norm:.4g}" for layer, norm in gradients)
+            + "\nA smaller learning rate, or a warm-up, helps against gradients that grow; look at "
+            "the images if they are large from the start. The same command goes on from step "
+            f"{kept}; other values need another --model_dir"
+        )
+
+    def _begin(self) -> None:
+        """Says where the training goes on, notes the session, and saves what is new."""
+        step = self._step
+        if step:
+            self._progress.write(f"continuing after step {step} of {self._training.total_steps}")
+        if self._workers.is_chief:
+            replicas = self._training.strategy.num_replicas_in_sync
+            self._model_dir.append_session(step, device_names(), replicas)
+        # One that was restored has its notes, among them how its validation ended.
+        if not step:
+            self._checkpoints.save()
+
+    def _fit(self, epoch: int, end_of_step: "EndOfStep") -> None:
+        """Takes the steps of the epoch that are left, if any, and saves."""
+        end = min((epoch + 1) * self._training.steps_per_epoch, self._training.total_steps)
+        steps = end - self._step
+        if steps:
+            self._training.model.fit(
+                self._training.batches(self._step, steps),
+                steps_per_epoch=steps,
+                epochs=epoch + 1,
+                initial_epoch=epoch,
+                callbacks=[self._progress, self._log, end_of_step],
+                verbose=0,
+            )
+            self._checkpoints.save(self._log.notes())
+
+    def _measure(self, epoch: int, preemption: Preemption) -> dict[str, float | None]:
+        """Validates, where that is due after the epoch; returns the measures."""
+
+        def predict_unless_requested(batches: Sequence[tf.Tensor]) -> list[np.ndarray]:
+            # Everything is saved. Other workers, which do not stop to agree, miss this one.
+            if preemption.requested:
+                self._end_early()
+            return self._predict(batches)
+
+        is_last = self._step == self._training.total_steps
+        if (epoch + 1) % self._validation.every and not is_last:
+            return {}
+        return self._validation.measure(predict_unless_requested, self._workers)
+
+    def _write(self, epoch: int, values: Mapping[str, float | None]) -> None:
+        """Writes the epoch's metrics, to TensorBoard's logs too."""
+        if self._workers.is_chief:
+            step = self._step
+            _write_scalars(self._writer, values, step)
+            self._model_dir.append_metrics({"epoch": epoch + 1, "step": step, **values})
+            with self._writer.as_default(step=step):
+                self._training.on_epoch_end(epoch + 1, step)
+
+    def _finish_epoch(self, measures: Mapping[str, float | None]) -> None:
+        """Notes in the checkpoint how the validation ended; the next step begins an epoch."""
+        self._log.begin_epoch()
+        # What an epoch leaves, such as its input pipeline with full buffers, refers to itself:
+        # Python would free it many epochs later.
+        gc.collect()
+        self._checkpoints.save({SCORE: measures[SCORE]} if measures else {})
+
+    def _tell(self, epoch: int, values: Mapping[str, float | None]) -> None:
+        """Prints the epoch's metrics."""
+        self._progress.write(
+            f"epoch {epoch + 1}/{self._training.epochs}: "
+            + ", ".join(
+                f"{name} " + ("does not exist" if value is None else f"{value:.4g}")
+                for name, value in values.items()
+            )
+        )
+
+    def _end_early(self) -> None:
+        """Ends the process; everything is saved, but for what is being written."""
+        self._checkpoints.wait()
+        self._progress.write(
+            f"SIGTERM: saved after step {self._step} of {self._training.total_steps}; "
+            "the same command continues",
+            always=True,
+        )
+        raise SystemExit(TRY_AGAIN_STATUS)
 
 
 class EndOfStep(tf_keras.callbacks.Callback):
@@ -274,6 +350,7 @@ class StepLog(tf_keras.callbacks.Callback):
         super().__init__()
         self._writer, self._step, self._every = writer, step, every
         self._learning_rates = learning_rates
+        self._sums: dict[str, float]
         self.begin_epoch()
         if epoch:
             self.first_step = step - epoch["steps"]
@@ -282,7 +359,7 @@ class StepLog(tf_keras.callbacks.Callback):
     def begin_epoch(self) -> None:
         """Forgets the losses: the next step is the first of an epoch."""
         self.first_step = self._step
-        self._sums: dict[str, float] = {}
+        self._sums = {}
         self._seconds = 0.0
 
     def notes(self) -> dict[str, Any]:
@@ -322,29 +399,6 @@ class StepLog(tf_keras.callbacks.Callback):
     @property
     def _steps(self) -> int:
         return self._step - self.first_step
-
-
-def _explain_divergence(
-    error: NotFiniteError,
-    batches: Batches,
-    checkpoints: Checkpoints,
-    compute_loss: Callable[[Any, str], tf.Tensor],
-    strategy: tf.distribute.Strategy,
-) -> str:
-    """Goes back to the last good weights, and tells what the step's batch does to them."""
-    step = checkpoints.finished_steps
-    batch = next(iter(batches(step - 1, 1)))
-    checkpoints.restore()
-    kept = checkpoints.finished_steps
-    gradients = largest_gradients(lambda part: compute_loss(part, error.loss), batch, strategy)
-    return (
-        f"{error}\nThe checkpoint of step {kept} is kept. With its weights, the largest gradients "
-        f"of the batch of step {step} are those of\n"
-        + "\n".join(f"  {layer}: {norm:.4g}" for layer, norm in gradients)
-        + "\nA smaller learning rate, or a warm-up, helps against gradients that grow; look at the "
-        "images if they are large from the start. The same command goes on from step "
-        f"{kept}; other values need another --model_dir"
-    )
 
 
 def _write_scalars(writer, values, step):

@@ -4,11 +4,13 @@ import datetime
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.figure import Figure
 
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.runs.run import Run, differing_values, group_trials
+from auto_deeplab.search_space import Genotype
 from auto_deeplab.visualization.architecture import draw_architecture
 from auto_deeplab.visualization.curves import draw_curves, draw_trials
 from auto_deeplab.visualization.evaluations import draw_class_bars, draw_confusion_matrix
@@ -84,15 +86,15 @@ def _summary(runs: Sequence[Run]) -> Table:
 
 def _architectures(runs: Sequence[Run]) -> list[Picture]:
     """One drawing an architecture: a search and its retraining share theirs."""
-    sharing: dict[tuple, list[Run]] = {}
+    sharing: dict[tuple, list[tuple[Run, Genotype]]] = {}
     for run in runs:
-        if run.genotype:
-            sharing.setdefault((run.genotype.network, run.genotype.cell), []).append(run)
+        if genotype := run.genotype:
+            sharing.setdefault((genotype.network, genotype.cell), []).append((run, genotype))
     pictures = []
     for number, group in enumerate(sharing.values(), start=1):
         # Whoever knows alpha and beta tells more.
-        run = next((run for run in group if run.relaxation), group[0])
-        names = ", ".join(one.name for one in group)
+        run, genotype = next((shared for shared in group if shared[0].relaxation), group[0])
+        names = ", ".join(one.name for one, _ in group)
         suffix = f"_{number}" if len(sharing) > 1 else ""
         for part, caption in _ARCHITECTURE_CAPTIONS.items():
             text = caption[run.relaxation is not None]
@@ -101,7 +103,7 @@ def _architectures(runs: Sequence[Run]) -> list[Picture]:
                     f"architecture{suffix}_{part}",
                     f"{part.capitalize()} of {names}",
                     text,
-                    draw_architecture(run.genotype, run.relaxation, [part]),
+                    draw_architecture(genotype, run.relaxation, [part]),
                     wide=True,
                 )
             )
@@ -336,7 +338,7 @@ def _versions(runs: Sequence[Run]) -> Table:
 
 
 def _with_figures(
-    text: tuple[str, str, str], figure: Figure | None, **kwargs: bool
+    text: tuple[str, str, str], figure: Figure | None, **kwargs: Any
 ) -> list[Picture]:
     """Returns the picture, or nothing where there was nothing to draw."""
     return [] if figure is None else [Picture(*text, figure, **kwargs)]

@@ -320,9 +320,9 @@ def test_locked_folder_passes_errors_on_and_leaves_nothing_empty(tmp_path):
 
 
 def test_impossible_parameters_are_explained(conversion):
-    with pytest.raises(UserError, match=r"scale: expected 0 < scale <= 1, received 1\.5"):
+    with pytest.raises(UserError, match=r"scale: received 1\.5; expected 0 < scale <= 1"):
         dataclasses.replace(conversion, scale=1.5)
-    with pytest.raises(UserError, match="longer_side: expected at least 1, received -3"):
+    with pytest.raises(UserError, match="longer_side: received -3; expected at least 1"):
         dataclasses.replace(conversion, longer_side=-3)
     with pytest.raises(UserError, match="examples_per_shard"):
         dataclasses.replace(conversion, examples_per_shard=0)
@@ -334,7 +334,7 @@ def test_output_that_cannot_be_written_is_explained(conversion, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="file"):
         _convert(conversion, tmp_path / "file" / "output")
-    with pytest.raises(UserError, match="expected a folder, found a file"):
+    with pytest.raises(UserError, match="received a file; expected a folder"):
         _convert(conversion, tmp_path / "file")
 
 

@@ -71,7 +71,8 @@ def test_a_strange_record_is_found(conversion, output):
     _rewrite(output / _SHARD, lambda payloads: payloads.append(payloads[0]))
     problems = _problems(conversion, output)
     assert f"{output / _SHARD}: record 2: these inputs give no such record" in problems
-    assert "expected 2 records with label pixels {'0': 80, '255': 80}, found 3" in problems
+    assert "received 3 records with label pixels" in problems
+    assert "; expected 2 with {'0': 80, '255': 80}" in problems
 
 
 def test_changed_inputs_are_found(conversion, output):
@@ -123,7 +124,7 @@ def test_missing_files_and_other_parameters_are_found(conversion, output):
     other = dataclasses.replace(conversion, labels=LabelTable({10: 1, 11: 0, 12: 255}))
     assert "the labels are not those of the inputs" in _problems(other, output)
     other = dataclasses.replace(conversion, classes=["a", "c"])
-    assert f"{output / 'dataset.json'}: expected" in _problems(other, output)
+    assert f"{output / 'dataset.json'}: received DatasetDescription(" in _problems(other, output)
     (output / _SHARD).unlink()
     assert f"{output / _SHARD}: cannot be read: No such file" in _problems(conversion, output)
 

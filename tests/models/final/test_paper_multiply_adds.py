@@ -29,8 +29,11 @@ def profiled_multiply_adds(function, *shapes):
 
 
 def sliding_image_pooling(features, kernel):
-    """ASPP's image pooling as the authors' code evaluates: a window as large as a training crop's
-    features slides over larger images, and each average passes the 1x1 convolution."""
+    """ASPP's image pooling as the authors' code evaluates it.
+
+    A window as large as a training crop's features slides over larger images, and each average
+    passes the 1x1 convolution.
+    """
     pooled = tf.nn.avg_pool2d(features, POOLING_WINDOW, strides=1, padding="VALID")
     return tf.nn.conv2d(pooled, kernel, strides=1, padding="VALID")
 

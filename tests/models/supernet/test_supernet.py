@@ -11,7 +11,12 @@ from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.models.supernet import textbook
 from auto_deeplab.models.supernet.fast import mixed_operations
 from auto_deeplab.models.supernet.fast.kernels import unpack
-from auto_deeplab.models.supernet.supernet import Supernet
+from auto_deeplab.models.supernet.node import NOTHING_FROZEN
+from auto_deeplab.models.supernet.supernet import (
+    FROZEN_ARCHITECTURE,
+    FROZEN_NETWORK,
+    Supernet,
+)
 
 CLASSES = 4
 BATCH = 3  # with 2, batch norm of the pooled image amplifies rounding tenfold
@@ -349,15 +354,15 @@ def test_freezing_leaves_the_other_gradients_as_they_are():
     architecture, network = supernet.architecture_variables, supernet.network_variables
 
     @tf.function(autograph=False)
-    def gradients(freeze):
+    def gradients(frozen):
         with tf.GradientTape() as tape:
-            logits = supernet(images, training=True, freeze=freeze)
+            logits = supernet(images, training=True, frozen=frozen)
             loss = tf.reduce_mean(tf.nn.softplus(logits) * projection)
         return tape.gradient(loss, [architecture, network])
 
-    of_both = gradients(None)
-    of_network = gradients("architecture")
-    of_architecture = gradients("network")
+    of_both = gradients(NOTHING_FROZEN)
+    of_network = gradients(FROZEN_ARCHITECTURE)
+    of_architecture = gradients(FROZEN_NETWORK)
     assert of_network[0] == [None, None]
     for frozen, free in zip(of_network[1], of_both[1], strict=True):
         np.testing.assert_allclose(frozen, free, rtol=1e-3, atol=1e-6)
@@ -376,7 +381,7 @@ def test_xla_compiles_the_architecture_update_once_for_all_images():
     @tf.function(jit_compile=True, autograph=False)
     def gradients(images):
         with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(supernet(images, training=True, freeze="network"))
+            loss = tf.reduce_mean(supernet(images, training=True, frozen=FROZEN_NETWORK))
         return tape.gradient(loss, supernet.architecture_variables)
 
     program = gradients.experimental_get_compiler_ir(images)(stage="hlo")

@@ -37,6 +37,8 @@ class EdgeSums:
             Float [batch, height, width, filters].
         """
         sums, filters = self._sums, self._filters
+        if sums is None:
+            raise RuntimeError("next_block: received no edges; expected a call of add before it")
         self._to_come -= 1
         if not self._to_come:
             return sums[..., :filters]

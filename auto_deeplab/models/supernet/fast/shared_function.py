@@ -1,7 +1,7 @@
 """Functions that are built once for all calls alike, with a choice of what the gradient keeps."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -25,7 +25,7 @@ class SharedFunction:
 
     def __init__(
         self,
-        function: Callable[[Mapping[str, Any], Any], tuple],
+        function: Callable[..., tuple],
         name: str,
         recompute: bool,
         is_traced: bool = True,
@@ -40,15 +40,13 @@ class SharedFunction:
             self._evaluate = _function(self._evaluate)
             self._gradient = _function(self._gradient)
 
-    def __call__(
-        self, inputs: Mapping[str, Any], sizes: Any, constant: tuple[str, ...] = ()
-    ) -> tuple:
+    def __call__(self, inputs: NamedTuple, sizes: Any, constant: NamedTuple) -> tuple:
         """Returns the function's outputs and statistics.
 
         Args:
-            inputs: name -> tensor, or structure of tensors.
+            inputs: Tensors, or structures of them.
             sizes: Heights and widths, numbers where they are known.
-            constant: The names of inputs to spare the gradient of.
+            constant: Of the same fields: whether to spare the gradient of it.
         """
         if not self.recompute:
             return self._evaluate(inputs, sizes, constant)
@@ -58,7 +56,7 @@ class SharedFunction:
         def evaluate(*flat: tf.Tensor):
             nonlocal structure
             given = tf.nest.pack_sequence_as(inputs, flat)
-            structure = self._evaluate(given, sizes, ())
+            structure = self._evaluate(given, sizes, None)
             outputs = tf.nest.flatten(structure[0])
 
             def gradient(*upstream: tf.Tensor):
@@ -67,9 +65,9 @@ class SharedFunction:
                     # So that it is done in its time, and not found to have been done before.
                     with tf.control_dependencies(upstream):
                         again = tf.nest.map_structure(tf.identity, given)
-                none = {name: tf.nest.map_structure(lambda _: None, given[name]) for name in given}
                 gradients = self._gradient(again, sizes, constant, upstream[: len(outputs)])
-                return tf.nest.flatten(none | gradients)
+                none = tf.nest.map_structure(lambda _: None, given)
+                return tf.nest.flatten(none._replace(**gradients))
 
             return tf.nest.flatten(structure), gradient
 
@@ -77,15 +75,20 @@ class SharedFunction:
         return tf.nest.pack_sequence_as(structure, results)
 
     def _evaluate_untraced(self, inputs, sizes, constant):
-        inputs = {
-            name: tf.nest.map_structure(tf.stop_gradient, value) if name in constant else value
-            for name, value in inputs.items()
-        }
+        if constant is not None:
+            stopped = {
+                name: tf.nest.map_structure(tf.stop_gradient, value)
+                for name, value in inputs._asdict().items()
+                if getattr(constant, name)
+            }
+            inputs = inputs._replace(**stopped)
         with tf.name_scope(self.name):
             return self._function(inputs, sizes)
 
     def _gradient_untraced(self, inputs, sizes, constant, upstream):
-        variable = {name: value for name, value in inputs.items() if name not in constant}
+        variable = {
+            name: value for name, value in inputs._asdict().items() if not getattr(constant, name)
+        }
         with tf.name_scope(self.name):
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(tf.nest.flatten(variable))
