@@ -22,7 +22,7 @@ from auto_deeplab.distribution.settings import Distribution
 from auto_deeplab.distribution.strategy import make_strategy
 from auto_deeplab.evaluation.inference import ReplicatedPrediction
 from auto_deeplab.models.final.network import build_network
-from auto_deeplab.models.supernet import mixed_operations
+from auto_deeplab.models.supernet.fast import mixed_operations
 from auto_deeplab.models.supernet.supernet import Supernet
 from auto_deeplab.search_space import Branch, Genotype
 from auto_deeplab.training.checkpoints.checkpoints import Checkpoints

@@ -238,7 +238,7 @@ def test_a_whole_model(copy):
         ),
         (
             lambda v: (v / "assets" / "dataset.json").write_text("{}"),
-            "assets/dataset.json: format: expected 1",
+            "assets/dataset.json: format: received None; expected 1",
         ),
         (
             lambda v: (v / "assets" / "genotype.json").write_text("[" * 100_000),
@@ -281,5 +281,5 @@ def test_folders_that_hold_no_versions(copy, tmp_path):
     with pytest.raises(UserError, match=r"expected a folder of numbered versions$"):
         model_server.check_model(tmp_path / "missing")
     (tmp_path / "my model").mkdir()
-    with pytest.raises(UserError, match="received 'my model'"):
+    with pytest.raises(UserError, match="received the name .my model."):
         model_server.check_model(tmp_path / "my model")
