@@ -281,5 +281,5 @@ def test_folders_that_hold_no_versions(copy, tmp_path):
     with pytest.raises(UserError, match=r"expected a folder of numbered versions$"):
         model_server.check_model(tmp_path / "missing")
     (tmp_path / "my model").mkdir()
-    with pytest.raises(UserError, match="received the name .my model."):
+    with pytest.raises(UserError, match="received the name 'my model'"):
         model_server.check_model(tmp_path / "my model")
