@@ -55,7 +55,10 @@ def test_training_settings_are_those_of_design_section_4(name):
     assert not optimizer.get_config()["nesterov"]
 
 
-@pytest.mark.parametrize(("filters", "expected"), [(20, 10_147_427), (48, 44_424_691)])
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [(20, 10_147_427), pytest.param(48, 44_424_691, marks=pytest.mark.slow)],
+)
 def test_published_networks_have_their_parameters(filters, expected):
     config = exp_factory.get_exp_config("auto_deeplab_cityscapes")
     config.task.model.backbone.auto_deeplab.filters = filters

@@ -38,7 +38,9 @@ def sliding_image_pooling(features, kernel):
     return tf.nn.conv2d(pooled, kernel, strides=1, padding="VALID")
 
 
-@pytest.mark.parametrize(("filters", "paper"), [(20, 333.25e9), (48, 695.03e9)])
+@pytest.mark.parametrize(
+    ("filters", "paper"), [(20, 333.25e9), pytest.param(48, 695.03e9, marks=pytest.mark.slow)]
+)
 def test_profiler_and_sliding_image_pooling_explain_the_papers_numbers(filters, paper):
     network = build_network(Genotype.load("published"), classes=19, filters=filters)
     convolutions = count_multiply_adds(network, IMAGE_SIZE)
