@@ -25,7 +25,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from absl import flags
@@ -33,6 +33,9 @@ from absl import flags
 from auto_deeplab import command_line
 from auto_deeplab.foundations.errors import UserError
 from benchmarks.measuring.peak_memory import memory_over_time, peak_megabytes
+
+if TYPE_CHECKING:
+    import psutil
 
 _SAVED_MODEL = command_line.define_path(
     "saved_model", None, "NAME/VERSION, or NAME for its newest version."
@@ -65,24 +68,14 @@ _TIMEOUT = 600  # seconds: on a busy machine answers are late, not lost
 
 # Sends files; returns the (height, width) of each answer.
 Ask = Callable[[list[bytes]], list[tuple[int, int]]]
+Image = tuple[bytes, tuple[int, int]]  # a file, and its (height, width)
 
 
 def main(argv: list[str]) -> None:
     del argv
-    given = {"saved_model": _SAVED_MODEL.value, "server": _SERVER.value, "demo": _DEMO.value}
-    given = {flag: value for flag, value in given.items() if value}
-    if len(given) != 1:
-        raise UserError(
-            f"received {' and '.join(f'--{flag}' for flag in given) or 'none'}; expected one of "
-            "--saved_model, --server and --demo"
-        )
-    if bool(_SERVER.value) != bool(_MODEL.value):
-        raise UserError("received --server or --model alone; expected both, or neither")
-    if _FILES.value > 1 and not _SAVED_MODEL.value:
-        raise UserError(f"--files: received {_FILES.value}; expected 1, or --saved_model")
+    _check_flags()
 
     import psutil
-    from tqdm import tqdm
 
     process = psutil.Process()
     if _SAVED_MODEL.value:
@@ -95,8 +88,47 @@ def main(argv: list[str]) -> None:
     images = _images(_LONGEST.value)
     ask([images[0][0]] * _FILES.value)
 
+    latencies, resident, seconds = _put_load(ask, images, process)
+    report = _report(latencies, seconds)
+    if process.pid == os.getpid():
+        report["peak_megabytes"] = peak_megabytes()
+    report |= memory_over_time(resident)
+    if _JSON.value:
+        print(json.dumps(report, indent=1))
+    else:
+        _print(report)
+
+
+def _check_flags() -> None:
+    values = {"saved_model": _SAVED_MODEL.value, "server": _SERVER.value, "demo": _DEMO.value}
+    given = [f"--{flag}" for flag, value in values.items() if value]
+    if len(given) != 1:
+        raise UserError(
+            f"received {' and '.join(given) or 'none'}; expected one of --saved_model, --server "
+            "and --demo"
+        )
+    if bool(_SERVER.value) != bool(_MODEL.value):
+        raise UserError("received --server or --model alone; expected both, or neither")
+    if _FILES.value > 1 and not _SAVED_MODEL.value:
+        raise UserError(f"--files: received {_FILES.value}; expected 1, or --saved_model")
+
+
+def _put_load(
+    ask: Ask, images: list[Image], process: "psutil.Process"
+) -> tuple[list[float], list[float], float]:
+    """Lets the clients ask until the time is over.
+
+    Returns:
+        The latencies in seconds, the median of the resident megabytes in each part of the run, and
+        the seconds that it took.
+
+    Raises:
+        Exception: What a client met first.
+    """
+    from tqdm import tqdm
+
     total = 60 * _MINUTES.value
-    latencies: list[list[float]] = [[] for _ in range(_CLIENTS.value)]
+    latencies: list[float] = []
     errors: list[Exception] = []
     resident: list[list[float]] = [[] for _ in range(_PARTS)]
     started = time.perf_counter()
@@ -116,7 +148,7 @@ def main(argv: list[str]) -> None:
                 else:
                     due = elapsed()
                 sizes = ask([file for file, _ in chosen])
-                latencies[client].append(elapsed() - due)
+                latencies.append(elapsed() - due)
                 if sizes != [size for _, size in chosen]:
                     raise UserError(
                         f"received class maps of {sizes}; expected {[size for _, size in chosen]}"
@@ -138,14 +170,7 @@ def main(argv: list[str]) -> None:
             time.sleep(min(0.5, total / _PARTS / 4))
     if errors:
         raise errors[0]
-    report = _report([latency for of_client in latencies for latency in of_client], elapsed())
-    if process.pid == os.getpid():
-        report["peak_megabytes"] = peak_megabytes()
-    report |= memory_over_time([statistics.median(part) for part in resident if part])
-    if _JSON.value:
-        print(json.dumps(report, indent=1))
-    else:
-        _print(report)
+    return latencies, [statistics.median(part) for part in resident if part], elapsed()
 
 
 def _ask_saved_model(path: str) -> Ask:
@@ -154,15 +179,14 @@ def _ask_saved_model(path: str) -> Ask:
     from auto_deeplab.serving.export.versions import find_version
 
     loaded = tf.saved_model.load(str(find_version(path)))
-    signature = loaded.signatures["image_bytes"]
 
     def ask(files: list[bytes]) -> list[tuple[int, int]]:
-        answer = signature(image_bytes=tf.constant(files))
+        # A signature alone does not keep what was loaded alive.
+        answer = loaded.signatures["image_bytes"](image_bytes=tf.constant(files))
         answer["class_map"].numpy()
         sizes = zip(answer["height"].numpy(), answer["width"].numpy(), strict=True)
         return [(int(height), int(width)) for height, width in sizes]
 
-    ask.loaded = loaded  # type: ignore[attr-defined]  # A signature alone does not keep it alive.
     return ask
 
 
@@ -185,8 +209,8 @@ def _ask_server(server: str, model: str) -> Ask:
 
 def _ask_demo(url: str) -> Ask:
     """Does what the page does in a browser, through Gradio's own interface."""
+    import PIL.Image
     import requests
-    from PIL import Image
 
     interface = f"{url.rstrip('/')}/gradio_api"
 
@@ -204,7 +228,7 @@ def _ask_demo(url: str) -> Ask:
         ).raise_for_status()
         picture = requests.get(_picture(interface, session), timeout=_TIMEOUT)
         picture.raise_for_status()
-        with Image.open(io.BytesIO(picture.content)) as image:
+        with PIL.Image.open(io.BytesIO(picture.content)) as image:
             return [image.size[::-1]]
 
     return ask
@@ -232,7 +256,7 @@ def _picture(interface: str, session: str) -> str:
     raise UserError(f"--demo: received no picture from {interface}; expected an overlay")
 
 
-def _process_behind(url: str) -> Any:
+def _process_behind(url: str) -> "psutil.Process | None":
     """Returns the process of this machine that listens at an address; None if there is none."""
     import psutil
 
@@ -268,7 +292,7 @@ def _print(report: dict[str, Any]) -> None:
     print("memory grew" if report["memory_grew"] else "memory did not grow")
 
 
-def _images(longest: int) -> list[tuple[bytes, tuple[int, int]]]:
+def _images(longest: int) -> list[Image]:
     """Returns JPEG files of noise with their (height, width), which differ."""
     import cv2
     import numpy as np

@@ -10,7 +10,7 @@ from typing import Any, NoReturn, cast
 
 from absl import app, flags, logging
 
-from auto_deeplab.foundations.errors import UNEXPECTED_STATUS, UserError, one_line
+from auto_deeplab.foundations.errors import UNEXPECTED_STATUS, UserError, one_line, reason_of
 
 # What is defined here belongs to the help of the command that asks for it.
 flags.disclaim_key_flags()
@@ -118,7 +118,7 @@ class _StandardOutput(io.FileIO):
             raise
         except OSError as error:
             _discard_output()
-            raise UserError(f"standard output: cannot be written: {error.strerror}") from error
+            raise UserError(f"standard output: cannot be written: {reason_of(error)}") from error
 
 
 def _discard_output() -> None:

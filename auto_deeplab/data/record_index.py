@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.foundations.errors import UserError, reason_of
 
 _HEADER = struct.Struct("<QI")
 _FOOTER_BYTES = 4
@@ -106,7 +106,7 @@ class RecordIndex:
                     now = os.fstat(stream.fileno()).st_size
             except OSError as error:
                 raise UserError(
-                    f"{path}: cannot be read any more: {error.strerror or error}; expected it to "
+                    f"{path}: cannot be read any more: {reason_of(error)}; expected it to "
                     "stay as it was at the start: put it back and run the same command again"
                 ) from error
             if now != size:

@@ -4,6 +4,8 @@ import os
 import re
 from pathlib import Path
 
+from auto_deeplab.foundations.errors import reason_of
+
 
 def files_below(
     folder: str | os.PathLike[str], levels: int | None = None
@@ -35,7 +37,7 @@ def files_below(
             with os.scandir(here) as entries:
                 names = [entry.name for entry in entries if not entry.name.startswith(".")]
         except OSError as error:
-            unusable[here] = f"cannot be listed: {error.strerror or error}"
+            unusable[here] = f"cannot be listed: {reason_of(error)}"
             continue
         for path in (here / name for name in names):
             if path.is_file():

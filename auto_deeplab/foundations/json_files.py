@@ -18,7 +18,7 @@ import pydantic
 from absl import logging
 
 from auto_deeplab.foundations.atomic_file import replacing
-from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.foundations.errors import UserError, reason_of
 from auto_deeplab.foundations.files import utf8_text
 
 MOST_BYTES = 2**26
@@ -130,7 +130,7 @@ def read_text(path: str | os.PathLike[str], most_bytes: int = MOST_BYTES) -> str
         with open(path, "rb") as file:
             return read_stream(file, str(path), most_bytes)
     except OSError as error:
-        raise UnreadableError(f"{path}: cannot be read: {error.strerror or error}") from error
+        raise UnreadableError(f"{path}: cannot be read: {reason_of(error)}") from error
     except ContentError:
         raise
     except ValueError as error:  # A name with a null character.

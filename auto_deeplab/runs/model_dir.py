@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat
 
 from auto_deeplab.data.description import FILE_NAME as DESCRIPTION_NAME
 from auto_deeplab.foundations import json_files
-from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.foundations.errors import UserError, reason_of
 from auto_deeplab.runs.versions import package_versions
 from auto_deeplab.search_space import HistoryEntry, read_history
 
@@ -174,7 +174,7 @@ class ModelDir:
                 self.path.mkdir(parents=True, exist_ok=True)
                 file = self.lock.open("a+", encoding="utf-8")
             except OSError as error:
-                raise UserError(f"{self.lock}: cannot be written: {error.strerror}") from error
+                raise UserError(f"{self.lock}: cannot be written: {reason_of(error)}") from error
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

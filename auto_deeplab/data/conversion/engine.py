@@ -33,7 +33,7 @@ from auto_deeplab.data.conversion.shards import (
     write_shard,
 )
 from auto_deeplab.data.description import FILE_NAME, DatasetDescription
-from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.foundations.errors import UserError, reason_of
 from auto_deeplab.foundations.ordered_map import map_with_progress
 
 # Writes shards, each with its fingerprint, into a folder.
@@ -102,7 +102,7 @@ def convert(
             _replace_folder(partial, output)
     except OSError as error:
         raise UserError(
-            f"{error.filename or output}: cannot be written: {error.strerror or error}"
+            f"{error.filename or output}: cannot be written: {reason_of(error)}"
         ) from error
     except tf.errors.OpError as error:
         raise UserError(f"{output}: cannot be written: {error.message}") from error

@@ -22,7 +22,7 @@ from auto_deeplab.data.conversion.shards import (
 )
 from auto_deeplab.data.description import FILE_NAME, DatasetDescription
 from auto_deeplab.data.example import EncodedExample
-from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.foundations.errors import UserError, reason_of
 from auto_deeplab.foundations.ordered_map import map_with_progress
 
 
@@ -121,7 +121,7 @@ def _check_shard(
             label_pixels += pixels
             count += 1
     except OSError as error:
-        problems.append(f"{path}: cannot be read: {error.strerror or error}")
+        problems.append(f"{path}: cannot be read: {reason_of(error)}")
     except tf.errors.OpError as error:
         problems.append(f"{path}: record {count}: {error.message}")
     else:

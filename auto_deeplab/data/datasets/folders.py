@@ -13,7 +13,7 @@ from auto_deeplab.data.conversion.label_table import LabelTable
 from auto_deeplab.data.conversion.pairs import LabelFile, LabelSource, Pair, pair_by_stem
 from auto_deeplab.data.conversion.plan import Conversion, plan_splits
 from auto_deeplab.data.description import Color
-from auto_deeplab.foundations.errors import UserError, near_matches
+from auto_deeplab.foundations.errors import UserError, near_matches, reason_of
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 LABEL_SUFFIXES = (".png", ".tif", ".tiff", ".bmp")
@@ -333,7 +333,7 @@ def _numbered_lines(path: str, flag: str) -> list[tuple[int, str]]:
         # Editors of Windows begin a file with a byte-order mark.
         text = Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise UserError(f"{flag}={path}: cannot be read: {error.strerror or error}") from error
+        raise UserError(f"{flag}={path}: cannot be read: {reason_of(error)}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{flag}={path}: cannot be read as UTF-8 text: {error}") from error
     lines = ((number, line.strip()) for number, line in enumerate(text.splitlines(), start=1))

@@ -20,7 +20,7 @@ from auto_deeplab.data.datasets.folders import (
 )
 from auto_deeplab.data.image_files import BadInput, read_label
 from auto_deeplab.data.record_index import RecordIndex, index_records
-from auto_deeplab.foundations.errors import UserError, near_matches
+from auto_deeplab.foundations.errors import UserError, near_matches, reason_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -223,7 +223,7 @@ def _split_pairs(
         try:
             records = len(_index(path))
         except OSError as error:
-            raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
+            raise UserError(f"{path}: cannot be read: {reason_of(error)}") from error
         end = records if instruction.take == -1 else instruction.skip + instruction.take
         for record in range(instruction.skip, end):
             image, label = (RecordFile(path, record, key) for key in (image_key, label_key))

@@ -11,7 +11,7 @@ import tensorflow as tf
 import tf_keras
 
 from auto_deeplab.data.description import DatasetDescription
-from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.foundations.errors import UserError, reason_of
 from auto_deeplab.search_space import Genotype
 from auto_deeplab.serving.export import versions
 from auto_deeplab.serving.export.assets import write_assets
@@ -84,7 +84,7 @@ def writing(output: str | os.PathLike) -> Iterator[None]:
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         raise UserError(
-            f"--output={output}: cannot be written: {error.strerror or error}{where}"
+            f"--output={output}: cannot be written: {reason_of(error)}{where}"
         ) from error
     except tf.errors.OpError as error:
         # Such as ResourceExhaustedError, by which TensorFlow means a full disk too. Around the

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from auto_deeplab.foundations import json_files
 from auto_deeplab.foundations.atomic_file import replacing
-from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.foundations.errors import UserError, reason_of
 
 FORMAT = 2
 # The note by which checkpoints are compared; the larger the better.
@@ -185,7 +185,7 @@ class CheckpointFiles:
                     size = os.fstat(file.fileno()).st_size
                     digest = hashlib.file_digest(file, "sha256").hexdigest()
             except OSError as error:
-                raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+                raise UserError(f"{path}: cannot be read: {reason_of(error)}") from None
             if size != properties["bytes"]:
                 raise UserError(
                     f"{path}: is torn: it has {size:,} bytes; expected {properties['bytes']:,}"
@@ -242,7 +242,7 @@ class CheckpointFiles:
             if shutil.disk_usage(self.folder).free < needed:
                 raise self._full(step, needed)
         except OSError as error:
-            raise UserError(f"{self.folder}: cannot be written: {error.strerror}") from error
+            raise UserError(f"{self.folder}: cannot be written: {reason_of(error)}") from error
         files = {}
         try:
             for ending, content in contents.items():

@@ -11,7 +11,7 @@ import jinja2
 from matplotlib.figure import Figure
 
 from auto_deeplab.foundations.atomic_file import replacing
-from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.foundations.errors import UserError, reason_of
 from auto_deeplab.visualization.figures import save_figure
 
 _TEMPLATE = Path(__file__).parent / "report.html.jinja"
@@ -88,7 +88,7 @@ def write_report(output: Path, title: str, sections: Sequence[Section]) -> Path:
             for file in drawn.iterdir():
                 os.replace(file, folder / file.name)
     except OSError as error:
-        raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from error
+        raise UserError(f"{folder}: cannot be written: {reason_of(error)}") from error
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
