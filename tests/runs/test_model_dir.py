@@ -31,6 +31,21 @@ def test_refuses_another_configuration_and_shows_the_difference(tmp_path):
     assert model_dir.config.read_text() == "Search.epochs = 3\nSearch.seed = 0\n"
 
 
+def test_a_run_may_be_older_than_a_parameter(tmp_path):
+    kept = "Search.epochs = 3\nSearch.optimizer = @SGD\n"
+    model_dir = ModelDir(tmp_path)
+    model_dir.keep_config(kept)
+    newer = f"Search.aligned = True\n{kept}# Another comment, another order.\nSGD.momentum = 0.9\n"
+    model_dir.keep_config(newer, bound={"Search.epochs", "Search.optimizer"})
+    assert model_dir.config.read_text() == kept
+    with pytest.raises(UserError, match=r"\+Search\.aligned = True"):
+        model_dir.keep_config(newer, bound={"Search.aligned"})
+    with pytest.raises(UserError, match=r"-Search\.optimizer = @SGD"):
+        model_dir.keep_config("Search.epochs = 3\nSearch.optimizer = @Adam\nAdam.beta_1 = 0.9\n")
+    with pytest.raises(UserError, match=r"-Search\.epochs = 3"):
+        model_dir.keep_config("Search.optimizer = @SGD\n")
+
+
 def test_metrics_have_each_epoch_once(tmp_path):
     model_dir = ModelDir(tmp_path / "run")
     assert model_dir.read_metrics() == []

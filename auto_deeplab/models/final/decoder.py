@@ -45,6 +45,8 @@ def decode(
     classes: int,
     batch_norm: dict[str, Any],
     activation: str = "relu",
+    aspp_filters: int = 256,
+    decoder_filters: int = 256,
 ) -> tf.Tensor:
     """Applies atrous spatial pyramid pooling and DeepLabv3+'s decoder.
 
@@ -57,6 +59,8 @@ def decode(
         batch_norm: Arguments for `tf_keras.layers.BatchNormalization`: momentum, epsilon,
             synchronized.
         activation: After each batch norm.
+        aspp_filters: The channels of each of ASPP's branches, and of what they are projected to.
+        decoder_filters: The channels of the decoder's two 3x3 convolutions.
 
     Returns:
         Logits, float32 `[batch, height, width, classes]`.
@@ -66,13 +70,13 @@ def decode(
     level = level_of_stride(features.final_stride)
     shared = {
         "level": level,
-        "num_filters": 256,
         "activation": activation,
         "norm_momentum": batch_norm["momentum"],
         "norm_epsilon": batch_norm["epsilon"],
         "use_sync_bn": batch_norm["synchronized"],
     }
     encoded = ASPP(
+        num_filters=aspp_filters,
         dilation_rates=atrous_rates(features.final_stride),
         kernel_initializer=KERNEL_INITIALIZER,
         output_tensor=True,
@@ -82,6 +86,7 @@ def decode(
     logits = DecoderHead(
         num_classes=classes,
         feature_fusion="deeplabv3plus",
+        num_filters=decoder_filters,
         low_level_num_filters=48,
         name="decoder",
         **shared,

@@ -22,6 +22,8 @@ def build_network(
     batch_norm_epsilon: Positive = 1e-3,
     synchronized_batch_norm: bool = False,
     input_size: Size | None = None,
+    aspp_filters: Annotated[int, Ge(1), Le(1024)] = 256,
+    decoder_filters: Annotated[int, Ge(1), Le(1024)] = 256,
 ) -> tf_keras.Model:
     """Builds the network of a genotype.
 
@@ -41,6 +43,9 @@ def build_network(
         batch_norm_epsilon: Added to the variance.
         synchronized_batch_norm: Whether replicas share batch statistics.
         input_size: (height, width) to fix, or None for any.
+        aspp_filters: The channels of each of ASPP's branches. In a narrow network ASPP and decoder
+            cost more than all cells; DeepLab's 256 suit filters of 20 and more.
+        decoder_filters: The channels of the decoder's two 3x3 convolutions.
 
     Raises:
         UserError: An argument is out of range.
@@ -62,5 +67,12 @@ def build_network(
         "synchronized": synchronized_batch_norm,
     }
     features = encode(images, genotype, filters, batch_norm, final_keep_prob)
-    logits = decode(images, features, classes, batch_norm)
+    logits = decode(
+        images,
+        features,
+        classes,
+        batch_norm,
+        aspp_filters=aspp_filters,
+        decoder_filters=decoder_filters,
+    )
     return tf_keras.Model(images, logits, name="auto_deeplab")

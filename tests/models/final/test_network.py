@@ -137,6 +137,22 @@ def batch_norm_values(network):
     }
 
 
+def test_aspp_and_decoder_can_be_narrow():
+    network = small_network((4, 8), aspp_filters=24, decoder_filters=40)
+    shapes = {
+        layer: [
+            tuple(variable.shape)
+            for variable in network.get_layer(layer).trainable_variables
+            if variable.shape.rank == 4 and variable.shape[0] == 3
+        ]
+        for layer in ("aspp", "decoder")
+    }
+    features = 2 * 4 * 8 // 4  # Blocks times filters at stride 8.
+    assert shapes["aspp"] == 3 * [(3, 3, features, 24)]
+    assert shapes["decoder"] == [(3, 3, 48 + 24, 40), (3, 3, 40, 40)]
+    assert network(random_images(33, 33)).shape == (2, 33, 33, CLASSES)
+
+
 def test_gin_configures_the_network_but_not_what_data_and_search_say():
     gin.parse_config("build_network.filters = 8")
     network = build_network(genotype((4,)), CLASSES)
