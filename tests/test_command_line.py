@@ -30,6 +30,22 @@ def main(argv):
 command_line.run(main)
 """
 
+NAMES_ARGUMENTS = """
+from absl import flags, logging
+from auto_deeplab import command_line
+from auto_deeplab.foundations.errors import UserError, argument
+
+command_line.define_path("output", None, "")
+flags.DEFINE_bool("overwrite", False, "")
+
+def main(argv):
+    advice = f"expected {argument('overwrite', True)}, {argument('v', 1)}"
+    raise UserError(f"{argument('output', 'my run')}: exists; {advice}")
+
+assert "v" in flags.FLAGS
+command_line.run(main)
+"""
+
 
 def run_main(body, *arguments, **options):
     """Runs a command with that body of `main`."""
@@ -53,6 +69,13 @@ def test_a_users_mistake_is_one_line():
     assert done.returncode == 1
     assert done.stderr == "error: crop_size: received 0; expected at least 1\n"
     assert done.stdout == ""
+
+
+def test_a_command_names_arguments_as_its_flags():
+    # That of a library is none of the command's, though this process has it.
+    done = run_new_python("-c", NAMES_ARGUMENTS)
+    assert done.returncode == 1
+    assert done.stderr == "error: --output='my run': exists; expected --overwrite, v=1\n"
 
 
 def test_a_mistake_of_ours_is_one_line_that_asks_for_a_report():

@@ -31,3 +31,13 @@ def define_flags() -> Callable[[], Distribution]:
         lower_bound=1,
     )
     return lambda: Distribution(name.value, tpu.value, logical_cpus.value)
+
+
+def flags_of(distribution: Distribution) -> list[str]:
+    """Returns the flags that ask for a distribution, for a command to pass on."""
+    given = {
+        "distribution": distribution.name,
+        "tpu": distribution.tpu,
+        "logical_cpus": distribution.logical_cpus,
+    }
+    return [f"--{name}={value}" for name, value in given.items() if value is not None]

@@ -10,7 +10,13 @@ from typing import Any, NoReturn, cast
 
 from absl import app, flags, logging
 
-from auto_deeplab.foundations.errors import UNEXPECTED_STATUS, UserError, one_line, reason_of
+from auto_deeplab.foundations.errors import (
+    UNEXPECTED_STATUS,
+    UserError,
+    naming_flags,
+    one_line,
+    reason_of,
+)
 
 # What is defined here belongs to the help of the command that asks for it.
 flags.disclaim_key_flags()
@@ -55,8 +61,11 @@ def run(main: Callable[[list[str]], None], arguments: Sequence[str] = ()) -> Non
     _prepare_standard_streams()
     flags.declare_key_flag(_TRACEBACK.name)
     try:
+        # What --help lists: the libraries that a command imports have flags of their own.
+        own_flags = flags.FLAGS.get_key_flags_for_module(sys.argv[0])
         try:
-            app.run(guarded_main)
+            with naming_flags({flag.name for flag in own_flags}):
+                app.run(guarded_main)
         except SystemExit:
             sys.stdout.flush()
             # absl ends --help with status 1, which make and shell scripts read as a failure.

@@ -3,9 +3,11 @@
 Also the statuses with which commands end, and the one line that is told of other exceptions.
 """
 
+import contextlib
 import difflib
 import os
-from collections.abc import Collection, Iterable
+import shlex
+from collections.abc import Collection, Iterable, Iterator
 
 # Of a process that should be started again: SIGTERM came and all is saved, or a worker is lost.
 # EX_TEMPFAIL of sysexits.h: "the user is invited to retry". It is not 1, which an error ends with
@@ -34,15 +36,73 @@ def reason_of(error: OSError) -> str:
 class UserError(ValueError):
     """Something that the caller gave is wrong.
 
-    The message names the file or flag, the field, what was received and what would be right.
+    The message names the file or argument (see `argument`), the field, what was received and what
+    would be right.
     """
 
 
-def require_known(flag: str, values: Iterable[str], known: Collection[str]) -> None:
-    """Raises a `UserError` that lists near matches for what a flag's list has and `known` not."""
+_NO_VALUE = object()
+# What the command that this process runs has as flags; a program that is no command has none.
+_flags: Collection[str] = ()
+
+
+def argument(name: str, value: object = _NO_VALUE) -> str:
+    """Returns an argument as a message names it: in the words of the one who gave it.
+
+    Who calls `write(path, overwrite)` in a program knows `path` and `overwrite=True`; who calls the
+    command that does so knows `--path` and `--overwrite`. So library code calls this function for
+    each argument that a message blames, receives or advises, under the name that parameter and flag
+    have in common, and writes no "--" itself. Only a command says that names are flags
+    (`naming_flags`), and only those that it has.
+
+    The name is chosen where the message is made, not where it is printed: until then a message may
+    have become a part of another, of a list or of a log, and nothing has to be found in text again.
+    That takes a setting of the process, and is exact, as a process is one command or none.
+
+    Args:
+        name: The parameter's name.
+        value: What it was given, or might be.
+
+    Returns:
+        `name` or `name='value'`; where the command has a flag of that name `--name` or
+        `--name=value`, quoted for a shell if it has to be, with commas between the items of a
+        sequence; for True `--name`.
+    """
+    is_flag = name in _flags
+    shown = f"--{name}" if is_flag else name
+    if value is _NO_VALUE or (is_flag and value is True):
+        return shown
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if not is_flag:
+        return f"{shown}={value!r}"
+    if isinstance(value, list | tuple):
+        value = ",".join(map(str, value))
+    return f"{shown}={shlex.quote(str(value))}"
+
+
+@contextlib.contextmanager
+def naming_flags(names: Collection[str]) -> Iterator[None]:
+    """Lets `argument` name these as flags, while a command that has them runs."""
+    global _flags
+    before, _flags = _flags, names
+    try:
+        yield
+    finally:
+        _flags = before
+
+
+def require_known(name: str, values: Iterable[str], known: Collection[str]) -> None:
+    """Raises a `UserError` with near matches if an argument's list has what `known` has not.
+
+    Args:
+        name: The argument.
+        values: What it was given.
+        known: What it may be given.
+    """
     for value in values:
         if value not in known:
-            raise UserError(f"--{flag}: received {value!r}{near_matches(value, known)}")
+            raise UserError(f"{argument(name)}: received {value!r}{near_matches(value, known)}")
 
 
 def near_matches(name: str, known: Iterable[str]) -> str:

@@ -17,7 +17,7 @@ import gin
 from gin import config_parser
 
 import auto_deeplab
-from auto_deeplab.foundations.errors import UserError, near_matches, one_line
+from auto_deeplab.foundations.errors import UserError, argument, near_matches, one_line
 
 # The gin files that come with the project: within an installed package, beside it in a checkout.
 _PACKAGE = Path(auto_deeplab.__file__).resolve().parent
@@ -62,24 +62,26 @@ def find(gin_file: str) -> str:
         if os.path.isfile(candidate):
             return str(candidate)
     if os.path.isdir(gin_file) or not gin_file:
-        raise UserError(f"--gin_file: received the folder {gin_file or '.'!r}; expected a file")
+        raise UserError(
+            f"{argument('gin_file')}: received the folder {gin_file or '.'!r}; expected a file"
+        )
     folder = Path(gin_file).parent
     known = {path.name for path in GIN_FOLDER.glob("*.gin")}
     if os.path.isdir(folder):
         known |= {os.path.normpath(path) for path in folder.glob("*.gin")}
     raise UserError(
-        f"--gin_file: {gin_file!r} is neither a file nor one of those in "
-        f"{GIN_FOLDER.name}{near_matches(gin_file, known)}"
+        f"{argument('gin_file')}: received {gin_file!r}, which is neither a file nor one of those "
+        f"in {GIN_FOLDER.name}{near_matches(gin_file, known)}"
     )
 
 
-def load(gin_file: str, parameters: Sequence[str] = ()) -> None:
+def load(gin_file: str, gin_param: Sequence[str] = ()) -> None:
     """Makes a gin file the configuration, with single values replaced.
 
     Args:
         gin_file: See `find`. A gin file imports the modules that it configures: read one that is
             not yours before you run it.
-        parameters: "name = value" each, as in the file; strings need quotes.
+        gin_param: "name = value" each, as in the file; strings need quotes.
 
     Raises:
         UserError: A file, a name or a value is wrong. The message has a line for each value that
@@ -90,7 +92,7 @@ def load(gin_file: str, parameters: Sequence[str] = ()) -> None:
     # gin logs an error for each place where an included file is not.
     logging.disable(logging.ERROR)
     try:
-        gin.parse_config_files_and_bindings([path], list(parameters))
+        gin.parse_config_files_and_bindings([path], list(gin_param))
     except UserError:
         raise
     except Exception as error:
@@ -156,7 +158,7 @@ def read_bindings(text: str, source: str) -> list[Binding]:
     """Returns the values that a text in gin's language binds; imports and configures nothing.
 
     Args:
-        text: Of a file, or of a `--gin_param`.
+        text: Of a file, or of a parameter as `load` takes them.
         source: Where it comes from, for error messages.
 
     Raises:
@@ -195,9 +197,10 @@ def explaining_calls() -> Iterator[None]:
         if not match:
             raise
         parameter = re.findall(r"'(\w+)'", match["parameters"])[0]
+        name = f"{match['name']}.{parameter}"
         raise UserError(
-            f"{match['name']}.{parameter}: received nothing; expected a value in the gin file or "
-            f'--gin_param="{match["name"]}.{parameter} = ..."'
+            f"{name}: received nothing; expected a value in the gin file or "
+            f"{argument('gin_param', f'{name} = ...')}"
         ) from error
 
 
