@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from auto_deeplab.foundations import json_files
-from auto_deeplab.foundations.errors import UserError, reason_of
+from auto_deeplab.foundations.errors import UserError, argument, reason_of
 
 VARIABLE = "TF_CONFIG"
 EXAMPLE = (
@@ -56,8 +56,9 @@ class Cluster:
         text = environment.get(VARIABLE)
         if not text:
             raise UserError(
-                f"--distribution=multi_worker: the environment variable {VARIABLE} is not set; "
-                f"expected such as {EXAMPLE}, with the same cluster and another index on each host"
+                f"{argument('distribution', 'multi_worker')}: the environment variable {VARIABLE} "
+                f"is not set; expected such as {EXAMPLE}, with the same cluster and another index "
+                "on each host"
             )
         try:
             document = json_files.parse(text, VARIABLE)

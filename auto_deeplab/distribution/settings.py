@@ -3,13 +3,13 @@
 import dataclasses
 
 from auto_deeplab.distribution.cluster import Cluster
-from auto_deeplab.foundations.errors import UserError, near_matches
+from auto_deeplab.foundations.errors import UserError, argument, near_matches
 
 DISTRIBUTIONS = {
     "none": "one device",
     "mirrored": "all GPUs of this machine",
     "multi_worker": "all GPUs of the hosts that the environment variable TF_CONFIG lists",
-    "tpu": "the TPU cores of --tpu",
+    "tpu": "the cores of a TPU",
 }
 
 
@@ -37,21 +37,23 @@ class Distribution:
     def __post_init__(self) -> None:
         if self.name not in DISTRIBUTIONS:
             raise UserError(
-                f"--distribution: received {self.name!r}{near_matches(self.name, DISTRIBUTIONS)}"
+                f"{argument('distribution')}: received {self.name!r}"
+                f"{near_matches(self.name, DISTRIBUTIONS)}"
             )
-        for flag, value, name in (
+        for parameter, value, name in (
             ("tpu", self.tpu, "tpu"),
             ("logical_cpus", self.logical_cpus, "mirrored"),
         ):
             if value is not None and self.name != name:
                 raise UserError(
-                    f"--{flag}={value}: received --distribution={self.name}; expected "
-                    f"--distribution={name}, or no --{flag}"
+                    f"{argument(parameter, value)}: received "
+                    f"{argument('distribution', self.name)}; expected "
+                    f"{argument('distribution', name)}, or no {argument(parameter)}"
                 )
         if self.name == "tpu" and not self.tpu:
             raise UserError(
-                "--tpu: received nothing; --distribution=tpu expects the TPU's name, or local for "
-                "that of this machine"
+                f"{argument('tpu')}: received nothing with {argument('distribution', 'tpu')}; "
+                "expected the TPU's name, or local for that of this machine"
             )
         if self.name == "multi_worker":
             object.__setattr__(self, "cluster", Cluster.from_environment())
@@ -60,12 +62,3 @@ class Distribution:
     def is_chief(self) -> bool:
         """Whether this process writes; of several the first does."""
         return self.cluster is None or self.cluster.index == 0
-
-    def arguments(self) -> list[str]:
-        """Returns the flags that ask for the same."""
-        given = {
-            "distribution": self.name,
-            "tpu": self.tpu,
-            "logical_cpus": self.logical_cpus,
-        }
-        return [f"--{flag}={value}" for flag, value in given.items() if value is not None]

@@ -1,4 +1,4 @@
-"""The distribution strategy of TensorFlow that stands behind --distribution."""
+"""The distribution strategies of TensorFlow that stand behind the names of distributions."""
 
 import socket
 from urllib.parse import urlsplit
@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from auto_deeplab.distribution.cluster import Cluster
 from auto_deeplab.distribution.settings import Distribution
-from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.foundations.errors import UserError, argument
 
 
 def make_strategy(distribution: Distribution) -> tf.distribute.Strategy:
@@ -33,8 +33,9 @@ def _mirrored(distribution: Distribution) -> tf.distribute.Strategy:
         )
     elif not tf.config.list_physical_devices("GPU"):
         raise UserError(
-            "--distribution=mirrored: TensorFlow sees no GPU on this machine (docs/one_gpu.md); "
-            "expected at least one, or --logical_cpus=2 to try it on the processor"
+            f"{argument('distribution', 'mirrored')}: TensorFlow sees no GPU on this machine "
+            f"(docs/one_gpu.md); expected at least one, or {argument('logical_cpus', 2)} to try it "
+            "on the processor"
         )
     # Named, as the strategy itself would look for those of TF_CONFIG.
     devices = tf.config.list_logical_devices("CPU" if distribution.logical_cpus else "GPU")
@@ -69,9 +70,9 @@ def _tpu(distribution: Distribution) -> tf.distribute.Strategy:
     except Exception as error:
         reason = " ".join(str(error).split())
         raise UserError(
-            f"--tpu={distribution.tpu}: no TPU answers ({type(error).__name__}: {reason[:300]}); "
-            "expected the name of a TPU, or local on a TPU VM with tensorflow-tpu installed: "
-            "docs/cloud_tpu.md"
+            f"{argument('tpu', distribution.tpu)}: no TPU answers ({type(error).__name__}: "
+            f"{reason[:300]}); expected the name of a TPU, or local on a TPU VM with "
+            "tensorflow-tpu installed: docs/cloud_tpu.md"
         ) from error
     return tf.distribute.TPUStrategy(resolver)
 

@@ -66,7 +66,7 @@ def test_what_makes_no_sense_is_told(cluster, task, message):
 
 
 def test_without_it_there_are_no_several_workers():
-    with pytest.raises(UserError, match="multi_worker: the environment variable TF_CONFIG is not"):
+    with pytest.raises(UserError, match="multi_worker': the environment variable TF_CONFIG is not"):
         Cluster.from_environment({})
     with pytest.raises(UserError, match=r"TF_CONFIG: received .*; expected JSON .*such as"):
         Cluster.from_environment({"TF_CONFIG": "worker"})

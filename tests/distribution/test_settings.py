@@ -6,6 +6,7 @@ import socket
 import pytest
 import tensorflow as tf
 
+from auto_deeplab.command_line.distribution_flags import flags_of
 from auto_deeplab.distribution.settings import Distribution
 from auto_deeplab.distribution.strategy import make_strategy
 from auto_deeplab.foundations.errors import UserError
@@ -15,17 +16,20 @@ from tests.helpers import run_python, run_without_slow_imports
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"name": "mirorred"}, "--distribution: received 'mirorred'; did you mean mirrored"),
-        ({"name": "8"}, "--distribution: received '8'; known: mirrored, multi_worker, none, tpu"),
+        ({"name": "mirorred"}, "distribution: received 'mirorred'; did you mean mirrored"),
+        ({"name": "8"}, "distribution: received '8'; known: mirrored, multi_worker, none, tpu"),
         (
             {"name": "mirrored", "tpu": "local"},
-            "--tpu=local: received --distribution=mirrored; expected --distribution=tpu",
+            "tpu='local': received distribution='mirrored'; expected distribution='tpu', or no tpu",
         ),
         (
             {"logical_cpus": 2},
-            "--logical_cpus=2: received --distribution=none; expected --distribution=mirrored",
+            "logical_cpus=2: received distribution='none'; expected distribution='mirrored'",
         ),
-        ({"name": "tpu"}, "--tpu: received nothing; --distribution=tpu expects the TPU's name"),
+        (
+            {"name": "tpu"},
+            "tpu: received nothing with distribution='tpu'; expected the TPU's name",
+        ),
     ],
 )
 def test_what_does_not_go_together_is_told(arguments, message):
@@ -35,9 +39,9 @@ def test_what_does_not_go_together_is_told(arguments, message):
 
 
 def test_the_flags_are_passed_on_as_they_were_given():
-    assert Distribution().arguments() == ["--distribution=none"]
+    assert flags_of(Distribution()) == ["--distribution=none"]
     distribution = Distribution("mirrored", logical_cpus=2)
-    assert distribution.arguments() == ["--distribution=mirrored", "--logical_cpus=2"]
+    assert flags_of(distribution) == ["--distribution=mirrored", "--logical_cpus=2"]
 
 
 def test_of_several_workers_the_first_writes(monkeypatch):
@@ -65,7 +69,7 @@ def test_without_a_tpu_the_message_says_what_was_looked_for(tmp_path):
 
 @pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="there is a GPU")
 def test_without_a_gpu_nothing_is_mirrored_unasked():
-    with pytest.raises(UserError, match=r"mirrored: TensorFlow sees no GPU.* or --logical_cpus=2"):
+    with pytest.raises(UserError, match=r"mirrored': TensorFlow sees no GPU.* or logical_cpus=2"):
         make_strategy(Distribution("mirrored"))
 
 
