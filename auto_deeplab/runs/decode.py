@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from auto_deeplab.foundations import json_files
-from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.foundations.errors import UserError, argument
 from auto_deeplab.runs.model_dir import CONFIG_NAME, GENOTYPE_NAME, HISTORY_NAME
 from auto_deeplab.runs.versions import package_versions
 from auto_deeplab.search_space.genotype import Genotype
@@ -29,7 +29,10 @@ def read_epoch(model_dir: str | os.PathLike, epoch: int | None = None) -> Histor
         UserError: There is no such folder, history or epoch.
     """
     if not Path(model_dir).is_dir():
-        raise UserError(f"model_dir: received {str(model_dir)!r}; expected a search's folder")
+        raise UserError(
+            f"{argument('model_dir')}: received {str(model_dir)!r}, which is no folder; expected a "
+            "search's folder"
+        )
     path = Path(model_dir) / HISTORY_NAME
     history = read_history(path)
     if not history:
@@ -40,7 +43,8 @@ def read_epoch(model_dir: str | os.PathLike, epoch: int | None = None) -> Histor
         if entry.epoch == epoch:
             return entry
     raise UserError(
-        f"epoch: received {epoch}; {path} has the epochs {history[0].epoch} to {history[-1].epoch}"
+        f"{argument('epoch')}: received {epoch}; expected one of {path}, which has the epochs "
+        f"{history[0].epoch} to {history[-1].epoch}"
     )
 
 
@@ -73,7 +77,7 @@ def decode_model_dir(
     if path.exists() and not overwrite:
         raise UserError(
             f"{path}: exists already and differs from what epoch {entry.epoch} decodes to; "
-            "--overwrite replaces it, --output=FILE writes elsewhere"
+            f"expected another {argument('output')}, or {argument('overwrite', True)}"
         )
     genotype.save(path, overwrite=overwrite)
     return Decoded(genotype, entry, path, written=True)

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat
 
 from auto_deeplab.data.description import FILE_NAME as DESCRIPTION_NAME
 from auto_deeplab.foundations import gin_files, json_files
-from auto_deeplab.foundations.errors import UserError, reason_of
+from auto_deeplab.foundations.errors import UserError, argument, reason_of
 from auto_deeplab.runs.versions import package_versions
 from auto_deeplab.search_space import HistoryEntry, read_history
 
@@ -182,7 +182,7 @@ class ModelDir:
                     file.seek(0)
                     raise UserError(
                         f"{self.path}: {file.read().strip() or 'another process'} trains into it; "
-                        "wait for it, end it, or give another --model_dir"
+                        f"wait for it, end it, or give another {argument('model_dir')}"
                     ) from None
             # The file that was opened may have been removed by the process that had it locked.
             with suppress(FileNotFoundError):
@@ -225,7 +225,7 @@ class ModelDir:
         )
         raise UserError(
             f"{self.path} holds a run of another configuration:\n{difference}\n"
-            "give another --model_dir, or the configuration that it was started with"
+            f"give another {argument('model_dir')}, or the configuration that it was started with"
         )
 
     def append_metrics(self, values: dict[str, Any]) -> None:

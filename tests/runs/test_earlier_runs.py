@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.helpers import contents, output_of, run_command
+from tests.helpers import contents, output_in
 
 # What the earlier version computed is computed again by other kernels, in another order.
 ROUNDING = 0.01
@@ -22,10 +22,6 @@ def earlier(tmp_path):
     return tmp_path
 
 
-def run(folder, command, *flags):
-    return output_of(run_command(f"auto_deeplab.{command}", *flags, cwd=folder))
-
-
 def lines(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
@@ -35,7 +31,7 @@ def test_an_interrupted_search_goes_on_as_it_would_have(earlier):
     metrics, history = (folder / name for name in ("metrics.jsonl", "architecture.jsonl"))
     before = [path.read_text() for path in (metrics, history)]
 
-    printed = run(earlier, "train", "--gin_file=search.gin", "--model_dir=runs/search")
+    printed = output_in(earlier, "train", "--gin_file=search.gin", "--model_dir=runs/search")
 
     assert "continuing after step 5 of 8" in printed
     for path, text in zip((metrics, history), before, strict=True):
@@ -51,20 +47,20 @@ def test_an_interrupted_search_goes_on_as_it_would_have(earlier):
         np.testing.assert_allclose(ours[name], theirs[name], atol=3e-3 * 0.1)
 
     genotype = json.loads((folder / "genotype.json").read_text())
-    assert "step 8" in run(earlier, "decode", "--model_dir=runs/search")
+    assert "step 8" in output_in(earlier, "decode", "--model_dir=runs/search")
     assert json.loads((folder / "genotype.json").read_text()) == genotype
 
 
 def test_a_finished_retraining_is_evaluated_and_exported(earlier):
     folder = earlier / "runs" / "retrain"
     kept = contents(folder)
-    run(earlier, "train", "--gin_file=retrain.gin", "--model_dir=runs/retrain")
+    output_in(earlier, "train", "--gin_file=retrain.gin", "--model_dir=runs/retrain")
     # When it was continued, and which process did, is noted all the same.
     del kept["sessions.jsonl"]
     assert kept.items() <= contents(folder).items(), "it was finished"
 
     theirs = json.loads((folder / "evaluation_val.json").read_text())
-    run(earlier, "evaluate", "--model_dir=runs/retrain", "--output=again.json")
+    output_in(earlier, "evaluate", "--model_dir=runs/retrain", "--output=again.json")
     ours = json.loads((earlier / "again.json").read_text())
     assert ours.keys() == theirs.keys()
     assert ours["step"] == theirs["step"] == 4
@@ -72,7 +68,7 @@ def test_a_finished_retraining_is_evaluated_and_exported(earlier):
     assert np.count_nonzero(counts.sum(axis=0)) > 5, "it predicts several classes"
     assert_nearly_equal(ours["confusion_matrix"], counts)
 
-    run(earlier, "export", "--model_dir=runs/retrain", "--output=exported")
+    output_in(earlier, "export", "--model_dir=runs/retrain", "--output=exported")
     assert_nearly_equal(confusion_matrix(earlier, classes=len(counts)), counts)
 
 
