@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from auto_deeplab.foundations import json_files
-from auto_deeplab.foundations.errors import UserError, near_matches
+from auto_deeplab.foundations.errors import UserError, argument, near_matches
 from auto_deeplab.search_space.cell import MOST_BLOCKS, block_inputs
 from auto_deeplab.search_space.operations import OPERATIONS
 from auto_deeplab.search_space.presets import PRESETS
@@ -147,7 +147,9 @@ class Genotype:
             UserError: The file exists and `overwrite` is not set, or it cannot be written.
         """
         if Path(path).exists() and not overwrite:
-            raise UserError(f"{path}: exists already; expected a new name, or --overwrite")
+            raise UserError(
+                f"{path}: exists already; expected a new name, or {argument('overwrite', True)}"
+            )
         json_files.write_text(path, self.to_json())
 
     @classmethod

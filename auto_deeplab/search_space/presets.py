@@ -1,4 +1,4 @@
-"""The architectures that `--genotype=NAME` knows, in the form that genotype.json has."""
+"""The architectures that `Genotype.load` knows, in the form that genotype.json has."""
 
 from typing import Any
 

@@ -95,11 +95,13 @@ class Relaxation:
             )
         for key in keys:
             if key not in document:
-                raise UserError(f"{source}: {key}: the key is missing")
+                raise UserError(f"{source}: {key}: received nothing; the key is missing")
         for key in document:
             if key not in keys:
                 field = json_files.field_path([key])
-                raise UserError(f"{source}: {field}: unknown key{near_matches(key, keys)}")
+                raise UserError(
+                    f"{source}: {field}: received an unknown key{near_matches(key, keys)}"
+                )
         for name in ("alpha", "beta"):
             _check_numbers(document[name], f"{source}: {name}")
         try:

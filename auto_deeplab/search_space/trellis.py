@@ -173,7 +173,7 @@ class TrellisGraph:
     ) -> tuple[Arc, ...]:
         if (layer, stride) not in arcs:
             raise UserError(
-                f"node: received layer {layer}, stride {stride}; {self} has no such node"
+                f"node: received layer {layer}, stride {stride}; expected a node of {self}"
             )
         return arcs[Node(layer, stride)]
 

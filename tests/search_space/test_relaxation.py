@@ -88,7 +88,7 @@ def test_decode_joins_path_and_cell():
         ("strides", [4 << i for i in range(61)], "here: TrellisGraph.strides: .*at most 256"),
         ("operations", 5, r"here: CellGraph.operations: received 5"),
         ("operations", ["x"], r"here: CellGraph.operations: received 'x'"),
-        ("gamma", 1, "here: gamma: unknown key"),
+        ("gamma", 1, "here: gamma: received an unknown key"),
     ],
 )
 def test_wrong_documents(key, value, message):
@@ -109,7 +109,7 @@ def test_what_no_float32_can_have_been_is_refused():
 def test_missing_key():
     document = random_relaxation().to_json_dict()
     del document["beta"]
-    with pytest.raises(UserError, match="here: beta: the key is missing"):
+    with pytest.raises(UserError, match="here: beta: received nothing; the key is missing"):
         Relaxation.from_json_dict(document, source="here")
 
 
@@ -165,7 +165,7 @@ def test_lines_of_a_repeated_epoch_count_once_as_last_written(tmp_path):
         ("[]", r"line 2: received \[\]; expected an object"),
         ("{", r"line 2: received .*; expected JSON"),
         ('{"epoch": 2, "step": "x"}', r"line 2: step: received 'x'"),
-        ('{"epoch": 2, "step": 1}', r"line 2: blocks: the key is missing"),
+        ('{"epoch": 2, "step": 1}', r"line 2: blocks: received nothing; the key is missing"),
     ],
 )
 def test_wrong_lines(tmp_path, line, message):
