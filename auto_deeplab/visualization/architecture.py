@@ -11,7 +11,7 @@ from matplotlib.patches import FancyBboxPatch, PathPatch
 from matplotlib.path import Path as Curve
 from matplotlib.text import Text
 
-from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.foundations.errors import UserError, argument
 from auto_deeplab.search_space import (
     STEM,
     Arc,
@@ -108,7 +108,7 @@ def draw_architecture(
 
 
 def save_architecture(
-    path: str | os.PathLike,
+    output: str | os.PathLike,
     genotype: Genotype,
     relaxation: Relaxation | None = None,
     overwrite: bool = False,
@@ -120,11 +120,16 @@ def save_architecture(
         UserError: The suffix is another, the file exists and `overwrite` is not set, it cannot be
             written, or `genotype` does not belong to the space of `relaxation`.
     """
-    path = Path(path)
+    path = Path(output)
     if path.suffix not in SUFFIXES:
-        raise UserError(f"output: received {str(path)!r}; expected one of {', '.join(SUFFIXES)}")
+        raise UserError(
+            f"{argument('output')}: received {str(path)!r}; expected a name that ends with "
+            f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
+        )
     if path.exists() and not overwrite:
-        raise UserError(f"{path}: exists already; expected a new name, or --overwrite")
+        raise UserError(
+            f"{path}: exists already; expected a new name, or {argument('overwrite', True)}"
+        )
     save_figure(draw_architecture(genotype, relaxation, parts), path)
 
 

@@ -28,14 +28,14 @@ def shown_trellis(genotype: Genotype, relaxation: Relaxation | None = None) -> T
     trellis = relaxation.trellis
     if len(genotype.network) != trellis.layers or not set(genotype.network) <= set(trellis.strides):
         raise UserError(
-            f"genotype {genotype.name!r}: its path {list(genotype.network)} is none of the "
-            f"searched trellis, which has {trellis.layers} layers of the strides "
+            f"genotype {genotype.name!r}: received the path {list(genotype.network)}; expected one "
+            f"of the searched trellis, which has {trellis.layers} layers of the strides "
             f"{list(trellis.strides)}"
         )
     if len(genotype.cell) != relaxation.cell.blocks:
         raise UserError(
-            f"genotype {genotype.name!r}: its cell has {len(genotype.cell)} blocks, the searched "
-            f"one {relaxation.cell.blocks}"
+            f"genotype {genotype.name!r}: received a cell of {len(genotype.cell)} blocks; expected "
+            f"{relaxation.cell.blocks}, as the searched one has"
         )
     return trellis
 
