@@ -25,7 +25,7 @@ from auto_deeplab.foundations.configurable import (
     Text,
     configurable,
 )
-from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.foundations.errors import UserError, argument
 from auto_deeplab.runs.model_dir import ModelDir
 from auto_deeplab.training.checkpoints.checkpoints import Checkpoints
 from auto_deeplab.training.loop.epochs import Validation, train_to_end
@@ -188,7 +188,8 @@ def dataset_dir(source: DatasetSource) -> str:
         raise UserError(f"dataset: received {directory!r}; expected a folder with a dataset.json")
     if not os.path.isdir(directory):
         raise UserError(
-            f"dataset: {directory!r} is no folder; the tools/convert_*.py commands make them"
+            f"dataset: received {directory!r}, which is no folder; expected one that "
+            "tools/convert_*.py have written"
         )
     return directory
 
@@ -225,6 +226,7 @@ def write_once(model_dir: ModelDir, description: DatasetDescription) -> None:
         description.save(model_dir.path)
     elif DatasetDescription.load(model_dir.path) != description:
         raise UserError(
-            f"{model_dir.path / 'dataset.json'} is not that of the dataset {description.name!r}, "
-            "which has changed since the run began: give another --model_dir"
+            f"{model_dir.path / 'dataset.json'}: is not that of the dataset {description.name!r}, "
+            "which has changed since the run began; expected the dataset as it was, or another "
+            f"{argument('model_dir')}"
         )

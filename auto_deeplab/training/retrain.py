@@ -23,7 +23,7 @@ from auto_deeplab.foundations.configurable import (
     configurable,
     takes,
 )
-from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.foundations.errors import UserError, argument
 from auto_deeplab.models.final.network import build_network
 from auto_deeplab.runs.model_dir import ModelDir
 from auto_deeplab.search_space import Genotype
@@ -103,7 +103,7 @@ class Retrain(Job):
         if self.has_genotype and self.genotype is None:
             raise UserError(
                 "Retrain.genotype: received nothing; expected a genotype's file or a name such as "
-                "'published', in the gin file or --gin_param=\"Retrain.genotype = ...\""
+                f"'published', in the gin file or {argument('gin_param', 'Retrain.genotype = ...')}"
             )
         if not self.has_genotype and self.genotype is not None:
             raise UserError(
@@ -187,8 +187,8 @@ class Retrain(Job):
             genotype = Genotype.load(source.genotype)
             if genotype != self._find_genotype(model_dir):
                 raise UserError(
-                    f"Retrain.initial_model_dir: {source.genotype} is the architecture "
-                    f"{genotype.name!r}; expected that of Retrain.genotype, {self.genotype!r}"
+                    f"Retrain.initial_model_dir: received the architecture {genotype.name!r} of "
+                    f"{source.genotype}; expected that of Retrain.genotype, {self.genotype!r}"
                 )
         step = copy_initial_weights(
             network, lambda other: self.build_model(other, model_dir), description, source
@@ -212,8 +212,8 @@ class Retrain(Job):
         """
         if self._find_genotype(model_dir) != self._configured_genotype():
             raise UserError(
-                f"{model_dir.genotype} is another architecture than Retrain.genotype "
-                f"{self.genotype!r}: give another --model_dir"
+                f"Retrain.genotype: received {self.genotype!r}; expected the architecture of "
+                f"{model_dir.genotype}, or another {argument('model_dir')}"
             )
 
 

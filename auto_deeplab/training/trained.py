@@ -9,7 +9,7 @@ import tf_keras
 
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.foundations import gin_files
-from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.foundations.errors import UserError, argument
 from auto_deeplab.runs.model_dir import ModelDir
 from auto_deeplab.search_space import Genotype
 
@@ -57,8 +57,8 @@ def load_trained(model_dir: str | os.PathLike, checkpoint: str = "latest") -> Tr
     folder = ModelDir(Path(model_dir))
     if not folder.config.is_file():
         raise UserError(
-            f"--model_dir: {str(model_dir)!r} has no {folder.config.name}; expected a folder that "
-            "python -m auto_deeplab.train wrote"
+            f"{argument('model_dir')}: received {str(model_dir)!r}, which has no "
+            f"{folder.config.name}; expected a folder that python -m auto_deeplab.train wrote"
         )
     gin_files.load(str(folder.config))
     with gin_files.explaining_calls():

@@ -19,7 +19,10 @@ def test_a_dataset_is_a_folder_or_a_function_that_makes_one(tmp_path):
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("datasets/missing", "'datasets/missing' is no folder; the tools/convert_"),
+        (
+            "datasets/missing",
+            "received 'datasets/missing', which is no folder; expected one that tools/convert_",
+        ),
         (lambda: None, "received None; expected a folder"),
         (3, "received 3; expected a folder"),
         ("", "received ''; expected a folder"),

@@ -12,7 +12,7 @@ import tf_keras
 from absl import logging
 
 from auto_deeplab.distribution.workers import Workers
-from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.foundations.errors import UserError, argument
 from auto_deeplab.runs.model_dir import ModelDir
 from auto_deeplab.training.checkpoints.files import CheckpointFiles, Content, Manifest
 
@@ -96,7 +96,7 @@ class Checkpoints:
                 raise UserError(
                     f"{self._files.folder}: its checkpoints have no manifests (step-*.json), as "
                     "an earlier version wrote them; continue with that version, which "
-                    "sessions.jsonl names, or start in another --model_dir"
+                    f"sessions.jsonl names, or start in another {argument('model_dir')}"
                 )
             return {}
         prefix = str(self._files.prefix(manifest.step))
@@ -261,7 +261,7 @@ def load_weights(model: tf_keras.Model, model_dir: ModelDir, which: str = "lates
         raise UserError(
             f"{files.folder}: holds no checkpoint"
             + (" that was validated" if which == "best" else "")
-            + "; expected the --model_dir of a training that has saved at least one"
+            + f"; expected the {argument('model_dir')} of a training that has saved at least one"
         )
     with _explaining_misfits(prefix):
         checkpoint = tf.train.Checkpoint(model=model)

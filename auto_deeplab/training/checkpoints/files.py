@@ -188,10 +188,13 @@ class CheckpointFiles:
                 raise UserError(f"{path}: cannot be read: {reason_of(error)}") from None
             if size != properties["bytes"]:
                 raise UserError(
-                    f"{path}: is torn: it has {size:,} bytes; expected {properties['bytes']:,}"
+                    f"{path}: is torn: received {size:,} bytes; expected {properties['bytes']:,}"
                 )
             if digest != properties["sha256"]:
-                raise UserError(f"{path}: has changed since it was written: its SHA-256 differs")
+                raise UserError(
+                    f"{path}: has changed since it was written: received the SHA-256 {digest}; "
+                    f"expected {properties['sha256']}"
+                )
         return manifest
 
     def newest(self) -> tuple[Manifest | None, dict[int, str]]:
@@ -299,8 +302,8 @@ class CheckpointFiles:
         kept = f"; the checkpoint of step {steps[-1]} is kept" if steps else ""
         free = shutil.disk_usage(self.folder).free
         return UserError(
-            f"{self.folder}: step {step} cannot be saved: it needs {needed:,} bytes, and "
-            f"{free:,} are free{kept}. Make room, then the same command continues"
+            f"{self.folder}: step {step} cannot be saved: received {free:,} free bytes; expected "
+            f"{needed:,}{kept}. Make room, then the same command continues"
         )
 
 

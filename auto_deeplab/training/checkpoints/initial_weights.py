@@ -36,8 +36,8 @@ def copy_initial_weights(
     """
     if not (source.path / "dataset.json").is_file():
         raise UserError(
-            f"Retrain.initial_model_dir: {str(source.path)!r} has no dataset.json; expected a "
-            "folder that python -m auto_deeplab.train wrote"
+            f"Retrain.initial_model_dir: received {str(source.path)!r}, which has no dataset.json; "
+            "expected a folder that python -m auto_deeplab.train wrote"
         )
     other_description = DatasetDescription.load(source.path)
     other = build(other_description)

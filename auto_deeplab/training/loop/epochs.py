@@ -16,7 +16,7 @@ from auto_deeplab.data.pipeline import evaluation_batches
 from auto_deeplab.data.segmentation_records import SegmentationRecords
 from auto_deeplab.distribution.workers import Workers
 from auto_deeplab.evaluation.inference import Predict, ReplicatedPrediction, evaluate
-from auto_deeplab.foundations.errors import TRY_AGAIN_STATUS, UserError
+from auto_deeplab.foundations.errors import TRY_AGAIN_STATUS, UserError, argument
 from auto_deeplab.runs.model_dir import ModelDir
 from auto_deeplab.training.checkpoints.checkpoints import Checkpoints, NotFiniteError
 from auto_deeplab.training.checkpoints.files import SCORE
@@ -207,7 +207,7 @@ class TrainingLoop:
             + "\n".join(f"  {layer}: {norm:.4g}" for layer, norm in gradients)
             + "\nA smaller learning rate, or a warm-up, helps against gradients that grow; look at "
             "the images if they are large from the start. The same command goes on from step "
-            f"{kept}; other values need another --model_dir"
+            f"{kept}; other values need another {argument('model_dir')}"
         )
 
     def _begin(self) -> None:

@@ -16,7 +16,7 @@ from auto_deeplab.foundations.configurable import (
     configurable,
     external_configurable,
 )
-from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.foundations.errors import UserError, argument
 
 # What every optimizer of Keras takes beside its own values.
 COMMON = {"name": GraphName, "clipnorm": Positive | None, "clipvalue": Positive | None}
@@ -67,5 +67,5 @@ def with_loss_scale(optimizer: legacy.Optimizer) -> legacy.Optimizer:
         return LossScaleOptimizer(optimizer)
     except ValueError as error:
         raise UserError(
-            f"--mixed_precision: received 'float16'; expected 'bfloat16': {error}"
+            f"{argument('mixed_precision')}: received 'float16'; expected 'bfloat16': {error}"
         ) from None
