@@ -17,7 +17,7 @@ from auto_deeplab.data.datasets.cityscapes import CLASSES, TRAIN_LABELS
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.evaluation.inference import Predict
 from auto_deeplab.foundations.atomic_file import replacing
-from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.foundations.errors import UserError, argument
 
 
 class SubmissionFormat(NamedTuple):
@@ -105,7 +105,7 @@ class SubmissionWriter:
         self.format = FORMATS[kind]
         if len(description.classes) != self.format.classes:
             raise UserError(
-                f"--submission={kind}: the dataset {description.name} has "
+                f"{argument('submission', kind)}: the dataset {description.name} has "
                 f"{len(description.classes)} classes; expected the {self.format.classes} of {kind}"
             )
         self.kind = kind
@@ -140,7 +140,7 @@ class SubmissionWriter:
         file_name = self.format.file_name(name, self.split)
         if file_name is None or file_name in self._written:
             raise UserError(
-                f"--submission={self.kind}: the record {name!r} "
+                f"{argument('submission', self.kind)}: the record {name!r} "
                 + ("has a name of another form" if file_name is None else "is there twice")
                 + "; expected the data set's own file names, as tools/convert_*.py keep them"
             )
@@ -148,8 +148,8 @@ class SubmissionWriter:
         size = tuple(images.shape[1:3])
         if self.format.size not in (None, size):
             raise UserError(
-                f"--submission={self.kind}: the image {name!r} is {size[1]}x{size[0]}; expected "
-                f"{self.format.size[1]}x{self.format.size[0]}, converted without --scale"
+                f"{argument('submission', self.kind)}: the image {name!r} is {size[1]}x{size[0]}; "
+                f"expected {self.format.size[1]}x{self.format.size[0]}, converted without a scale"
             )
         return self._work / file_name
 
