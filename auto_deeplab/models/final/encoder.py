@@ -104,8 +104,8 @@ def encode(
     for layer, stride in enumerate(genotype.network, start=1):
         if filters * stride % 4:
             raise UserError(
-                f"filters: received {filters}; layer {layer} of {genotype.name!r} has stride "
-                f"{stride} and needs filters * {stride} / 4 channels: a whole number"
+                f"filters: received {filters}; expected a whole number of channels, filters * "
+                f"{stride} / 4, in layer {layer} of {genotype.name!r}, which has stride {stride}"
             )
         next_prev_prev, next_prev_prev_stride = prev, prev_stride
         if stride < prev_stride:

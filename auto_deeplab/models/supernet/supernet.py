@@ -112,8 +112,8 @@ class Supernet(tf_keras.Model):
         super().__init__(name=name)
         if synchronized_batch_norm and not unroll:
             raise UserError(
-                "Supernet.synchronized_batch_norm: received True with Supernet.unroll = False; "
-                "replicas cannot meet in a loop: expected Supernet.unroll = True, too"
+                "Supernet.synchronized_batch_norm: received True with Supernet.unroll = False, "
+                "in whose loop replicas cannot meet; expected Supernet.unroll = True, too"
             )
         self.synchronized_batch_norm = synchronized_batch_norm
         self.cell_graph = CellGraph(blocks, tuple(operations))
