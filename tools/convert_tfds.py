@@ -46,8 +46,8 @@ _FIRST_LABEL = flags.DEFINE_integer(
 _LABEL_VALUES = flags.DEFINE_list(
     "label_values", None, "Value of each class in the data set, in the order of the classes."
 )
-_IGNORE_LABELS = flags.DEFINE_list(
-    "ignore_labels", None, "Values of pixels that do not count. By default 255, if it is no class."
+_IGNORE_LABEL = flags.DEFINE_list(
+    "ignore_label", None, "Values of pixels that do not count. By default 255, if it is no class."
 )
 _PALETTE = command_line.define_path(
     "palette",
@@ -74,7 +74,7 @@ def main(argv: list[str]) -> None:
             raise UserError(f"--imports={module}: {type(error).__name__}: {error}") from error
     values = {
         flag.name: read_values(flag.name, flag.value) if flag.value is not None else None
-        for flag in (_IGNORE_LABELS, _LABEL_VALUES)
+        for flag in (_IGNORE_LABEL, _LABEL_VALUES)
     }
     # Ours by theirs: "train" or "train=train[:90%]".
     splits = {
@@ -89,7 +89,7 @@ def main(argv: list[str]) -> None:
             label_key=_LABEL_KEY.value,
             classes=read_classes(_CLASSES.value) if _CLASSES.value else None,
             first_label=_FIRST_LABEL.value,
-            palette_file=_PALETTE.value,
+            palette=_PALETTE.value,
             **values,
         )
     )

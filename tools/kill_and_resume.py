@@ -308,7 +308,9 @@ def read_results(path: Path, settings: dict[str, Any]) -> list[dict[str, Any]]:
         return []
     kept, *results = [json.loads(line) for line in path.read_text().splitlines()]
     if kept != settings:
-        raise UserError(f"{path} is of {kept}; received {settings}: give another --output_dir")
+        raise UserError(
+            f"{path}: received the settings {settings}; expected {kept}, or another --output_dir"
+        )
     return results
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from auto_deeplab.foundations import json_files
-from auto_deeplab.foundations.errors import UserError, near_matches
+from auto_deeplab.foundations.errors import UserError, argument, near_matches
 
 FILE_NAME = "dataset.json"
 FORMAT = 1
@@ -55,8 +55,8 @@ class DatasetDescription:
             _check_text("splits", split)
             if not _is_integer(examples) or not 1 <= examples <= json_files.LARGEST_INTEGER:
                 raise UserError(
-                    f"splits: {reprlib.repr(split)} holds {reprlib.repr(examples)} examples; "
-                    "expected a whole number >= 1"
+                    f"splits: received {reprlib.repr(examples)} examples of "
+                    f"{reprlib.repr(split)}; expected a whole number >= 1"
                 )
         if not self.splits:
             raise UserError("splits: received none; expected at least one split")
@@ -68,7 +68,9 @@ class DatasetDescription:
             _check_text("classes", name)
         repeated = sorted({name for name in self.classes if self.classes.count(name) > 1})
         if repeated:
-            raise UserError(f"classes: named more than once: {', '.join(repeated)}")
+            raise UserError(
+                f"classes: received {', '.join(repeated)} more than once; expected different names"
+            )
         if len(self.palette) != len(self.classes):
             raise UserError(
                 f"palette: received {len(self.palette)} colors; expected {len(self.classes)}, one "
@@ -96,7 +98,8 @@ class DatasetDescription:
         """Returns the number of examples of `split`; an unknown split is a `UserError`."""
         if split not in self.splits:
             raise UserError(
-                f"dataset {self.name} has no split {split!r}{near_matches(split, self.splits)}"
+                f"{argument('split')}: received {split!r}, which the dataset {self.name} has not"
+                f"{near_matches(split, self.splits)}"
             )
         return self.splits[split]
 
@@ -130,11 +133,14 @@ class DatasetDescription:
         for name in fields:
             if name not in known:
                 raise UserError(
-                    f"{source}: unknown field {reprlib.repr(name)}{near_matches(name, known)}"
+                    f"{source}: received the unknown field {reprlib.repr(name)}"
+                    f"{near_matches(name, known)}"
                 )
         missing = sorted(known - set(fields) - {"panoptic_label_divisor"})
         if missing:
-            raise UserError(f"{source}: missing field {', '.join(missing)}")
+            raise UserError(
+                f"{source}: {', '.join(missing)}: received nothing; expected a value for each field"
+            )
         for name, kind in (("splits", dict), ("classes", list), ("palette", list)):
             if not isinstance(fields[name], kind):
                 raise UserError(
@@ -142,7 +148,10 @@ class DatasetDescription:
                     f"{'object' if kind is dict else 'list'}"
                 )
         if not all(isinstance(color, list) for color in fields["palette"]):
-            raise UserError(f"{source}: palette: expected a list of [red, green, blue] lists")
+            raise UserError(
+                f"{source}: palette: received {reprlib.repr(fields['palette'])}; expected a list "
+                "of [red, green, blue] lists"
+            )
         try:
             return cls(**fields)
         except UserError as error:
@@ -165,7 +174,7 @@ class DatasetDescription:
         except json_files.UnreadableError as error:
             if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
                 raise UserError(
-                    f"{path} does not exist: expected a dataset folder as tools/convert_*.py "
+                    f"{path}: does not exist; expected a dataset folder as tools/convert_*.py "
                     "write them"
                 ) from error
             raise

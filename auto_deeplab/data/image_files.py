@@ -21,6 +21,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, TiffImagePlugin
 
 from auto_deeplab.data.png_files import PngFile
+from auto_deeplab.foundations.errors import argument
 
 # Pillow's names of the formats that are read: those whose depth is known, and none that Pillow
 # opens with other programs.
@@ -135,7 +136,8 @@ def read_image(
     if depth.sample != _UNSIGNED or (depth.bits > 8 and not cut):
         received = f"more than 8 bits a channel ({depth.bits})" if depth.bits > 8 else ""
         kind = depth.sample if depth.sample != _UNSIGNED else ""
-        raise BadInput(f"{', '.join(filter(None, (received, kind)))}; expected 8-bit {_UNSIGNED}")
+        received = ", ".join(filter(None, (received, kind)))
+        raise BadInput(f"received {received}; expected 8-bit {_UNSIGNED}")
     image, orientation = opened.load()
     if image.mode.startswith("I"):
         pixels = np.repeat((np.asarray(image) >> 8).astype(np.uint8)[..., None], 3, axis=-1)
@@ -143,8 +145,8 @@ def read_image(
         pixels = _as_rgb(image)
     if depth.bits > 8 and pixels.max() <= _LARGEST_12_BIT_VALUE >> 8:
         raise BadInput(
-            f"{depth.bits} bits a channel and no value above {_LARGEST_12_BIT_VALUE:,} of "
-            f"{2**depth.bits - 1:,}: expected values that fill the range"
+            f"received {depth.bits} bits a channel and no value above {_LARGEST_12_BIT_VALUE:,} of "
+            f"{2**depth.bits - 1:,}; expected values that fill the range"
         )
     kept = image.mode == "RGB" and depth.bits == 8 and orientation == 1
     return DecodedImage(
@@ -172,23 +174,28 @@ def read_label(file: SourceFile, max_pixels: int = MOST_PIXELS_IN_FILES) -> np.n
     image, depth = opened.image, opened.depth
     if opened.format not in _LABEL_FORMATS:
         raise BadInput(
-            f"a {opened.format} file: labels must be PNG, TIFF or BMP files, which keep every value"
+            f"received a {opened.format} file; expected a PNG, TIFF or BMP file of labels, which "
+            "keeps every value"
         )
     if (
         image.mode not in ("L", "P")
         or (image.mode == "L" and depth.bits != 8)
         or depth.sample != _UNSIGNED
     ):
-        raise BadInput(f"{depth}, mode {image.mode}: expected one 8-bit channel of label values")
+        raise BadInput(
+            f"received {depth}, mode {image.mode}; expected one 8-bit channel of label values"
+        )
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         compression = image.tag_v2.get(TiffImagePlugin.COMPRESSION, 1)
         if compression not in _LOSSLESS_COMPRESSIONS:
-            raise BadInput(f"TIFF compression {compression}: expected one that keeps every value")
+            raise BadInput(
+                f"received TIFF compression {compression}; expected one that keeps every value"
+            )
         photometric = image.tag_v2.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION)
         if photometric not in (_BLACK_IS_ZERO, _PALETTE_COLOR):
             raise BadInput(
-                f"TIFF photometric interpretation {photometric}: expected {_BLACK_IS_ZERO} (black "
-                f"is zero) or {_PALETTE_COLOR} (palette)"
+                f"received TIFF photometric interpretation {photometric}; expected "
+                f"{_BLACK_IS_ZERO} (black is zero) or {_PALETTE_COLOR} (palette)"
             )
     return np.asarray(opened.load()[0])
 
@@ -243,7 +250,10 @@ class _OpenedImage:
                 ) from error
         width, height = self.image.size
         if width * height > max_pixels:
-            raise BadInput(f"{width}x{height} pixels; expected at most {max_pixels:,} (max_pixels)")
+            raise BadInput(
+                f"received {width}x{height} pixels; expected at most {max_pixels:,} "
+                f"({argument('max_pixels')})"
+            )
         if Image.MAX_IMAGE_PIXELS is not None and max_pixels > Image.MAX_IMAGE_PIXELS:
             # Pillow's own limit holds again when a TIFF file is decoded.
             Image.MAX_IMAGE_PIXELS = max_pixels
@@ -278,12 +288,12 @@ class _OpenedImage:
 def _read_bytes(file: SourceFile) -> bytes:
     try:
         if not stat.S_ISREG(file.stat().st_mode):
-            raise BadInput("not a file that can be read as a whole")
+            raise BadInput("not a file, but a folder, a pipe or a device; expected an image file")
         data = file.read_bytes()
     except (OSError, ValueError) as error:  # ValueError: no file can have such a name.
         raise BadInput(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
     if not data:
-        raise BadInput("the file is empty, not an image file")
+        raise BadInput("the file is empty; expected an image file")
     return data
 
 
@@ -294,7 +304,7 @@ def _format_of(data: bytes) -> str:
         _, accepts = Image.OPEN[name]
         if accepts is not None and accepts(data[:16]) is True:
             return name
-    raise BadInput(f"not an image file: expected {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
+    raise BadInput(f"not an image file; expected {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
 
 
 def _png_depth(data: bytes) -> _Depth:
@@ -382,8 +392,8 @@ def _check_gray_palette(image: Image.Image, depth: _Depth) -> None:
     expected = {"1": 1, "L": 8}.get(image.mode, depth.bits)
     if depth.bits != expected:
         raise BadInput(
-            f"a BMP file of {depth.bits} bits a pixel with a palette of gray levels: expected 8 "
-            "bits and 256 levels, or another format"
+            f"received a BMP file of {depth.bits} bits a pixel with a palette of gray levels; "
+            "expected 8 bits and 256 levels, or another format"
         )
 
 

@@ -146,7 +146,7 @@ def inspect_dataset(dataset_dir: str | os.PathLike, splits: Sequence[str]) -> In
         split: SegmentationRecords(dataset_dir, split, ignore_damage=True) for split in splits
     }
     if not records:
-        raise UserError(f"{dataset_dir}: no split to read")
+        raise UserError(f"splits: received none of {dataset_dir}; expected at least one split")
     return Inspection(
         next(iter(records.values())).description,
         records,

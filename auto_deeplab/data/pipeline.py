@@ -112,8 +112,8 @@ def steps_per_epoch(view: SegmentationRecords, batch_size: int) -> int:
         raise UserError(f"batch_size: received {batch_size}; expected at least 1")
     if view.examples < batch_size:
         raise UserError(
-            f"batch_size: {batch_size} is more than the {view.examples} examples of split "
-            f"{view.split!r} (or of its half) in {view.dataset_dir}"
+            f"batch_size: received {batch_size}; expected at most {view.examples}, the examples of "
+            f"split {view.split!r} (or of its half) in {view.dataset_dir}"
         )
     return view.examples // batch_size
 

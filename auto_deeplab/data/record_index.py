@@ -111,8 +111,8 @@ class RecordIndex:
                 ) from error
             if now != size:
                 raise UserError(
-                    f"{path}: has {now} bytes; expected the {size} that it had at the start: put "
-                    "it back and run the same command again"
+                    f"{path}: received {now} bytes; expected the {size} that it had at the start: "
+                    "put it back and run the same command again"
                 )
 
     def followed_by(self, other: "RecordIndex") -> "RecordIndex":

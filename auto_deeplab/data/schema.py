@@ -251,18 +251,22 @@ def shard_paths(dataset_dir: str | os.PathLike, split: str) -> list[Path]:
     found = {name: match for name in names if (match := pattern.fullmatch(name))}
     if not found:
         raise UserError(
-            f"{dataset_dir}: no file {split}-NNNNN-of-NNNNN.tfrecord of split {split!r}"
+            f"{dataset_dir}: has no file of split {split!r}; expected "
+            f"{split}-NNNNN-of-NNNNN.tfrecord"
         )
     counts = sorted({int(match[2]) for match in found.values()})
     if len(counts) > 1:
         raise UserError(
-            f"{dataset_dir}: shards of split {split!r} of several conversions: "
-            f"their names count {' and '.join(map(str, counts))}"
+            f"{dataset_dir}: received shards of split {split!r} whose names count "
+            f"{' and '.join(map(str, counts))}; expected those of one conversion"
         )
     expected = [shard_name(split, index, counts[0]) for index in range(counts[0])]
     missing = [name for name in expected if name not in found]
     if missing:
-        raise UserError(f"{dataset_dir}: missing {', '.join(missing)}")
+        raise UserError(
+            f"{dataset_dir}: received {len(found)} of the {len(expected)} shards of split "
+            f"{split!r}; expected {', '.join(missing)} beside them"
+        )
     return [Path(dataset_dir) / name for name in expected]
 
 

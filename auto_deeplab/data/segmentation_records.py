@@ -63,8 +63,8 @@ class SegmentationRecords:
         self.corrupt = self._index.damage
         if len(self._index) != expected and not self.corrupt:
             raise UserError(
-                f"{self.dataset_dir}: split {split!r} holds {len(self._index)} records, "
-                f"but dataset.json says {expected}"
+                f"{self.dataset_dir}: split {split!r}: received {len(self._index)} records; "
+                f"expected {expected}, as dataset.json says"
             )
         self.parts = (Part(np.arange(len(self._index)), 1.0),)
 
@@ -90,8 +90,8 @@ class SegmentationRecords:
         def chosen(numbers: np.ndarray) -> np.ndarray:
             if len(numbers) < 2:
                 raise UserError(
-                    f"{self.dataset_dir}: split {self.split!r} (or what is mixed with it) has "
-                    f"{len(numbers)} example: two halves need at least 2"
+                    f"{self.dataset_dir}: split {self.split!r} (or what is mixed with it): "
+                    f"received {len(numbers)} example; expected at least 2 for two halves"
                 )
             order = np.random.default_rng(seed).permutation(len(numbers))
             middle = (len(numbers) + 1) // 2
@@ -116,8 +116,9 @@ class SegmentationRecords:
         )
         if not all(len(part.numbers) for part in parts):
             raise UserError(
-                f"{self.dataset_dir}: all records of split {self.split!r} are corrupt; "
-                f"the first is {next(iter((*self.corrupt, *corrupt.values())), '')}"
+                f"{self.dataset_dir}: split {self.split!r}: received corrupt records alone, the "
+                f"first is {next(iter((*self.corrupt, *corrupt.values())), '')}; expected some "
+                "that can be read"
             )
         return self._view(parts=parts, corrupt=self.corrupt + tuple(corrupt.values()))
 
@@ -149,7 +150,10 @@ class SegmentationRecords:
             corrupt += records.corrupt
         known_divisors = {divisor for divisor in divisors if divisor is not None}
         if len(known_divisors) > 1:
-            raise UserError(f"panoptic_label_divisor: cannot be mixed: {sorted(known_divisors)}")
+            raise UserError(
+                f"panoptic_label_divisor: received {sorted(known_divisors)} in a mixture; expected "
+                "the same in every dataset"
+            )
         for part in parts:
             if not isinstance(part.weight, int | float) or not part.weight > 0:
                 raise UserError(f"weight: received {part.weight!r}; expected a positive number")

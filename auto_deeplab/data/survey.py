@@ -13,7 +13,7 @@ from tqdm import tqdm
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.data.record_index import CorruptRecord
 from auto_deeplab.data.segmentation_records import SegmentationRecords
-from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.foundations.errors import UserError, argument
 
 _LABEL_VALUES = 256
 # What a pipeline ends with when a record is corrupt, and when its file cannot be read.
@@ -201,8 +201,8 @@ def naming_corrupt_records(*read: SegmentationRecords) -> Iterator[None]:
             others = f" (python -m auto_deeplab.inspect_dataset {records.dataset_dir} lists all)"
         raise UserError(
             f"{_count(corrupt)}: {first}{others}. Convert the data again, fetch it anew or correct "
-            "dataset.json, and run the same command to continue; --ignore_corrupt leaves such "
-            "records out"
+            "dataset.json, and run the same command to continue; "
+            f"{argument('ignore_corrupt', True)} leaves such records out"
         ) from error
 
 

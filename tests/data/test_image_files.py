@@ -325,11 +325,11 @@ def test_missing_strips_of_a_tiff_file_are_damage(path, reader, missing, zeros):
     [
         (_tiff(_PIXELS.astype(np.uint16)), r"more than 8 bits a channel \(16\); expected 8-bit"),
         (_tiff(_PIXELS.astype(np.float32)), r"channels of 32, 32, 32 bits"),
-        (_tiff(_PIXELS[..., :1].astype(np.int8), 1), "^signed integers; expected 8-bit"),
+        (_tiff(_PIXELS[..., :1].astype(np.int8), 1), "^received signed integers; expected 8-bit"),
         (_tiff(_PIXELS[..., :1].astype(np.float32) / 255, 1), r"\(32\), floating point"),
         (_tiff(_PIXELS.astype(np.uint8), 1), "with photometric interpretation 1; expected gray"),
         (b"P6 or so", "damaged image: "),
-        (b"GIF89a", "not an image file: expected BMP, JPEG, PNG, PPM, TIFF or WEBP"),
+        (b"GIF89a", "not an image file; expected BMP, JPEG, PNG, PPM, TIFF or WEBP"),
     ],
 )  # fmt: skip
 def test_what_is_no_image_of_8_bits_says_why(path, data, message):
@@ -407,12 +407,12 @@ def test_labels_in_tiff_files_may_be_compressed_without_loss(path, compression, 
     ("data", "message"),
     [
         (_saved(_PIXELS[..., 0].astype(np.uint8), "TIFF", compression="jpeg"), "compression 7"),
-        (_tiff(_PIXELS[..., :1].astype(np.uint8), 0), "photometric interpretation 0: expected 1"),
-        (_tiff(_PIXELS.astype(np.uint8)), "mode RGB: expected one 8-bit channel"),
+        (_tiff(_PIXELS[..., :1].astype(np.uint8), 0), "photometric interpretation 0; expected 1"),
+        (_tiff(_PIXELS.astype(np.uint8)), "mode RGB; expected one 8-bit channel"),
         (_tiff(_PIXELS[..., :1].astype(np.uint16), 1), "16 bits a channel, mode I;16"),
         (_tiff(_PIXELS[..., :1].astype(np.int8), 1), "8 bits a channel of signed integers"),
-        (_saved(_PIXELS.astype(np.uint8), "BMP"), "mode RGB: expected one 8-bit channel"),
-        (_saved(_PIXELS[..., 0].astype(np.uint8), "WEBP"), "a WEBP file: labels must be"),
+        (_saved(_PIXELS.astype(np.uint8), "BMP"), "mode RGB; expected one 8-bit channel"),
+        (_saved(_PIXELS[..., 0].astype(np.uint8), "WEBP"), "a WEBP file; expected a PNG"),
     ],
 )
 def test_labels_that_no_file_tells_for_sure_are_refused(path, data, message):

@@ -149,7 +149,7 @@ def test_a_file_that_goes_or_changes_while_it_is_read_is_named(tmp_path):
     kept = shard.read_bytes()
     shard.write_bytes(kept[:-20])
     with (
-        pytest.raises(UserError, match=f"{shard}: has {len(kept) - 20} bytes; expected the"),
+        pytest.raises(UserError, match=f"{shard}: received {len(kept) - 20} bytes; expected the"),
         naming_corrupt_records(records),
     ):
         list(evaluation_batches(records))

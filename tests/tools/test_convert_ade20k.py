@@ -77,7 +77,7 @@ def test_names_of_the_data_set_are_compared(ade20k):
 def test_missing_files_and_splits_are_explained(ade20k):
     (ade20k / "annotations" / "training" / "ADE_train_00000002.png").unlink()
     assert "ADE_train_00000002.jpg: no label" in ade20k_conversion(ade20k).problems[0]
-    with pytest.raises(UserError, match="no split 'validation'; known: train, val"):
+    with pytest.raises(UserError, match="splits: received 'validation'; known: train, val"):
         ade20k_conversion(ade20k, ["train", "validation"])
-    with pytest.raises(UserError, match=r"nowhere.images.training does not exist"):
+    with pytest.raises(UserError, match=r"nowhere.images.training: does not exist"):
         ade20k_conversion(ade20k / "nowhere")

@@ -13,7 +13,7 @@ from pathlib import Path
 from auto_deeplab.data.conversion.plan import Conversion
 from auto_deeplab.data.conversion.serialization import from_json, to_json
 from auto_deeplab.data.conversion.shards import Shard, convert_pair, write_shard
-from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.foundations.errors import UserError, argument
 
 
 def write_shards_with_beam(
@@ -28,7 +28,7 @@ def write_shards_with_beam(
 
     Args:
         runner: A Beam runner, such as "DirectRunner" or "FlinkRunner".
-        options: Beam's pipeline options, such as "--direct_num_workers=4".
+        options: Beam's pipeline options as its own commands take them.
         conversion: What to convert.
         shards: The shards to write and their fingerprints.
         folder: Where to write.
@@ -42,16 +42,16 @@ def write_shards_with_beam(
         from apache_beam.options.pipeline_options import PipelineOptions
     except ImportError as error:
         raise UserError(
-            f"--runner={runner}: Apache Beam is not installed ({error}): it needs an environment "
-            "of its own with the extra auto-deeplab[beam], in a checkout: pip install -r "
-            "requirements-beam.txt"
+            f"{argument('runner', runner)}: Apache Beam is not installed ({error}); expected an "
+            "environment of its own with the extra auto-deeplab[beam], in a checkout: pip install "
+            "-r requirements-beam.txt"
         ) from error
 
     logging.getLogger("apache_beam").setLevel(logging.WARNING)
     try:
         pipeline = beam.Pipeline(runner=runner, options=PipelineOptions(list(options)))
     except (ValueError, SystemExit) as error:
-        raise UserError(f"--runner={runner} {' '.join(options)}: {error}") from error
+        raise UserError(f"{argument('runner', runner)} {' '.join(options)}: {error}") from error
     # What a shard needs goes through the folder: runners limit the size of a pipeline.
     lean_conversion = dataclasses.replace(conversion, splits={}, problems=())
     tasks = [folder / f"{shard.name}.task" for shard, _ in shards]

@@ -10,6 +10,7 @@ from PIL import Image
 from auto_deeplab.data.conversion.pairs import most_label_pixels
 from auto_deeplab.data.description import Color
 from auto_deeplab.data.image_files import BadInput, SourceFile, read_image, read_label
+from auto_deeplab.foundations.errors import argument
 
 # Formats that keep each color.
 _LOSSLESS_FORMATS = ("PNG", "BMP", "TIFF")
@@ -37,7 +38,7 @@ class ColorLabel:
         if mode not in ("RGB", "RGBA"):
             return read_label(self.file, most_pixels)
         if not opaque:
-            raise BadInput("has transparent pixels: expected the color of a class in each pixel")
+            raise BadInput("has transparent pixels; expected the color of a class in each pixel")
         pixels = read_image(self.file, most_pixels).pixels
         values, known = self._values(pixels)
         if not known.all():
@@ -47,9 +48,9 @@ class ColorLabel:
             ]
             more = f" and {len(found) - _MOST_COLORS_SHOWN} more"
             raise BadInput(
-                f"colors of no class: {', '.join(found[:_MOST_COLORS_SHOWN])}"
+                f"received colors of no class: {', '.join(found[:_MOST_COLORS_SHOWN])}"
                 + more * (len(found) > _MOST_COLORS_SHOWN)
-                + "; expected those of --palette alone"
+                + f"; expected those of {argument('palette')} alone"
             )
         return values
 
@@ -91,9 +92,9 @@ class ColorLabel:
                 f"{index} {tuple(colors[index].tolist())}" for index in used[known][:5]
             )
             raise BadInput(
-                "some of its palette's colors are colors of --palette and some are not: neither "
-                f"colors nor indices tell the classes for sure (index and color {contradictory}): "
-                "expected all of them or none"
+                f"some colors of its own palette are in {argument('palette')} and some are not, so "
+                "that neither colors nor indices tell the classes for sure: received index and "
+                f"color {contradictory}; expected all of them or none"
             )
         return indices
 
@@ -114,5 +115,8 @@ class ColorLabel:
         ambiguous = shared & set(np.unique(found[known]).tolist()) if shared else ()
         for code in ambiguous:
             color = (code >> 16, code >> 8 & 255, code & 255)
-            raise BadInput(f"color {color} is that of several classes of --palette")
+            raise BadInput(
+                f"received color {color}, which several classes of {argument('palette')} have; "
+                "expected a color of its own for each class that occurs"
+            )
         return values[places], known

@@ -33,7 +33,7 @@ from auto_deeplab.data.conversion.shards import (
     write_shard,
 )
 from auto_deeplab.data.description import FILE_NAME, DatasetDescription
-from auto_deeplab.foundations.errors import UserError, reason_of
+from auto_deeplab.foundations.errors import UserError, argument, reason_of
 from auto_deeplab.foundations.ordered_map import map_with_progress
 
 # Writes shards, each with its fingerprint, into a folder.
@@ -171,8 +171,8 @@ def _finish_shards(
         report = report_of(shard)
         if report is None:
             raise UserError(
-                f"{folder / shard.name}: a worker has written it, but it is not here: {folder} "
-                "must be the same folder for every worker"
+                f"{folder / shard.name}: a worker has written it, but it is not here; expected "
+                f"{folder} to be the same folder for every worker"
             )
         if not report.sha256:
             report_path(folder, shard).unlink()
@@ -209,8 +209,8 @@ def _remove_strangers(partial: Path, shards: Sequence[Shard]) -> None:
     for path in strangers:
         if not is_part_of_conversion(path):
             raise UserError(
-                f"{path}: is no part of a conversion, but {partial} is where unfinished work is "
-                "kept: move it away, or name another output folder"
+                f"{path}: is no part of a conversion; expected nothing else in {partial}, where "
+                "unfinished work is kept: move it away, or name another output folder"
             )
     for path in strangers:
         path.unlink()
@@ -222,7 +222,8 @@ def refuse_non_empty(output: Path, overwrite: bool) -> None:
         raise UserError(f"{output}: received a file; expected a folder")
     if output.is_dir() and any(output.iterdir()) and not overwrite:
         raise UserError(
-            f"{output} exists and is not empty: name another folder or give --overwrite"
+            f"{output}: received a folder that is not empty; expected another name, or "
+            f"{argument('overwrite', True)}"
         )
     if output.is_dir() and any(output.iterdir()) and _is_worked_in(output):
         raise UserError(

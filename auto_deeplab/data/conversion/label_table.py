@@ -20,9 +20,7 @@ class LabelTable:
         self.train_ids = dict(sorted(train_ids.items()))
         for value, train_id in self.train_ids.items():
             if not (0 <= value <= 255 and 0 <= train_id <= 255):
-                raise UserError(
-                    f"label table: received {value} -> {train_id}; expected values 0..255"
-                )
+                raise UserError(f"labels: received {value} -> {train_id}; expected values 0..255")
         self._known = np.zeros(256, bool)
         self._known[list(self.train_ids)] = True
         self._table = np.zeros(256, np.uint8)
@@ -40,7 +38,7 @@ class LabelTable:
             found = ", ".join(f"{value} ({counts[value]} pixels)" for value in unknown[:8])
             more = f" and {unknown.size - 8} more" if unknown.size > 8 else ""
             raise BadInput(
-                f"label values outside of the table: {found}{more}; "
+                f"received label values outside of the table: {found}{more}; "
                 f"expected {_ranges(list(self.train_ids))}"
             )
         return cv2.LUT(label, self._table)

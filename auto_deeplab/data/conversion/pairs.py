@@ -175,8 +175,8 @@ def read_pair(
         label = labels.apply(pair.label.read(size))
         if image and label.shape != size:
             raise BadInput(
-                f"is {size_text(label)}, but its image {pair.image} is {size_text(image.pixels)}"
-                + image.remark
+                f"received {size_text(label)}; expected the size of its image {pair.image}, "
+                f"{size_text(image.pixels)}{image.remark}"
             )
     except BadInput as error:
         problems.append(f"{pair.label.file or pair.image}: {error}")

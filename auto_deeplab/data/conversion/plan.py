@@ -8,7 +8,7 @@ from auto_deeplab.data.conversion.label_table import LabelTable
 from auto_deeplab.data.conversion.pairs import DecodedPair, Pair, read_pair
 from auto_deeplab.data.description import Color, DatasetDescription
 from auto_deeplab.data.image_files import MOST_PIXELS_IN_FILES
-from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.foundations.errors import UserError, argument
 from auto_deeplab.foundations.files import utf8_text
 
 _MOST_PROBLEMS_SHOWN = 50
@@ -66,7 +66,7 @@ class Conversion:
         for value, train_id in self.labels.train_ids.items():
             if train_id not in allowed:
                 raise UserError(
-                    f"label table: {value} -> {train_id}: expected a class 0.."
+                    f"labels: received {value} -> {train_id}; expected a class 0.."
                     f"{len(self.classes) - 1} or the ignore label {self.ignore_label}"
                 )
 
@@ -150,5 +150,5 @@ def list_problems(
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
     lines = [f"{count} with the input, {consequence}:", *(f"  {problem}" for problem in shown)]
     if hidden:
-        lines.append(f"  and {hidden} more; --dry_run lists them all")
+        lines.append(f"  and {hidden} more; {argument('dry_run')} lists them all")
     return "\n".join(lines + [hint] * bool(hint))

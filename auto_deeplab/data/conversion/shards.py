@@ -2,7 +2,7 @@
 
 Which pairs a shard holds depends on the conversion alone, and so do its bytes. A finished shard has
 a report beside it, which says what went into it: that makes interrupted work continue, and the
-reports of all shards together are `conversion.json`, which `--verify` compares with.
+reports of all shards together are `conversion.json`, which `verification.verify` compares with.
 """
 
 import contextlib
@@ -246,7 +246,7 @@ def read_manifest(folder: Path) -> dict:
     except json_files.UnreadableError as error:
         if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
             raise UserError(
-                f"{path} does not exist: expected a folder that tools/convert_*.py have written"
+                f"{path}: does not exist; expected a folder that tools/convert_*.py have written"
             ) from error
         raise
     json_files.check(fields, _Manifest, str(path))

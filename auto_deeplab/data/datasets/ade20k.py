@@ -12,7 +12,7 @@ from auto_deeplab.data.conversion.label_table import LabelTable
 from auto_deeplab.data.conversion.pairs import Pair, pair_by_stem
 from auto_deeplab.data.conversion.plan import Conversion, plan_splits
 from auto_deeplab.data.description import Color
-from auto_deeplab.foundations.errors import UserError, near_matches
+from auto_deeplab.foundations.errors import UserError, argument, near_matches
 
 IGNORE = 255
 # The paper's size of images, in pixels of the longer side.
@@ -196,12 +196,14 @@ def ade20k_conversion(
 
     def pairs_of(split: str) -> tuple[list[Pair], list[str]]:
         if split not in FOLDERS:
-            raise UserError(f"no split {split!r}{near_matches(split, FOLDERS)}")
+            raise UserError(
+                f"{argument('splits')}: received {split!r}{near_matches(split, FOLDERS)}"
+            )
         images, labels = (root / part / FOLDERS[split] for part in ("images", "annotations"))
         for folder in (images, labels):
             if not folder.is_dir():
                 raise UserError(
-                    f"{folder} does not exist: expected images/{FOLDERS[split]} and "
+                    f"{folder}: does not exist; expected images/{FOLDERS[split]} and "
                     f"annotations/{FOLDERS[split]} in {root}"
                 )
         return pair_by_stem(images, labels, [".jpg"], [".png"])

@@ -12,7 +12,7 @@ from auto_deeplab.data.conversion.label_table import LabelTable
 from auto_deeplab.data.conversion.pairs import Pair, pair_by_stem
 from auto_deeplab.data.conversion.plan import Conversion, plan_splits
 from auto_deeplab.data.description import Color
-from auto_deeplab.foundations.errors import UserError, near_matches
+from auto_deeplab.foundations.errors import UserError, argument, near_matches
 
 IGNORE = 255
 IMAGE_SUFFIX = "_leftImg8bit.png"
@@ -101,12 +101,15 @@ def split_pairs(
     for folder in folders:
         if not folder.is_dir():
             raise UserError(
-                f"{folder} does not exist: expected the Cityscapes layout, leftImg8bit/SPLIT/CITY/ "
-                f"and {annotation}/SPLIT/CITY/, in {root}"
+                f"{folder}: does not exist; expected the Cityscapes layout, "
+                f"leftImg8bit/SPLIT/CITY/ and {annotation}/SPLIT/CITY/, in {root}"
             )
         if not (folder / split).is_dir():
             known = sorted(path.name for path in folder.iterdir() if path.is_dir())
-            raise UserError(f"{folder} has no split {split!r}{near_matches(split, known)}")
+            raise UserError(
+                f"{argument('splits')}: received {split!r}, which {folder} has not"
+                f"{near_matches(split, known)}"
+            )
     images, labels = (folder / split for folder in folders)
     return pair_by_stem(images, labels, [IMAGE_SUFFIX], [f"_{annotation}{LABEL_SUFFIX}"])
 

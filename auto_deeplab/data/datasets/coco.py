@@ -62,8 +62,8 @@ class CocoLabel:
         """Returns the annotations as train ids; see `LabelSource.read`."""
         if image_size not in (None, (self.height, self.width)):
             raise BadInput(
-                f"image {_brief(self.image_id)} is {self.width}x{self.height} there, but its file "
-                f"is {image_size[1]}x{image_size[0]}"
+                f"image {_brief(self.image_id)}: received {self.width}x{self.height}; expected "
+                f"the size of its file, {image_size[1]}x{image_size[0]}"
             )
         # Without an image nothing bounds the size that the file tells: nothing is drawn.
         label = np.zeros((self.height, self.width) if image_size else (1, 1), np.uint8)
@@ -175,7 +175,7 @@ class _RunLengths:
         if not isinstance(counts, list):
             raise BadInput(f": 'counts': received {_brief(counts)}; expected run lengths")
         if size != [height, width]:
-            raise BadInput(f" of size {_brief(size)}, expected {[height, width]}")
+            raise BadInput(f": 'size': received {_brief(size)}; expected {[height, width]}")
         for count in counts:
             if not _is_number(count) or count != count // 1 or count < 0:
                 raise BadInput(
@@ -214,7 +214,10 @@ def _decompressed(text: str) -> list[int]:
             counts.append(value + (counts[-2] if len(counts) > 2 else 0))
             value = shift = 0
     if shift:
-        raise BadInput(f": 'counts': received {_brief(text)}, which ends within a number")
+        raise BadInput(
+            f": 'counts': received {_brief(text)}, which ends within a number; expected compressed "
+            "run lengths"
+        )
     return counts
 
 
@@ -312,7 +315,10 @@ class _Instances:
                 except _NotUsable as error:
                     raise ValueError(f"annotations: element {number}: no usable {error}") from error
         except (OSError, ValueError, KeyError, TypeError, RecursionError, _NotUsable) as error:
-            raise UserError(f"{file}: not a file of COCO instances: {error!r}") from error
+            raise UserError(
+                f"{file}: not a file of COCO instances ({error!r}); expected one in the form of "
+                "instances_train2017.json"
+            ) from error
         return cls(images, of_image, names)
 
 
@@ -384,13 +390,15 @@ def _split_pairs(
     for path, found in ((file, file.is_file()), (folder, folder.is_dir())):
         if not found:
             raise UserError(
-                f"{path} does not exist: expected annotations/instances_{split}.json and {split}/ "
+                f"{path}: does not exist; expected annotations/instances_{split}.json and {split}/ "
                 f"in {root}"
             )
     instances = _Instances.read(file)
     unknown = sorted(TRAIN_IDS.keys() - instances.categories.keys())
     if unknown:
-        raise UserError(f"{file}: categories: missing {', '.join(unknown)}")
+        raise UserError(
+            f"{file}: categories: received none called {', '.join(unknown)}; expected those of COCO"
+        )
     train_ids = {instances.categories[name]: train_id for name, train_id in TRAIN_IDS.items()}
 
     @functools.cache

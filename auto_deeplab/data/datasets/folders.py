@@ -13,7 +13,7 @@ from auto_deeplab.data.conversion.label_table import LabelTable
 from auto_deeplab.data.conversion.pairs import LabelFile, LabelSource, Pair, pair_by_stem
 from auto_deeplab.data.conversion.plan import Conversion, plan_splits
 from auto_deeplab.data.description import Color
-from auto_deeplab.foundations.errors import UserError, near_matches, reason_of
+from auto_deeplab.foundations.errors import UserError, argument, near_matches, reason_of
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 LABEL_SUFFIXES = (".png", ".tif", ".tiff", ".bmp")
@@ -82,14 +82,17 @@ def folder_conversion(
         elif images or labels:
             given, missing = ("images", "labels") if images else ("labels", "images")
             raise UserError(
-                f"--{split}_{given} is given, --{split}_{missing} is not: give both, which may be "
-                "the same folder"
+                f"{argument(f'{split}_{missing}')}: received nothing, but "
+                f"{argument(f'{split}_{given}')}; expected both, which may be the same folder"
             )
     if not splits:
-        flags = ", ".join(f"--{split}_images and --{split}_labels" for split in folders)
-        raise UserError(f"no folders to convert: give {flags}")
-    ignore_labels = [ignore_label] if isinstance(ignore_label, int) else ignore_label
-    table = numbered_labels(classes, ignore_labels, first_label, label_values)
+        pairs = ", ".join(
+            f"{argument(f'{split}_images')} and {argument(f'{split}_labels')}" for split in folders
+        )
+        raise UserError(f"received no folders to convert; expected {pairs}")
+    if isinstance(ignore_label, int):
+        ignore_label = [ignore_label]
+    table = numbered_labels(classes, ignore_label, first_label, label_values)
     label_of: Callable[[Path], LabelSource] = LabelFile
     if palette is not None:
         label_of = functools.partial(
@@ -109,8 +112,8 @@ def folder_conversion(
         ignore_label=RECORD_IGNORE_LABEL,
         source="; ".join(f"{split}: {images}" for split, (images, _) in splits.items()),
         label_advice=(
-            "give the value that each class has in the label files, in the order of --classes, "
-            "such as --label_values=0,255"
+            "give the value that each class has in the label files, in the order of "
+            f"{argument('classes')}, such as {argument('label_values', (0, 255))}"
         ),
     )
 
@@ -143,12 +146,12 @@ def _split_pairs(
     if label_suffix:
         notes.append(
             f"{labels}: the labels are the files with {label_suffix!r} behind the image's name; "
-            "--label_suffix names another"
+            f"{argument('label_suffix')} names another"
         )
     elif not pairs and os.path.isdir(images) and os.path.isdir(labels):
         problems.append(
-            f"{labels}: no label has the name of an image; --label_suffix tells what it has behind "
-            "that name"
+            f"{labels}: no label has the name of an image; {argument('label_suffix')} tells what "
+            "it has behind that name"
         )
     return pairs, problems
 
@@ -160,8 +163,9 @@ def _values_of_colors(
     value_of = {train_id: value for value, train_id in table.train_ids.items()}
     if ignored_colors and RECORD_IGNORE_LABEL not in value_of:
         raise UserError(
-            f"--palette: has colors of no class, such as {ignored_colors[0]}, and no label value "
-            "is ignored: expected colors of classes alone, or --ignore_label"
+            f"{argument('palette')}: has colors of no class, such as {ignored_colors[0]}, and no "
+            "label value is ignored; expected colors of classes alone, or "
+            f"{argument('ignore_label')}"
         )
     train_ids = [*range(len(palette)), *[RECORD_IGNORE_LABEL] * len(ignored_colors)]
     return tuple(
@@ -173,7 +177,7 @@ def _values_of_colors(
 
 def numbered_labels(
     classes: Sequence[str],
-    ignore_labels: Sequence[int] | None = None,
+    ignore_label: Sequence[int] | None = None,
     first_label: int | None = None,
     label_values: Sequence[int] | None = None,
 ) -> LabelTable:
@@ -181,7 +185,7 @@ def numbered_labels(
 
     Args:
         classes: Class names.
-        ignore_labels: The values of pixels that do not count; the records hold 255 there. By
+        ignore_label: The values of pixels that do not count; the records hold 255 there. By
             default 255, if it is no class.
         first_label: The value of the first class; 0 by default.
         label_values: The value of each class, instead of `first_label`.
@@ -192,28 +196,33 @@ def numbered_labels(
     if label_values is None:
         values = [(first_label or 0) + index for index in range(len(classes))]
     elif first_label is not None:
-        raise UserError("--first_label and --label_values exclude each other: give one of them")
+        raise UserError(
+            f"received {argument('first_label', first_label)} and {argument('label_values')}; "
+            "expected one of them"
+        )
     else:
         values = list(label_values)
     text = ",".join(map(str, values))
     if len(values) != len(classes):
         raise UserError(
-            f"--label_values: received {len(values)} values, {text}; expected {len(classes)}, one "
-            "a class"
+            f"{argument('label_values')}: received {len(values)} values, {text}; expected "
+            f"{len(classes)}, one a class"
         )
     if len(set(values)) < len(values):
-        raise UserError(f"--label_values: received {text}; expected another value for each class")
+        raise UserError(
+            f"{argument('label_values')}: received {text}; expected another value for each class"
+        )
     train_ids = {value: index for index, value in enumerate(values)}
-    if ignore_labels is None:
-        ignore_labels = [RECORD_IGNORE_LABEL] if RECORD_IGNORE_LABEL not in train_ids else []
-    for value in ignore_labels:
+    if ignore_label is None:
+        ignore_label = [RECORD_IGNORE_LABEL] if RECORD_IGNORE_LABEL not in train_ids else []
+    for value in ignore_label:
         if value in train_ids:
             numbers = text if label_values is not None else f"{values[0]}..{values[-1]}"
             raise UserError(
-                f"--ignore_label={value}: is the number of class {classes[train_ids[value]]!r}; "
-                f"the classes have the numbers {numbers}"
+                f"{argument('ignore_label')}: received {value}, the number of class "
+                f"{classes[train_ids[value]]!r}; expected none of the classes' numbers {numbers}"
             )
-    return LabelTable(train_ids | dict.fromkeys(ignore_labels, RECORD_IGNORE_LABEL))
+    return LabelTable(train_ids | dict.fromkeys(ignore_label, RECORD_IGNORE_LABEL))
 
 
 def generated_palette(classes: int) -> tuple[Color, ...]:
@@ -232,37 +241,52 @@ def generated_palette(classes: int) -> tuple[Color, ...]:
     return tuple(colors)
 
 
-def read_classes(text: str) -> tuple[str, ...]:
+def read_classes(classes: str) -> tuple[str, ...]:
     """Reads class names from a comma list, or from the file of that name with one a line.
 
     In a file, Labelme's first line `__ignore__` is left out: it names no class.
+
+    Raises:
+        UserError: The file is missing or cannot be read, or a name is.
     """
     # A list may be longer than a file name can be, which os.path reads as "no such file".
-    if os.path.isfile(text):
-        lines = [line for _, line in _numbered_lines(text, "--classes")]
+    if os.path.isfile(classes):
+        lines = [line for _, line in _numbered_lines("classes", classes)]
         names = tuple(lines[1:] if lines[:1] == ["__ignore__"] else lines)
         if not names:
-            raise UserError(f"--classes={text}: received no name; expected one a line")
+            raise UserError(
+                f"{argument('classes', classes)}: received no name; expected one a line"
+            )
         return names
-    names = tuple(name.strip() for name in text.split(","))
+    names = tuple(name.strip() for name in classes.split(","))
     if not all(names):
-        raise UserError(f"--classes: received an empty name in {text!r}; expected names")
+        raise UserError(
+            f"{argument('classes')}: received an empty name in {classes!r}; expected names"
+        )
     if len(names) == 1 and names[0].lower().endswith((".txt", ".csv", ".names")):
         raise UserError(
-            f"--classes={text}: no such file: expected a file with one name a line, or names with "
-            "commas between them"
+            f"{argument('classes', classes)}: no such file; expected a file with one name a line, "
+            "or names with commas between them"
         )
     return names
 
 
-def read_values(flag: str, texts: Sequence[str]) -> tuple[int, ...]:
-    """Reads label values, each 0..255, of a flag that is a comma list."""
+def read_values(name: str, texts: Sequence[str]) -> tuple[int, ...]:
+    """Reads label values.
+
+    Args:
+        name: The argument that they are given for, for the message.
+        texts: The values in decimal.
+
+    Raises:
+        UserError: There is none, or one is not 0..255.
+    """
     if not texts or not all(text.isdecimal() and int(text) <= 255 for text in texts):
-        raise UserError(f"--{flag}: received {','.join(texts)!r}; expected values 0..255")
+        raise UserError(f"{argument(name)}: received {','.join(texts)!r}; expected values 0..255")
     return tuple(int(text) for text in texts)
 
 
-def read_colors(path: str) -> tuple[NamedColor, ...]:
+def read_colors(palette: str) -> tuple[NamedColor, ...]:
     """Reads a file with a color a line, each with the name of its class or none of them.
 
     A line is `red green blue`, with commas or spaces between, and perhaps a name before or after
@@ -273,7 +297,7 @@ def read_colors(path: str) -> tuple[NamedColor, ...]:
         UserError: The file cannot be read, has no color, or a line is none of these.
     """
     found: list[NamedColor] = []
-    for number, line in _numbered_lines(path, "--palette"):
+    for number, line in _numbered_lines("palette", palette):
         if line.startswith("#") or (not found and _COLOR_HEADER.fullmatch(line)):
             continue
         plain = line.strip(" ,;")
@@ -281,21 +305,24 @@ def read_colors(path: str) -> tuple[NamedColor, ...]:
         color = (int(match["red"]), int(match["green"]), int(match["blue"])) if match else None
         if match is None or color is None or max(color) > 255:
             raise UserError(
-                f"{path}, line {number}: received {line!r}; expected red green blue, each 0..255, "
-                "and perhaps a class name"
+                f"{palette}, line {number}: received {line!r}; expected red green blue, each "
+                "0..255, and perhaps a class name"
             )
         found.append(NamedColor((match["name"] or "").strip(" \t\"'"), color))
     if not found:
-        raise UserError(f"--palette={path}: received no color; expected one a class")
+        raise UserError(f"{argument('palette', palette)}: received no color; expected one a class")
     named = sum(bool(entry.name) for entry in found)
     if named not in (0, len(found)):
-        raise UserError(f"{path}: {named} of {len(found)} lines have a class name: expected all")
+        raise UserError(
+            f"{palette}: received class names in {named} of {len(found)} lines; expected all or "
+            "none"
+        )
     return tuple(found)
 
 
-def read_palette(path: str, classes: Sequence[str] | None = None) -> tuple[Color, ...]:
+def read_palette(palette: str, classes: Sequence[str] | None = None) -> tuple[Color, ...]:
     """Returns the colors of a file, see `read_colors`, in the order of classes if they are told."""
-    colors = read_colors(path)
+    colors = read_colors(palette)
     return tuple(e.color for e in colors) if classes is None else palette_of(colors, classes)[0]
 
 
@@ -319,22 +346,30 @@ def palette_of(
     named = {entry.name: entry.color for entry in colors}
     if len(named) < len(colors):
         repeated = next(entry.name for entry in colors if named[entry.name] != entry.color)
-        raise UserError(f"--palette: class {repeated!r} has two colors: expected one")
+        raise UserError(
+            f"{argument('palette')}: received two colors for class {repeated!r}; expected one"
+        )
     for name in classes:
         if name not in named:
-            raise UserError(f"--palette: no color of class {name!r}{near_matches(name, named)}")
+            raise UserError(
+                f"{argument('palette')}: received no color for class {name!r}"
+                f"{near_matches(name, named)}"
+            )
     others = tuple(entry for entry in colors if entry.name not in classes)
     return tuple(named[name] for name in classes), others
 
 
-def _numbered_lines(path: str, flag: str) -> list[tuple[int, str]]:
-    """Returns the lines that are not empty, without space around them, and their numbers from 1."""
+def _numbered_lines(name: str, path: str) -> list[tuple[int, str]]:
+    """Returns the lines that are not empty, without space around them, and their numbers from 1.
+
+    The file was given for the argument `name`.
+    """
     try:
         # Editors of Windows begin a file with a byte-order mark.
         text = Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise UserError(f"{flag}={path}: cannot be read: {reason_of(error)}") from error
+        raise UserError(f"{argument(name, path)}: cannot be read: {reason_of(error)}") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{flag}={path}: cannot be read as UTF-8 text: {error}") from error
+        raise UserError(f"{argument(name, path)}: cannot be read as UTF-8 text: {error}") from error
     lines = ((number, line.strip()) for number, line in enumerate(text.splitlines(), start=1))
     return [(number, line) for number, line in lines if line]

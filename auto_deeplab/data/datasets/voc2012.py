@@ -13,7 +13,7 @@ from auto_deeplab.data.conversion.pairs import LabelFile, LabelSource, NoLabel, 
 from auto_deeplab.data.conversion.plan import Conversion, plan_splits
 from auto_deeplab.data.description import Color
 from auto_deeplab.data.image_files import BadInput
-from auto_deeplab.foundations.errors import UserError, near_matches
+from auto_deeplab.foundations.errors import UserError, argument, near_matches
 
 IGNORE = 255
 CLASSES: tuple[str, ...] = (
@@ -60,9 +60,16 @@ class SbdLabel:
         try:
             label = content["GTcls"]["Segmentation"][0, 0]
         except (KeyError, IndexError, ValueError) as error:
-            raise BadInput("expected the field Segmentation of a struct GTcls") from error
+            received = ", ".join(name for name in content if not name.startswith("__"))
+            raise BadInput(
+                f"received the variables {received or 'none'}; expected a struct GTcls with the "
+                "field Segmentation"
+            ) from error
         if label.ndim != 2 or label.dtype != np.uint8:
-            raise BadInput(f"GTcls.Segmentation: received {label.dtype}; expected a uint8 matrix")
+            raise BadInput(
+                f"GTcls.Segmentation: received {label.dtype} of the shape {list(label.shape)}; "
+                "expected a uint8 matrix"
+            )
         return np.ascontiguousarray(label)
 
     def facts(self) -> list:
@@ -101,10 +108,13 @@ def voc2012_conversion(
     def pairs_of(split: str) -> tuple[list[Pair], list[str]]:
         if split == AUGMENTED:
             if boundaries is None:
-                raise UserError(f"split {AUGMENTED!r}: needs the annotations of SBD: give --sbd")
+                raise UserError(
+                    f"{argument('sbd')}: received nothing; expected the folder of SBD's "
+                    f"annotations, which the split {AUGMENTED!r} needs"
+                )
             return _augmented_pairs(voc, boundaries)
         if split not in known:
-            raise UserError(f"no split {split!r}{near_matches(split, known)}")
+            raise UserError(f"{argument('splits')}: received {split!r}{near_matches(split, known)}")
         names, problems = voc.names(split)
         label_of = (lambda _: NoLabel(IGNORE)) if split == "test" else voc.label
         return _existing([Pair(voc.image(n), label_of(n), f"{n}.jpg") for n in names], problems)
@@ -142,7 +152,7 @@ class _Voc:
         """Returns the images that the list of a split names, and those that it names twice."""
         path = self.list_path(split)
         if not path.is_file():
-            raise UserError(f"{path}: no such file, so no split {split!r}")
+            raise UserError(f"{path}: no such file; expected the list of the split {split!r}")
         return _read_list(path)
 
     def problems(self) -> list[str]:
@@ -251,4 +261,4 @@ def _find(root: str | os.PathLike, folders: Sequence[str], holds: str) -> Path:
         if (Path(root) / folder / holds).is_dir():
             return Path(root) / folder
     places = " or ".join(str(Path(root) / folder / holds) for folder in folders)
-    raise UserError(f"{root}: expected a folder {places}")
+    raise UserError(f"{root}: has no folder {holds}; expected {places}")

@@ -46,7 +46,7 @@ def street_scenes(
         val_images: Number of scenes of the split "val".
         height: Of the drawn images, in pixels.
         width: Of the drawn images, in pixels.
-        scale: The converter's factor of height and width, as `convert_cityscapes.py --scale`.
+        scale: The converter's factor of height and width, as `Conversion.scale`.
         seed: The scenes' seed.
         workers: Number of processes that draw; by default one a core.
 

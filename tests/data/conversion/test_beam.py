@@ -48,12 +48,12 @@ def test_a_pipeline_gathers_problems_and_continues(conversion, tmp_path):
 @needs_beam
 def test_an_unknown_runner_is_explained(conversion, tmp_path):
     write_shards = functools.partial(write_shards_with_beam, "DirctRunner", [])
-    with pytest.raises(UserError, match="--runner=DirctRunner"):
+    with pytest.raises(UserError, match="runner='DirctRunner'"):
         convert(conversion, tmp_path / "output", write_shards=write_shards)
 
 
 @pytest.mark.skipif(_has_beam, reason="Apache Beam is installed")
 def test_without_beam_the_message_says_how_to_install_it(conversion, tmp_path):
-    with pytest.raises(UserError, match=r"--runner=DirectRunner: .*requirements-beam\.txt"):
+    with pytest.raises(UserError, match=r"runner='DirectRunner': .*requirements-beam\.txt"):
         convert(conversion, tmp_path / "output", write_shards=_direct)
     assert not (tmp_path / "output").exists()

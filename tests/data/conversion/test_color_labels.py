@@ -81,5 +81,5 @@ def test_a_color_of_two_classes_is_a_problem_only_where_it_occurs(tmp_path):
     black.save(tmp_path / "a.png")
     assert not ColorLabel(tmp_path / "a.png", colors).read(None).any()
     Image.fromarray(_PALETTE[_LABEL]).save(tmp_path / "a.png")
-    with pytest.raises(BadInput, match=r"\(128, 0, 0\) is that of several classes"):
+    with pytest.raises(BadInput, match=r"\(128, 0, 0\), which several classes of palette have"):
         ColorLabel(tmp_path / "a.png", colors).read(None)

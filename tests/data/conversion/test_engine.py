@@ -74,7 +74,7 @@ def test_non_empty_output_is_kept_unless_told(conversion, tmp_path):
     output = tmp_path / "output"
     output.mkdir()
     (output / "precious.txt").touch()
-    with pytest.raises(UserError, match=r"is not empty.*--overwrite"):
+    with pytest.raises(UserError, match=r"is not empty; expected .*overwrite=True"):
         _convert(conversion, output)
     assert list(contents(output)) == ["precious.txt"]
     (tmp_path / "output.old").mkdir()
@@ -326,7 +326,9 @@ def test_impossible_parameters_are_explained(conversion):
         dataclasses.replace(conversion, longer_side=-3)
     with pytest.raises(UserError, match="examples_per_shard"):
         dataclasses.replace(conversion, examples_per_shard=0)
-    with pytest.raises(UserError, match=r"3 -> 2: expected a class 0\.\.1 or the ignore label 255"):
+    with pytest.raises(
+        UserError, match=r"labels: received 3 -> 2; expected a class 0\.\.1 or the ignore label 255"
+    ):
         dataclasses.replace(conversion, labels=LabelTable({3: 2}))
 
 

@@ -130,7 +130,7 @@ def test_missing_files_and_other_parameters_are_found(conversion, output):
 
 
 def test_a_folder_without_a_conversion_is_explained(conversion, tmp_path):
-    with pytest.raises(UserError, match=r"nowhere.conversion\.json does not exist"):
+    with pytest.raises(UserError, match=r"nowhere.conversion\.json: does not exist"):
         verify(conversion, tmp_path / "nowhere", progress=False)
     (tmp_path / "conversion.json").write_text("[]")
     with pytest.raises(UserError, match=r"conversion\.json: received \[\]; expected"):

@@ -39,11 +39,13 @@ def test_ignored_value_becomes_255(folders):
 
 
 def test_wrong_folders_and_labels_are_explained(folders):
-    with pytest.raises(UserError, match=r"--train_images is given, --train_labels is not"):
+    with pytest.raises(UserError, match=r"train_labels: received nothing, but train_images"):
         folder_conversion("n", {"train": ("images", None)}, ["a"])
-    with pytest.raises(UserError, match="no folders to convert: give --train_images"):
+    with pytest.raises(
+        UserError, match="no folders to convert; expected train_images and train_labels"
+    ):
         folder_conversion("n", {"train": (None, None)}, ["a"])
-    with pytest.raises(UserError, match="--ignore_label=1: is the number of class 'b'"):
+    with pytest.raises(UserError, match="ignore_label: received 1, the number of class 'b'"):
         folder_conversion("n", folders, ["a", "b"], ignore_label=1)
     with pytest.raises(UserError, match="nowhere: no such folder"):
         folder_conversion("n", {"train": ("nowhere", folders["train"][1])}, ["a"])
@@ -62,7 +64,7 @@ def test_classes_from_list_or_file(tmp_path):
     path = tmp_path / "classes.txt"
     path.write_text("sky\ntraffic light\n\n")
     assert read_classes(str(path)) == ("sky", "traffic light")
-    with pytest.raises(UserError, match=r"--classes: received an empty name in .*; expected names"):
+    with pytest.raises(UserError, match=r"classes: received an empty name in .*; expected names"):
         read_classes("sky,,car")
 
 
@@ -84,7 +86,7 @@ def test_a_byte_order_mark_is_no_part_of_a_list(tmp_path):
     path.write_text("1 2 3\n", encoding="utf-8-sig")
     assert read_palette(str(path)) == ((1, 2, 3),)
     path.write_text("sky\n", encoding="utf-16")
-    with pytest.raises(UserError, match=r"list\.txt: cannot be read as UTF-8 text"):
+    with pytest.raises(UserError, match=r"classes='.*list\.txt': cannot be read as UTF-8 text"):
         read_classes(str(path))
 
 
@@ -96,7 +98,7 @@ def test_a_long_list_of_classes_is_no_file_name():
 
 
 def test_a_class_file_that_does_not_exist_is_no_class(tmp_path):
-    with pytest.raises(UserError, match=r"--classes=.*clases\.txt: no such file"):
+    with pytest.raises(UserError, match=r"classes='.*clases\.txt': no such file"):
         read_classes(str(tmp_path / "clases.txt"))
     (tmp_path / "classes.txt").write_text("\n\n")
     with pytest.raises(UserError, match="received no name; expected one a line"):
@@ -139,7 +141,7 @@ def test_colors_with_names_are_read_in_the_forms_that_tools_write(tmp_path, text
         ("7 1 2 3\n", "line 1: received '7 1 2 3'; expected red green blue"),
         ("\n\nsky: 1, 2, 256\n", "line 3: received 'sky: 1, 2, 256'; expected red green blue"),
         ("# nothing\n", "received no color"),
-        ("1 2 3\nsky 4 5 6\n", "1 of 2 lines have a class name: expected all"),
+        ("1 2 3\nsky 4 5 6\n", "received class names in 1 of 2 lines; expected all or none"),
     ],
 )
 def test_a_wrong_line_of_a_palette_is_named(tmp_path, text, reason):
@@ -153,9 +155,9 @@ def test_a_wrong_line_of_a_palette_is_named(tmp_path, text, reason):
 def test_colors_are_sorted_by_classes_and_the_rest_is_told():
     colors = (NamedColor("void", (9, 9, 9)), NamedColor("b", (2, 2, 2)), NamedColor("a", (1, 1, 1)))
     assert palette_of(colors, ["a", "b"]) == (((1, 1, 1), (2, 2, 2)), (colors[0],))
-    with pytest.raises(UserError, match=r"no color of class 'voids'; did you mean void\?"):
+    with pytest.raises(UserError, match=r"no color for class 'voids'; did you mean void\?"):
         palette_of(colors, ["a", "voids"])
-    with pytest.raises(UserError, match="class 'a' has two colors"):
+    with pytest.raises(UserError, match="two colors for class 'a'"):
         palette_of((*colors, NamedColor("a", (3, 3, 3))), ["a"])
 
 
@@ -182,17 +184,19 @@ def test_labels_have_the_values_that_are_told():
 
 
 def test_values_that_contradict_each_other_are_explained():
-    with pytest.raises(UserError, match="--label_values: received 1 values, 3; expected 2, one a"):
+    with pytest.raises(UserError, match=r"^label_values: received 1 values, 3; expected 2, one a"):
         numbered_labels(["a", "b"], label_values=[3])
     with pytest.raises(UserError, match="received 3,3; expected another value for each class"):
         numbered_labels(["a", "b"], label_values=[3, 3])
-    with pytest.raises(UserError, match="exclude each other"):
+    with pytest.raises(UserError, match="received first_label=1 and label_values; expected one"):
         numbered_labels(["a", "b"], first_label=1, label_values=[3, 4])
-    with pytest.raises(UserError, match=r"--ignore_label=255: is .* class 'b'; .* numbers 0,255"):
+    with pytest.raises(
+        UserError, match=r"ignore_label: received 255, .* class 'b'; .* numbers 0,255"
+    ):
         numbered_labels(["a", "b"], [255], label_values=[0, 255])
     for values in (["-1"], ["256"], ["x"], [""], []):
         with pytest.raises(
-            UserError, match=r"--label_values: received .*; expected values 0\.\.255"
+            UserError, match=r"^label_values: received .*; expected values 0\.\.255"
         ):
             read_values("label_values", values)
 
@@ -224,7 +228,7 @@ def test_labels_may_have_something_behind_the_images_name(tmp_path, suffix):
         conversion = _plan(tmp_path / "i", tmp_path / "l", label_suffix=told)
         assert (_names(conversion), conversion.problems) == (expected, [])
     if suffix == "_unheard_of":
-        with pytest.raises(UserError, match="no label has the name of an image; --label_suffix"):
+        with pytest.raises(UserError, match="no label has the name of an image; label_suffix"):
             _plan(tmp_path / "i", tmp_path / "l")
     else:
         conversion = _plan(tmp_path / "i", tmp_path / "l")
