@@ -82,8 +82,8 @@ _INPUT_SIZE = flags.DEFINE_string(
 _SCALES = flags.DEFINE_list("scales", ["1"], "Scales whose predictions are averaged.")
 _FLIP = flags.DEFINE_bool("flip", False, "Average with the prediction of the mirrored image.")
 _FOLD = flags.DEFINE_bool("fold_batch_norm", True, "Make batch norm a part of the convolutions.")
-_WEIGHTS = flags.DEFINE_enum(
-    "weights",
+_KERNEL_DTYPE = flags.DEFINE_enum(
+    "kernel_dtype",
     "float32",
     KERNEL_DTYPES,
     "What convolutions' kernels are stored in; all is computed in float32.",
@@ -108,7 +108,7 @@ def main(argv: list[str]) -> None:
         scales=command_line.parse_scales(_SCALES.value),
         flip=_FLIP.value,
         fold_batch_norm=_FOLD.value,
-        kernel_dtype=_WEIGHTS.value,
+        kernel_dtype=_KERNEL_DTYPE.value,
         max_pixels=_MAX_PIXELS.value,
     )
     warm_up_size = _size(_WARM_UP_SIZE.value, "warm_up_size")
@@ -145,18 +145,25 @@ def _check_format() -> None:
     """Checks before anything heavy is imported that the flags go together."""
     is_int8 = _PRECISION.value == "int8"
     if _FORMAT.value != "tflite" and _PRECISION.present:
-        raise UserError(f"--precision is for --format=tflite; received --format={_FORMAT.value}")
+        raise UserError(
+            f"--precision: received with --format={_FORMAT.value}; expected --format=tflite, or no "
+            "--precision"
+        )
     if is_int8 != bool(_DATASET_DIR.value):
-        raise UserError("--precision=int8 and --dataset_dir need each other")
+        given, missing = "--precision=int8", "--dataset_dir"
+        if not is_int8:
+            given, missing = missing, given
+        raise UserError(f"received {given} without {missing}; expected both or neither")
     if _FORMAT.value != "saved_model":
         for flag in (_VERSION, _WARM_UP_SIZE, _MAX_PIXELS):
             if flag.present:
                 raise UserError(
-                    f"--{flag.name} is for --format=saved_model; received --format={_FORMAT.value}"
+                    f"--{flag.name}: received with --format={_FORMAT.value}; expected "
+                    f"--format=saved_model, or no --{flag.name}"
                 )
         # The exporters check it too, but only after the network was loaded.
         if os.path.lexists(_OUTPUT.value):
-            raise UserError(f"--output={_OUTPUT.value} exists; expected the name of a new file")
+            raise UserError(f"--output={_OUTPUT.value}: exists; expected the name of a new file")
 
 
 def _calibration_images() -> list["np.ndarray"]:

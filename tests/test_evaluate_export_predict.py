@@ -214,7 +214,7 @@ def test_export_options(model_dir, tmp_path):
         "input_size": "33x41",
         "scales": "0.5,1",
         "flip": True,
-        "weights": "bfloat16",
+        "kernel_dtype": "bfloat16",
         "max_pixels": 1000,
     }
     status, _, errors = run("export", **flags)
@@ -296,17 +296,29 @@ def test_what_a_format_loses(model_dir, tmp_path):
 @pytest.mark.parametrize(
     ("command", "flags", "message"),
     [
-        ("evaluate", {}, "expected --model_dir, or an exported network"),
+        ("evaluate", {}, "received no network; expected --model_dir, or an exported one"),
         ("evaluate", {"onnx": "a", "tflite": "b"}, "received --tflite and --onnx; expected one"),
-        ("evaluate", {"onnx": "a"}, "--onnx: expected --dataset_dir or --model_dir beside it"),
-        ("evaluate", {"onnx": "a", "flip": "true"}, "are for --model_dir alone"),
-        ("export", {"precision": "int8"}, "--precision is for --format=tflite"),
+        ("evaluate", {"onnx": "a"}, "--onnx: received no dataset; expected --dataset_dir or"),
+        (
+            "evaluate",
+            {"onnx": "a", "flip": "true"},
+            "--onnx: received --scales, --flip or --window; expected none",
+        ),
+        (
+            "export",
+            {"precision": "int8"},
+            "--precision: received with --format=saved_model; expected --fo",
+        ),
         (
             "export",
             {"format": "tflite", "precision": "int8"},
-            "--precision=int8 and --dataset_dir need each other",
+            "received --precision=int8 without --dataset_dir; expected both",
         ),
-        ("export", {"format": "onnx", "version": 3}, "--version is for --format=saved_model"),
+        (
+            "export",
+            {"format": "onnx", "version": 3},
+            "--version: received with --format=onnx; expected",
+        ),
     ],
 )
 def test_flags_that_do_not_go_together(tmp_path, command, flags, message):
@@ -333,4 +345,4 @@ def test_help_says_what_it_is_and_shows_an_example(command):
 def test_predict_wants_one_model(tmp_path):
     status, _, errors = run("predict", images=tmp_path, output=tmp_path)
     assert status == 1
-    assert "expected either --model_dir or an exported network" in errors
+    assert "received no network; expected either --model_dir or an exported one" in errors

@@ -20,7 +20,7 @@ from tensorflow_serving.config import model_server_config_pb2
 from auto_deeplab.data import description
 from auto_deeplab.foundations import json_files
 from auto_deeplab.foundations.atomic_file import replacing
-from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.foundations.errors import UserError, argument
 from auto_deeplab.search_space import Genotype
 from auto_deeplab.serving.export import assets, warm_up
 from auto_deeplab.serving.export.versions import SAVED_MODEL_FILE, list_versions
@@ -97,7 +97,10 @@ def check_model(folder: Path) -> ServedModel:
         hint = ""
         if (folder / SAVED_MODEL_FILE).is_file():
             hint = f"; this is one version: did you mean {folder.parent}?"
-        raise UserError(f"{folder}: expected a folder of numbered versions{hint}")
+        raise UserError(
+            f"{folder}: has no numbered versions; expected a folder of them, as "
+            f"auto_deeplab.export writes it{hint}"
+        )
     version = folder / str(versions[-1])
     problems = list(_problems(version))
     if problems:
@@ -134,17 +137,20 @@ def write_configuration(
     names = [model.name for model in models]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        raise UserError(f"--saved_model: more than one folder is called {', '.join(repeated)}")
+        raise UserError(
+            f"{argument('saved_model')}: received more than one folder that is called "
+            f"{', '.join(repeated)}; expected a name of its own for each model"
+        )
     for path in (output.resolve(), *(model.path for model in models)):
         # They are fields of a line of comma-separated values.
         if {",", '"'} & set(str(path)) or not str(path).isprintable():
             raise UserError(
-                f"{str(path)!r}: docker --mount takes no path with a comma, a quotation mark or a "
-                "line break; expected another folder"
+                f"received the folder {str(path)!r}; expected a path without commas, quotation "
+                "marks and line breaks, as docker mounts no other"
             )
-    for flag, value in (("host", host), ("docker_image", docker_image)):
+    for name, value in (("host", host), ("docker_image", docker_image)):
         if not value or not value.isprintable():
-            raise UserError(f"--{flag}: received {value!r}; expected it in one line")
+            raise UserError(f"{argument(name)}: received {value!r}; expected it in one line")
     texts = {MODEL_CONFIG: _model_config(models)}
     if batching is not None:
         texts[BATCHING] = batching.to_text()
@@ -154,7 +160,10 @@ def write_configuration(
     files = [output / name for name in texts]
     for file in files:
         if file.exists() and not overwrite:
-            raise UserError(f"{file} exists: give another --output, or --overwrite to replace it")
+            raise UserError(
+                f"{file}: exists already; expected another {argument('output')}, or "
+                f"{argument('overwrite', True)}"
+            )
     for file, text in zip(files, texts.values(), strict=True):
         with replacing(file) as temporary:
             temporary.write_text(text, encoding="utf-8")

@@ -188,13 +188,13 @@ def test_what_openvino_cannot_run_is_a_user_error(network, tmp_path):
     options = ExportOptions(input_size=(33, 47))
     export_saved_model(network, DESCRIPTION, None, tmp_path / "fixed", options)
     with pytest.raises(
-        UserError, match=r"fixed.1: OpenVINO cannot run it; expected .* without --i"
+        UserError, match=r"fixed.1: OpenVINO cannot run it; expected .* without an input size"
     ):
         load_exported("openvino", tmp_path / "fixed")
 
 
 def test_int8_needs_images(network, tmp_path):
-    with pytest.raises(UserError, match="received no calibration images"):
+    with pytest.raises(UserError, match="calibration_images: received none for precision='int8'"):
         export_tflite(network, DESCRIPTION, None, tmp_path / "a.tflite", precision="int8")
     assert not any(tmp_path.iterdir())
 
@@ -205,7 +205,9 @@ def test_files_that_are_no_export_are_user_errors(tmp_path, kind):
     with pytest.raises(UserError, match="cannot be loaded"):
         load_exported(kind, str(path))
     path.write_bytes(b"no network")
-    with pytest.raises(UserError, match=rf"file: cannot be loaded.*--format={kind}"):
+    with pytest.raises(
+        UserError, match=r"file: cannot be loaded.*; expected an? (TFLite|ONNX) file"
+    ):
         load_exported(kind, str(path))
 
 

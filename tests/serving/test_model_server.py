@@ -182,13 +182,16 @@ def test_a_path_that_docker_would_take_apart_is_refused(tmp_path, name):
 
 
 def test_configurations_that_cannot_be(tmp_path):
-    with pytest.raises(UserError, match="more than one folder is called scenes"):
+    with pytest.raises(UserError, match="more than one folder that is called scenes"):
         write(tmp_path, [served("/a/scenes"), served("/b/scenes")])
-    with pytest.raises(UserError, match="no path with a comma"):
+    with pytest.raises(UserError, match="expected a path without commas"):
         write(tmp_path, [served("/a,b/scenes")])
     assert not list(tmp_path.iterdir())
     write(tmp_path, [served("/a/scenes")])
-    with pytest.raises(UserError, match=r"model\.config exists: give another --output"):
+    with pytest.raises(
+        UserError,
+        match=r"model\.config: exists already; expected another output, or overwrite=True",
+    ):
         write(tmp_path, [served("/b/scenes")])
     write(tmp_path, [served("/b/scenes")], overwrite=True)
     assert "source=/b/scenes" in (tmp_path / "serve.sh").read_text()

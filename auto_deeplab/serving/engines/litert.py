@@ -23,7 +23,7 @@ def load_tflite(path: str | os.PathLike) -> ExportedNetwork:
         UserError: The file is none.
     """
     path = Path(path)
-    what = "what auto_deeplab.export --format=tflite writes"
+    what = "a TFLite file that auto_deeplab.export wrote"
     with loading(path, "cannot be loaded as a TFLite file", what):
         with zipfile.ZipFile(path) as archive, archive.open(FILE_NAME) as stream:
             text = json_files.read_stream(stream, f"{path}: {FILE_NAME}")

@@ -20,7 +20,7 @@ def load_onnx(path: str | os.PathLike) -> ExportedNetwork:
     """
     import onnxruntime
 
-    what = "what auto_deeplab.export --format=onnx writes"
+    what = "an ONNX file that auto_deeplab.export wrote"
     with loading(path, "cannot be loaded as an ONNX file", what):
         session = onnxruntime.InferenceSession(os.fspath(path), providers=["CPUExecutionProvider"])
         text = session.get_modelmeta().custom_metadata_map.get(FILE_NAME)

@@ -21,7 +21,7 @@ def class_maps_of_openvino(path: str | os.PathLike, precision: str = "f32") -> S
     import openvino
 
     # OpenVINO has no resizing with antialiasing, by which images are fitted to a size.
-    expected = "what auto_deeplab.export writes without --input_size, or with --format=onnx"
+    expected = "what auto_deeplab.export wrote without an input size, or as an ONNX file"
     with loading(path, "OpenVINO cannot run it", expected):
         core = openvino.Core()
         compiled = core.compile_model(

@@ -19,7 +19,7 @@ from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_service_p
 
 from auto_deeplab.data.description import MOST_CLASSES
 from auto_deeplab.data.image_files import encode_png
-from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.foundations.errors import UserError, argument
 from auto_deeplab.serving.files.image_files import refusal
 from auto_deeplab.serving.segmenter import Segmenter, checked
 
@@ -72,12 +72,12 @@ def class_maps_of_server(
     except ValueError:  # Such as a bracket that nothing closes.
         address = urlsplit("")
     if address.scheme in ("http", "https") and address.netloc:
-        return checked(RestModel(server, model, timeout), classes, f"--server={server}")
+        return checked(RestModel(server, model, timeout), classes, argument("server", server))
     if address.scheme in ("grpc", "grpcs") and address.netloc:
-        return checked(GrpcModel(server, model, timeout), classes, f"--server={server}")
+        return checked(GrpcModel(server, model, timeout), classes, argument("server", server))
     raise UserError(
-        f"--server: received {server!r}; expected http://HOST:8501 (REST) or grpc://HOST:8500, or "
-        "https and grpcs with encryption"
+        f"{argument('server')}: received {server!r}; expected http://HOST:8501 (REST) or "
+        "grpc://HOST:8500, or https and grpcs with encryption"
     )
 
 
@@ -101,21 +101,23 @@ class RestModel:
         try:
             answer = self._session.post(self._url, json=body, timeout=self._timeout)
         except requests.RequestException as error:
-            raise UserError(f"--server={self._server}: no answer: {error}") from error
+            raise UserError(f"{argument('server', self._server)}: no answer: {error}") from error
         try:
             if not answer.ok:
                 failure = _Failure.model_validate_json(answer.content).error
                 if answer.status_code == _BAD_REQUEST:
                     raise refusal(failure)
-                raise UserError(f"--server={self._server}: status {answer.status_code}: {failure}")
+                raise UserError(
+                    f"{argument('server', self._server)}: status {answer.status_code}: {failure}"
+                )
             predictions = _Answer.model_validate_json(answer.content).predictions
         except pydantic.ValidationError as error:
             first = error.errors(include_url=False)[0]
             field = ".".join(map(str, first["loc"])) or "the answer"
             received = answer.content[:200].decode("utf-8", "replace")
             raise UserError(
-                f"--server={self._server}: status {answer.status_code}: received {received!r}; "
-                f"expected what TensorFlow Serving answers: {field}: {first['msg']}"
+                f"{argument('server', self._server)}: status {answer.status_code}: received "
+                f"{received!r}; expected what TensorFlow Serving answers: {field}: {first['msg']}"
             ) from error
         height, width = _checked_size(
             [(prediction.height, prediction.width) for prediction in predictions],
@@ -157,7 +159,9 @@ class GrpcModel:
             details = error.details() or ""
             if error.code() is grpc.StatusCode.INVALID_ARGUMENT:
                 raise refusal(details) from error
-            raise UserError(f"--server={self._server}: {error.code().name}: {details}") from error
+            raise UserError(
+                f"{argument('server', self._server)}: {error.code().name}: {details}"
+            ) from error
         class_maps, heights, widths = (
             self._array(answer, name, rank, images) for name, rank in _OUTPUTS.items()
         )
@@ -181,8 +185,8 @@ class GrpcModel:
         ):
             received = types_pb2.DataType.Name(tensor.dtype)
             raise UserError(
-                f"--server={self._server}: {name}: received {received} of shape {shape}; expected "
-                f"DT_INT32 with {rank} axes"
+                f"{argument('server', self._server)}: {name}: received {received} of shape "
+                f"{shape}; expected DT_INT32 with {rank} axes"
             )
         return tf.make_ndarray(tensor)
 
@@ -198,7 +202,7 @@ def _checked_size(sizes: list[tuple[int, int]], images: np.ndarray, server: str)
     size = images.shape[1:3]
     if sizes != [size] * len(images):
         raise UserError(
-            f"--server={server}: height and width: received {sizes[:3]}; expected "
+            f"{argument('server', server)}: height and width: received {sizes[:3]}; expected "
             f"{size} for each of {len(images)} images"
         )
     return size

@@ -11,7 +11,7 @@ import tensorflow as tf
 import tf_keras
 
 from auto_deeplab.data.description import Color, DatasetDescription
-from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.foundations.errors import UserError, argument
 from auto_deeplab.search_space import Genotype
 from auto_deeplab.serving.export.assets import write_assets
 from auto_deeplab.serving.export.options import ExportOptions
@@ -61,7 +61,7 @@ def asset_texts(
         return {file.name: file.read_text(encoding="utf-8") for file in files}
 
 
-def check_free(path: str | os.PathLike) -> None:
+def check_free(output: str | os.PathLike) -> None:
     """Raises a `UserError` where the file exists: exports are never replaced."""
-    if os.path.lexists(path):
-        raise UserError(f"--output={path} exists; expected the name of a new file")
+    if os.path.lexists(output):
+        raise UserError(f"{argument('output', output)}: exists; expected the name of a new file")

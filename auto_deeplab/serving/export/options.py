@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from auto_deeplab.foundations.errors import UserError, require_known
+from auto_deeplab.foundations.errors import UserError, argument, require_known
 
 OUTPUTS = ("class_map", "probabilities", "colored_map")
 KERNEL_DTYPES = ("float32", "float16", "bfloat16")
@@ -42,10 +42,15 @@ class ExportOptions:
     def __post_init__(self) -> None:
         require_known("outputs", self.outputs, OUTPUTS)
         if "class_map" not in self.outputs:
-            raise UserError(f"--outputs: received {','.join(self.outputs)!r}; expected class_map")
-        require_known("weights", [self.kernel_dtype], KERNEL_DTYPES)
+            raise UserError(
+                f"{argument('outputs')}: received {','.join(self.outputs)!r}; expected class_map "
+                "among them"
+            )
+        require_known("kernel_dtype", [self.kernel_dtype], KERNEL_DTYPES)
         if self.max_pixels < 1:
-            raise UserError(f"--max_pixels: received {self.max_pixels}; expected at least 1")
+            raise UserError(
+                f"{argument('max_pixels')}: received {self.max_pixels}; expected at least 1"
+            )
 
     @property
     def several_views(self) -> bool:

@@ -24,7 +24,7 @@ def export_onnx(
     model: "tf_keras.Model",
     description: DatasetDescription,
     genotype: Genotype | None,
-    path: str | os.PathLike,
+    output: str | os.PathLike,
     options: ExportOptions | None = None,
     metrics: dict[str, Any] | None = None,
 ) -> None:
@@ -34,7 +34,7 @@ def export_onnx(
         model: Maps normalized images to logits at the images' size.
         description: Of the classes.
         genotype: Of the network, or None.
-        path: The new file.
+        output: The new file.
         options: See `ExportOptions`; with `input_size` the network takes one image of that very
             size.
         metrics: To carry along; see `assets.collect_metrics`.
@@ -48,7 +48,7 @@ def export_onnx(
     from auto_deeplab.serving.export.one_function import OneFunction, asset_texts, check_free
     from auto_deeplab.serving.export.to_saved_model import writing
 
-    check_free(path)
+    check_free(output)
     options = options or ExportOptions()
     # Free sizes at first: for fixed ones tf2onnx writes resizing by factors, whose products with a
     # size may be rounded to one pixel less.
@@ -59,11 +59,11 @@ def export_onnx(
     )
     _pad_explicitly(converted)
     _set_axes(converted, options.input_size)
-    with writing(path):  # Their folder is a temporary one, of a disk that may be full as well.
+    with writing(output):  # Their folder is a temporary one, of a disk that may be full as well.
         texts = asset_texts(description, genotype, options, metrics)
     onnx.helper.set_model_props(converted, texts)
     onnx.checker.check_model(converted)
-    with replacing(path) as temporary:
+    with replacing(output) as temporary:
         onnx.save(converted, temporary)
 
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 import tf_keras
 
 from auto_deeplab.data.description import DatasetDescription
-from auto_deeplab.foundations.errors import UserError, reason_of
+from auto_deeplab.foundations.errors import UserError, argument, reason_of
 from auto_deeplab.search_space import Genotype
 from auto_deeplab.serving.export import versions
 from auto_deeplab.serving.export.assets import write_assets
@@ -84,11 +84,11 @@ def writing(output: str | os.PathLike) -> Iterator[None]:
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         raise UserError(
-            f"--output={output}: cannot be written: {reason_of(error)}{where}"
+            f"{argument('output', output)}: cannot be written: {reason_of(error)}{where}"
         ) from error
     except tf.errors.OpError as error:
         # Such as ResourceExhaustedError, by which TensorFlow means a full disk too. Around the
         # reason it names an operation.
         reason = re.sub(r"\{\{.*?\}\}|\[Op:.*", "", error.message, flags=re.DOTALL)
         reason = " ".join(reason.split())
-        raise UserError(f"--output={output}: cannot be written: {reason}") from error
+        raise UserError(f"{argument('output', output)}: cannot be written: {reason}") from error

@@ -15,7 +15,7 @@ from PIL import Image
 
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.foundations.atomic_file import replacing
-from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.foundations.errors import UserError, argument
 from auto_deeplab.search_space import Genotype
 from auto_deeplab.serving.export.options import ExportOptions
 
@@ -29,7 +29,7 @@ def export_tflite(
     model: "tf_keras.Model",
     description: DatasetDescription,
     genotype: Genotype | None,
-    path: str | os.PathLike,
+    output: str | os.PathLike,
     options: ExportOptions | None = None,
     precision: str = "float32",
     calibration_images: Sequence[np.ndarray] = (),
@@ -41,7 +41,7 @@ def export_tflite(
         model: Maps normalized images to logits at the images' size.
         description: Of the classes.
         genotype: Of the network, or None.
-        path: The new file.
+        output: The new file.
         options: See `ExportOptions`; with `input_size` the network takes one image of that very
             size.
         precision: "float32"; "float16", whose weights take half of the bytes and are computed with
@@ -59,12 +59,12 @@ def export_tflite(
     from auto_deeplab.serving.export.one_function import OneFunction, asset_texts, check_free
     from auto_deeplab.serving.export.to_saved_model import writing
 
-    check_free(path)
+    check_free(output)
     options = options or ExportOptions()
     if precision == "int8":
         images = _of_one_size(calibration_images, options.input_size)
     module = OneFunction(model, description.palette, options)
-    with writing(path), tempfile.TemporaryDirectory() as work:
+    with writing(output), tempfile.TemporaryDirectory() as work:
         tf.saved_model.save(module, work, signatures={SIGNATURE: module.serve})
         converter = tf.lite.TFLiteConverter.from_saved_model(work, signature_keys=[SIGNATURE])
         if precision != "float32":
@@ -76,7 +76,7 @@ def export_tflite(
             # An operation that has no 8-bit form is an error, not a float operation in between.
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converted = converter.convert()
-    with replacing(path) as temporary:
+    with replacing(output) as temporary:
         temporary.write_bytes(converted)
         with zipfile.ZipFile(temporary, "a") as archive:
             for name, text in asset_texts(description, genotype, options, metrics).items():
@@ -85,7 +85,9 @@ def export_tflite(
 
 def _of_one_size(images: Sequence[np.ndarray], size: tuple[int, int] | None) -> list[np.ndarray]:
     if not images:
-        raise UserError("precision int8: received no calibration images; expected some")
+        raise UserError(
+            f"calibration_images: received none for {argument('precision', 'int8')}; expected some"
+        )
     height, width = size or images[0].shape[:2]
     return [
         np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))

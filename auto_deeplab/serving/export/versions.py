@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.foundations.errors import UserError, argument
 
 SAVED_MODEL_FILE = "saved_model.pb"
 # TensorFlow Serving looks at numbers only, so it never sees an unfinished folder.
@@ -27,8 +27,8 @@ def find_version(saved_model: str | os.PathLike) -> Path:
     versions = list_versions(folder)
     if not versions:
         raise UserError(
-            f"{folder}: expected a SavedModel ({SAVED_MODEL_FILE}), or a folder of numbered "
-            "versions as auto_deeplab.export writes them"
+            f"{folder}: holds neither {SAVED_MODEL_FILE} nor numbered versions; expected a "
+            "SavedModel, or a folder of them as auto_deeplab.export writes it"
         )
     return folder / str(versions[-1])
 
@@ -48,12 +48,13 @@ def check_free(output: Path, version: int | None) -> None:
     """
     if (output / SAVED_MODEL_FILE).exists():
         raise UserError(
-            f"--output={output} is a SavedModel itself; expected a folder of numbered versions"
+            f"{argument('output', output)}: is a SavedModel itself; expected a folder of numbered "
+            "versions"
         )
     if version is not None and (output / str(version)).exists():
         raise UserError(
-            f"--version={version}: {output / str(version)} exists; expected a number that is free, "
-            "or no --version, which takes the next"
+            f"{argument('version', version)}: {output / str(version)} exists; expected a number "
+            f"that is free, or no {argument('version')}, which takes the next"
         )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from auto_deeplab.data import image_files
 from auto_deeplab.data.image_files import FORMATS as FORMATS
 from auto_deeplab.data.image_files import MOST_PIXELS_IN_FILES, BadInput
-from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.foundations.errors import UserError, argument
 from auto_deeplab.foundations.files import files_below
 
 # Of the formats that are read, `FORMATS`.
@@ -88,16 +88,16 @@ def find_images(
         ]
     if not paths:
         raise UserError(
-            f"--images={images}: no images found; expected a file, a folder or a glob of files "
-            f"that end with {', '.join(suffixes)}"
+            f"{argument('images', images)}: no images found; expected a file, a folder or a glob "
+            f"of files that end with {', '.join(suffixes)}"
         )
     found: dict[str, ImageFile] = {}
     for path in sorted(paths):
         name = path.relative_to(root).with_suffix("").as_posix()
         if name in found:
             raise UserError(
-                f"{path} and {found[name].path} would give results of the same name: "
-                "rename one of them"
+                f"received {path} and {found[name].path}, which would give results of the same "
+                "name; expected different names: rename one of them"
             )
         found[name] = ImageFile(path, name)
     return list(found.values())
@@ -138,7 +138,7 @@ def _matches(images: str, root: Path) -> dict[Path, bool]:
     pattern = ("**",) if os.path.isdir(images) else Path(images).relative_to(root).parts
     found, unusable = files_below(root, None if "**" in pattern else len(pattern))
     if root in unusable:
-        raise UserError(f"--images={images}: {root}: {unusable[root]}")
+        raise UserError(f"{argument('images', images)}: {root}: {unusable[root]}")
     reached = dict.fromkeys(found, True) | dict.fromkeys(unusable, False)
     return {
         path: usable

@@ -89,7 +89,10 @@ def writing_video(path: Path, rate: float) -> Iterator[VideoWriter]:
         UserError: It could not be written, for which OpenCV has no errors.
     """
     if not _is_utf8(path):
-        raise UserError(f"{path.parent}: OpenCV writes no video whose path is not UTF-8")
+        raise UserError(
+            f"{path.parent}: received a path that is not UTF-8; expected one that is, as OpenCV "
+            "writes videos to no other"
+        )
     writer = VideoWriter(path, rate)
     try:
         yield writer

@@ -149,7 +149,7 @@ def test_a_model_that_the_server_does_not_have(address):
 @pytest.mark.parametrize("server", ["http://127.0.0.1:9", "grpc://127.0.0.1:9"])
 def test_no_server(server):
     class_maps = class_maps_of_server(server, "shapes", timeout=5)
-    with pytest.raises(UserError, match=f"--server={server}: "):
+    with pytest.raises(UserError, match=f"server={server!r}: "):
         class_maps(np.zeros([1, 10, 10, 3], np.uint8))
 
 
@@ -287,7 +287,7 @@ FIRST = ("predictions", 0)
     ],
 )
 def test_rest_answers_that_are_wrong_are_errors(ask_rest, document):
-    with pytest.raises(UserError, match=r"^--server=http://127\.0\.0\.1:\d+: .*expected [^\n]*$"):
+    with pytest.raises(UserError, match=r"^server='http://127\.0\.0\.1:\d+': .*expected [^\n]*$"):
         ask_rest(json.dumps(document).encode())
 
 
@@ -406,7 +406,7 @@ def wrong_tensors():
 
 @pytest.mark.parametrize("wrong", list(wrong_tensors()))
 def test_grpc_answers_that_are_wrong_are_errors(ask_grpc, wrong):
-    with pytest.raises(UserError, match=r"^--server=grpc://127\.0\.0\.1:\d+: [^\n]*$"):
+    with pytest.raises(UserError, match=r"^server='grpc://127\.0\.0\.1:\d+': [^\n]*$"):
         ask_grpc(**right_tensors() | wrong)
 
 

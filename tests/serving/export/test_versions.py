@@ -43,7 +43,7 @@ def test_an_existing_version_is_kept(output, written):
         lambda: versions.check_free(output, 12),
         lambda: versions.publish(written, output, 12),
     ):
-        with pytest.raises(UserError, match=r"--version=12: .*12 exists; expected a number"):
+        with pytest.raises(UserError, match=r"version=12: .*12 exists; expected a number"):
             act()
     assert (output / "12" / "kept").read_text() == "kept"
     assert written.is_dir()
@@ -59,7 +59,7 @@ def test_a_number_that_another_export_took_meanwhile(output, written, monkeypatc
 
 
 def test_a_folder_that_is_no_export(output, tmp_path):
-    with pytest.raises(UserError, match="expected a SavedModel"):
+    with pytest.raises(UserError, match="expected a SavedModel, or"):
         versions.find_version(tmp_path / "missing")
     (output / versions.SAVED_MODEL_FILE).write_text("model")
     with pytest.raises(UserError, match="is a SavedModel itself"):

@@ -122,7 +122,7 @@ def test_files_that_cannot_be_read_are_gathered(photos, tmp_path):
     assert (summary.written, summary.skipped) == (2, 0)
     assert [problem.partition(" (")[0] for problem in summary.problems] == [
         f"{photos / 'broken.jpg'}: damaged image: its header is broken",
-        f"{photos / 'empty.png'}: the file is empty, not an image file",
+        f"{photos / 'empty.png'}: the file is empty; expected an image file",
         f"{photos / 'video.mp4'}: not a video that OpenCV can read",
     ]
     assert not [name for name in names(tmp_path / "out") if "video" in name]
