@@ -35,11 +35,16 @@ def main(argv: list[str]) -> None:
     from auto_deeplab.visualization.architecture_text import describe
 
     if (_MODEL_DIR.value is None) == (_GENOTYPE.value is None):
-        raise UserError("expected either --model_dir=DIR or --genotype=NAME_OR_FILE")
+        raise UserError(
+            f"received {'both' if _GENOTYPE.value else 'nothing'}; expected either "
+            "--model_dir=DIR or --genotype=NAME_OR_FILE"
+        )
     if _GENOTYPE.value is not None:
         for flag in (_EPOCH, _OUTPUT, _NAME):
             if flag.value is not None:
-                raise UserError(f"--{flag.name}: goes with --model_dir, not with --genotype")
+                raise UserError(
+                    f"--{flag.name}: received with --genotype; expected with --model_dir alone"
+                )
         genotype = Genotype.load(_GENOTYPE.value)
         print(describe(genotype, searched_relaxation(genotype, _GENOTYPE.value)), end="")
         return

@@ -60,11 +60,11 @@ def main(argv: list[str]) -> None:
     del argv
     export = export_flags.given_export()
     if export is None:
-        raise UserError("expected an exported network, such as --saved_model")
+        raise UserError("received no network; expected an exported one, such as --saved_model")
     if importlib.util.find_spec("gradio") is None:
         raise UserError(
-            "the page needs Gradio, which is not installed: the extra auto-deeplab[demo] brings "
-            "it, in a checkout: pip install -r requirements-demo.txt"
+            "Gradio is not installed; expected it, as the page is made with it: the extra "
+            "auto-deeplab[demo] brings it, in a checkout: pip install -r requirements-demo.txt"
         )
     # As Ctrl-C does: to end without a word would leave people's images behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -120,7 +120,10 @@ def _listen(host: str, port: int | None) -> socket.socket:
             return socket.create_server((address[0], candidate), family=family)
         except OSError as error:
             if error.errno == errno.EADDRNOTAVAIL:
-                raise UserError(f"--host={host}: not an address of this machine") from error
+                raise UserError(
+                    f"--host={host}: is no address of this machine; expected one that is, such as "
+                    "127.0.0.1"
+                ) from error
             refused = error
     if port:
         raise UserError(
@@ -128,7 +131,8 @@ def _listen(host: str, port: int | None) -> socket.socket:
             f"which takes the first free one from {_FIRST_PORTS[0]}"
         )
     raise UserError(
-        f"ports {_FIRST_PORTS[0]} to {_FIRST_PORTS[-1]} are taken: name a free one with --port"
+        f"ports {_FIRST_PORTS[0]} to {_FIRST_PORTS[-1]} are taken; expected a free one, which "
+        "--port names"
     )
 
 

@@ -35,9 +35,11 @@ def main(argv: list[str]) -> None:
     from auto_deeplab.visualization.architecture import PARTS, save_architecture
 
     if _OUTPUT.value is None:
-        raise UserError("--output: expected the file to write, such as --output=architecture.png")
+        raise UserError(
+            "--output: received nothing; expected the file to write, such as architecture.png"
+        )
     if _EPOCH.value is not None and _MODEL_DIR.value is None:
-        raise UserError("--epoch: goes with --model_dir")
+        raise UserError("--epoch: received without --model_dir; expected both")
     genotype = Genotype.load(_GENOTYPE.value) if _GENOTYPE.value is not None else None
     relaxation: Relaxation | None = None
     if _MODEL_DIR.value is not None:
@@ -47,7 +49,7 @@ def main(argv: list[str]) -> None:
     elif genotype is not None:
         relaxation = searched_relaxation(genotype, _GENOTYPE.value)
     if genotype is None:
-        raise UserError("expected --genotype=NAME_OR_FILE or --model_dir=DIR")
+        raise UserError("received nothing; expected --genotype=NAME_OR_FILE or --model_dir=DIR")
     parts = PARTS if _CELL.value else ("network",)
     save_architecture(_OUTPUT.value, genotype, relaxation, _OVERWRITE.value, parts)
     print(f"Written to {_OUTPUT.value}")

@@ -113,7 +113,7 @@ def main(argv: list[str]) -> None:
         results["--submission_dir"] = submission_dir
     for flag, path in results.items():
         if distribution.is_chief and path.exists() and not _OVERWRITE.value:
-            raise UserError(f"{path} exists: give another {flag}, or --overwrite to replace it")
+            raise UserError(f"{path}: exists already; expected another {flag}, or --overwrite")
 
     from auto_deeplab.distribution.workers import ending_with_lost_workers
     from auto_deeplab.evaluation.evaluator import Views
@@ -156,8 +156,8 @@ def _evaluate(
     for each in (exported, trained):
         if each and each.description.classes != records.description.classes:
             raise UserError(
-                f"--dataset_dir={records.dataset_dir}: its classes "
-                f"{', '.join(records.description.classes)} are not those of {each.name}: "
+                f"--dataset_dir={records.dataset_dir}: received the classes "
+                f"{', '.join(records.description.classes)}; expected those of {each.name}: "
                 f"{', '.join(each.description.classes)}"
             )
     evaluator = Evaluator(records, workers, _LIMIT.value)
@@ -212,21 +212,23 @@ def _check_networks(
 ) -> None:
     if not export and not _MODEL_DIR.value:
         raise UserError(
-            "expected --model_dir, or an exported network: --saved_model, --tflite, --onnx or "
-            "--openvino"
+            "received no network; expected --model_dir, or an exported one: --saved_model, "
+            "--tflite, --onnx or --openvino"
         )
     if export and several_views:
         raise UserError(
-            f"--{export[0]}: --scales, --flip and --window are for --model_dir alone: "
+            f"--{export[0]}: received --scales, --flip or --window; expected none of them, as the "
             "views are part of an exported network"
         )
     if export and distribution.name != "none":
         raise UserError(
-            f"--{export[0]}: --distribution is for --model_dir alone: an exported network runs on "
-            "one device"
+            f"--{export[0]}: received --distribution={distribution.name}; expected none, as an "
+            "exported network runs on one device"
         )
     if export and not _MODEL_DIR.value and not _DATASET_DIR.value:
-        raise UserError(f"--{export[0]}: expected --dataset_dir or --model_dir beside it")
+        raise UserError(
+            f"--{export[0]}: received no dataset; expected --dataset_dir or --model_dir, too"
+        )
 
 
 def _default_output(export: tuple[str, str] | None) -> Path:

@@ -51,7 +51,9 @@ def main(argv: list[str]) -> None:
     if _CONTACT_SHEET.value:
         sheet = Path(_CONTACT_SHEET.value)
         if sheet.exists() and not _OVERWRITE.value:
-            raise UserError(f"{sheet} exists: give another --contact_sheet, or --overwrite")
+            raise UserError(
+                f"{sheet}: exists already; expected another --contact_sheet, or --overwrite"
+            )
     from auto_deeplab.data.description import DatasetDescription
 
     description = DatasetDescription.load(directory)

@@ -57,8 +57,8 @@ def _check_configuration() -> None:
         raise
     except Exception as error:
         raise UserError(
-            f"{', '.join(f'--{name}' for name in names)}: expected what Model Garden's trainer "
-            f"takes; it says: {' '.join(str(error).split())}"
+            f"{', '.join(f'--{name}' for name in names)}: received what Model Garden's trainer "
+            f"refuses; expected what it takes; it says: {' '.join(str(error).split())}"
         ) from error
     # The trainer reads it once more.
     gin.clear_config()

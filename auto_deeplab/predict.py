@@ -40,7 +40,10 @@ def main(argv: list[str]) -> None:
     del argv
     export = export_flags.given_export()
     if bool(_MODEL_DIR.value) == bool(export):
-        raise UserError("expected either --model_dir or an exported network, such as --saved_model")
+        raise UserError(
+            f"received {'two networks' if export else 'no network'}; expected either --model_dir "
+            "or an exported one, such as --saved_model"
+        )
 
     files = prediction_flags.given_files()
     if export:

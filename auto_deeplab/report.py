@@ -41,7 +41,9 @@ _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a report that exists
 def main(argv: list[str]) -> None:
     folders = argv[1:]
     if _OUTPUT.value is None and len(folders) > 1:
-        raise UserError("--output: expected the HTML file to write, such as --output=report.html")
+        raise UserError(
+            "--output: received nothing; expected the HTML file to write, such as report.html"
+        )
     output = Path(_OUTPUT.value or Path(folders[0]) / "report.html")
     if output.suffix != ".html":
         raise UserError(f"--output: received {str(output)!r}; expected a name that ends with .html")
@@ -81,8 +83,9 @@ def _draw_examples(runs: Sequence["Run"], count: int) -> list["Examples"]:
             records = SegmentationRecords(dataset_dir, evaluation.split)
             if records.description.name != evaluation.dataset:
                 raise UserError(
-                    f"--dataset_dir: {dataset_dir} is {records.description.name!r}, but the "
-                    f"evaluation {evaluation.name!r} is of {evaluation.dataset!r}"
+                    f"--dataset_dir: received {dataset_dir}, which is "
+                    f"{records.description.name!r}; expected {evaluation.dataset!r} for the "
+                    f"evaluation {evaluation.name!r}"
                 )
             figures = [
                 draw_examples(kept, records.description) if kept else None

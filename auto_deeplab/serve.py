@@ -52,7 +52,7 @@ _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace files that exist.")
 def main(argv: list[str]) -> None:
     del argv
     if not _SAVED_MODEL.value:
-        raise UserError("--saved_model: expected at least one folder")
+        raise UserError("--saved_model: received nothing; expected at least one folder")
 
     from auto_deeplab.serving import model_server
 

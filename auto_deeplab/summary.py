@@ -28,7 +28,9 @@ _JSON = flags.DEFINE_bool("json", False, "Print JSON instead of a table.")
 def main(argv: list[str]) -> None:
     del argv
     if _GENOTYPE.value is None:
-        raise UserError("--genotype: expected a file or a name, such as --genotype=published")
+        raise UserError(
+            "--genotype: received nothing; expected a file or a name, such as published"
+        )
     image_size = command_line.parse_size(_IMAGE_SIZE.value)
     from auto_deeplab.search_space import Genotype
 

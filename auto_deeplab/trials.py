@@ -44,7 +44,9 @@ def main(argv: list[str]) -> None:
         for binding in gin_files.read_bindings(parameter, f"--gin_param={parameter}"):
             configurable = binding.configurable.rpartition(".")[2]
             if (configurable, binding.parameter) == ("Search", "seed"):
-                raise UserError(f"--gin_param={parameter}: expected the seeds in --seeds")
+                raise UserError(
+                    f"--gin_param: received {parameter!r}; expected the seeds in --seeds"
+                )
     trials = Path(_MODEL_DIR.value or Path("runs") / f"{Path(gin_file).stem}_trials")
     for number, seed in enumerate(seeds, start=1):
         folder = trials / f"seed_{seed}"
@@ -55,7 +57,7 @@ def main(argv: list[str]) -> None:
                 *(sys.executable, "-m", "auto_deeplab.train", f"--gin_file={gin_file}"),
                 *(f"--gin_param={parameter}" for parameter in parameters),
                 *(f"--gin_param=Search.seed = {seed}", f"--model_dir={folder}"),
-                *distribution.arguments(),
+                *distribution_flags.flags_of(distribution),
             ]
         )
         if status == TRY_AGAIN_STATUS:

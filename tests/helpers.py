@@ -176,6 +176,11 @@ def output_of(done: subprocess.CompletedProcess[str]) -> str:
     return done.stdout
 
 
+def output_in(folder: Path, command: str, *arguments: object) -> str:
+    """Runs `python -m auto_deeplab.COMMAND ARGUMENTS` in a folder and returns what it printed."""
+    return output_of(run_command(f"auto_deeplab.{command}", *arguments, cwd=folder))
+
+
 def assert_user_error(done: subprocess.CompletedProcess[str], message: str) -> None:
     """Asserts that a command ended with an error of the user's, which has `message` in it."""
     assert done.returncode == 1, done.stdout + done.stderr

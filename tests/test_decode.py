@@ -67,11 +67,11 @@ def test_published_is_printed():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "expected either --model_dir=DIR or --genotype=NAME_OR_FILE"),
-        (["--genotype=published", "--model_dir=x"], "expected either"),
+        ([], "received nothing; expected either --model_dir=DIR or --genotype=NAME_OR_FILE"),
+        (["--genotype=published", "--model_dir=x"], "received both; expected either"),
         (["--genotype=publishd"], "did you mean published?"),
-        (["--genotype=published", "--epoch=3"], "--epoch: goes with --model_dir"),
-        (["--model_dir=nowhere"], "model_dir: received 'nowhere'"),
+        (["--genotype=published", "--epoch=3"], "--epoch: received with --genotype; ex"),
+        (["--model_dir=nowhere"], "error: --model_dir: received 'nowhere', which is no folder"),
     ],
 )
 def test_mistakes_are_one_line(arguments, message):

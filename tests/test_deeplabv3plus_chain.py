@@ -5,11 +5,7 @@ import json
 import numpy as np
 from PIL import Image
 
-from tests.helpers import output_of, run_command
-
-
-def run(folder, command, *arguments):
-    return output_of(run_command(f"auto_deeplab.{command}", *arguments, cwd=folder))
+from tests.helpers import output_in
 
 
 def test_the_baseline_does_what_found_networks_do(colored_dataset, tmp_path):
@@ -28,24 +24,24 @@ def test_the_baseline_does_what_found_networks_do(colored_dataset, tmp_path):
             )
         ),
     )
-    run(tmp_path, "train", *train)
+    output_in(tmp_path, "train", *train)
     lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
     assert lines[-1]["step"] == 4
     assert np.isfinite(lines[-1]["loss"])
     assert "Retrain.network = @build_deeplabv3plus" in (tmp_path / "run/config.gin").read_text()
     assert not (tmp_path / "run/genotype.json").exists()
 
-    run(tmp_path, "evaluate", "--model_dir=run")
+    output_in(tmp_path, "evaluate", "--model_dir=run")
     evaluation = json.loads((tmp_path / "run/evaluation_val.json").read_text())
     assert evaluation["mean_iou"] == lines[-1]["val_mean_iou"]
 
-    run(tmp_path, "export", "--model_dir=run", "--output=exported")
+    output_in(tmp_path, "export", "--model_dir=run", "--output=exported")
     assert not (tmp_path / "exported/1/assets/genotype.json").exists()
     image = np.random.default_rng(0).integers(0, 256, [36, 44, 3], np.uint8)
     Image.fromarray(image).save(tmp_path / "photo.png")
     for model, output in (("--saved_model=exported", "served"), ("--model_dir=run", "own")):
         flags = (model, "--images=photo.png", f"--output={output}", "--results=class_maps")
-        run(tmp_path, "predict", *flags)
+        output_in(tmp_path, "predict", *flags)
     served, own = (
         np.asarray(Image.open(tmp_path / output / "photo_classes.png"))
         for output in ("served", "own")

@@ -38,7 +38,7 @@ def test_it_needs_a_network():
     done = run()
     assert (done.returncode, done.stderr) == (
         1,
-        "error: expected an exported network, such as --saved_model\n",
+        "error: received no network; expected an exported one, such as --saved_model\n",
     )
 
 

@@ -54,10 +54,19 @@ def test_a_search_and_the_genotype_it_gave_are_the_same_picture(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--genotype=published"], "--output: expected the file to write"),
-        (["--output=x.png"], "expected --genotype=NAME_OR_FILE or --model_dir=DIR"),
-        (["--genotype=published", "--output=x.gif"], "expected one of .pdf, .png, .svg"),
-        (["--genotype=published", "--output=x.png", "--epoch=1"], "--epoch: goes with --model_dir"),
+        (["--genotype=published"], "--output: received nothing; expected the file to write"),
+        (
+            ["--output=x.png"],
+            "received nothing; expected --genotype=NAME_OR_FILE or --model_dir=DIR",
+        ),
+        (
+            ["--genotype=published", "--output=x.gif"],
+            "expected a name that ends with .pdf, .png or .svg",
+        ),
+        (
+            ["--genotype=published", "--output=x.png", "--epoch=1"],
+            "--epoch: received without --model",
+        ),
     ],
 )
 def test_mistakes_are_one_line(arguments, message):

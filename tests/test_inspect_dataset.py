@@ -53,10 +53,13 @@ def test_mistakes_are_explained(dataset, tmp_path):
     taken.write_bytes(b"kept")
     for arguments, message in (
         ((), "expected DATASET_DIR"),
-        ((tmp_path / "nothing",), "dataset.json does not exist"),
-        ((dataset, "--splits=vall"), "no split 'vall'; did you mean val?"),
+        ((tmp_path / "nothing",), "dataset.json: does not exist"),
+        ((dataset, "--splits=vall"), "split: received 'vall', which the dataset "),
         ((dataset, "--scales=1,x"), "--scales: received '1,x'; expected positive numbers"),
-        ((dataset, f"--contact_sheet={taken}"), "taken.png exists"),
+        (
+            (dataset, f"--contact_sheet={taken}"),
+            "taken.png: exists already; expected another --contact_sheet",
+        ),
     ):
         done = run(*arguments)
         assert done.returncode == 1, arguments

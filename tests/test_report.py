@@ -36,7 +36,7 @@ def test_a_report_is_written_once(model_dir):
     ("arguments", "message"),
     [
         ([], "expected MODEL_DIR..."),
-        (["a", "b"], "--output: expected the HTML file"),
+        (["a", "b"], "--output: received nothing; expected the HTML file"),
         (["a"], "a: no such folder"),
         (["a", "--output=page.pdf"], "'page.pdf'; expected a name that ends with .html"),
         (["a", "--images=-1"], "images"),

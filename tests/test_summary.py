@@ -91,7 +91,7 @@ def test_table_of_a_file_counted_by_hand(genotype_file):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "--genotype: expected a file or a name"),
+        ([], "--genotype: received nothing; expected a file or a name"),
         (["--genotype=publishd"], "did you mean published"),
         (["--genotype=published", "--image_size=1025"], "--image_size: received '1025'; expected"),
         (["--genotype=published", "--image_size=0x5"], "--image_size: received '0x5'; expected"),

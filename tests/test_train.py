@@ -66,7 +66,7 @@ def test_a_mistyped_file_is_reported_before_tensorflow_is_loaded(tmp_path):
     done = run_without_slow_imports("auto_deeplab.train", "--gin_file=serch.gin", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith(
-        "error: --gin_file: 'serch.gin' is neither a file nor one of those in"
+        "error: --gin_file: received 'serch.gin', which is neither a file nor one of those in"
     )
     assert "did you mean search.gin" in done.stderr
     assert done.stderr.count("\n") == 1

@@ -57,7 +57,7 @@ def test_a_trial_that_fails_ends_the_command(tmp_path):
     gin_file.write_text(TINY_SEARCH.format(dataset=tmp_path / "missing"))
     done = run(f"--gin_file={gin_file}", "--seeds=0,1", f"--model_dir={tmp_path / 'trials'}")
     assert done.returncode == 1
-    assert "missing' is no folder" in done.stderr
+    assert "missing', which is no folder" in done.stderr
     assert "the trial of seed 0 ended with status 1" in done.stderr
     assert "seed 1" not in done.stdout + done.stderr
 
