@@ -169,7 +169,7 @@ def test_an_ipv6_address_is_in_brackets(tmp_path):
 @pytest.mark.parametrize("value", ["a\ntouch x", "a\rtouch x", "a\0", "", "a\x1b[0m"])
 @pytest.mark.parametrize("flag", ["host", "docker_image"])
 def test_what_would_end_a_line_of_the_script_is_refused(tmp_path, flag, value):
-    with pytest.raises(UserError, match=rf"--{flag}: received .*; expected it in one line"):
+    with pytest.raises(UserError, match=rf"^{flag}: received .*; expected it in one line"):
         write(tmp_path / "c", [served("/exports/scenes")], **{flag: value})
     assert not (tmp_path / "c").exists()
 
