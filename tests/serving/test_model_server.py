@@ -281,7 +281,9 @@ def test_all_that_is_missing_is_named_at_once(copy):
 def test_folders_that_hold_no_versions(copy, tmp_path):
     with pytest.raises(UserError, match=rf"did you mean {copy}\?"):
         model_server.check_model(copy / "1")
-    with pytest.raises(UserError, match=r"has no numbered versions; expected a folder .* writes it$"):
+    with pytest.raises(
+        UserError, match=r"has no numbered versions; expected a folder .* writes it$"
+    ):
         model_server.check_model(tmp_path / "missing")
     (tmp_path / "my model").mkdir()
     with pytest.raises(UserError, match="received the name 'my model'"):
