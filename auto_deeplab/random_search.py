@@ -99,7 +99,7 @@ def _search_space() -> tuple["CellGraph", "TrellisGraph"]:
     relaxation = searched_relaxation(Genotype.load(_LIKE.value), _LIKE.value)
     if relaxation is None:
         raise UserError(
-            f"--like: received {_LIKE.value}, which tells no search space; expected what a search "
+            f"--like: {_LIKE.value} does not tell a search space; expected what a search "
             "found, or no --like for the paper's space"
         )
     return relaxation.cell, relaxation.trellis
@@ -192,9 +192,9 @@ def _number_of(path: Path, settings: Mapping[str, Any]) -> int:
     for name in {**settings, **found}:
         if found.get(name) != settings.get(name):
             raise UserError(
-                f"{path}: {json_files.field_path([name])}: received "
-                f"{reprlib.repr(settings.get(name))}; expected {reprlib.repr(found.get(name))}, "
-                "with which it was drawn, or another --output_dir"
+                f"{path}: exists and was drawn with {json_files.field_path([name])} "
+                f"{reprlib.repr(found.get(name))}, not {reprlib.repr(settings.get(name))}; "
+                "expected another --output_dir"
             )
     draw = provenance.get("draw")
     if type(draw) is not int or not 1 <= draw <= json_files.LARGEST_INTEGER:

@@ -165,7 +165,7 @@ def test_evaluate_says_what_is_wrong(model_dir, tmp_path):
         "evaluate", model_dir=model_dir, dataset_dir=tmp_path, output=tmp_path / "report.json"
     )
     assert status == 1
-    assert "its classes a, b are not those of" in errors
+    assert "received the classes a, b; expected those of" in errors
     assert "Traceback" not in errors
 
 

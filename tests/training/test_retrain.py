@@ -103,7 +103,10 @@ def test_an_interrupted_retraining_ends_as_if_it_had_not_been(
 
     other = Genotype("other", (4, 4), SMALL_GENOTYPE.cell)
     configure_retraining("Retrain.checkpoint_minutes = 0", genotype=other)
-    with pytest.raises(UserError, match=r"genotype\.json is another architecture than"):
+    with pytest.raises(
+        UserError,
+        match=r"Retrain.genotype: received .*; expected the architecture of .*genotype\.json",
+    ):
         retrain(folder)
 
 

@@ -92,5 +92,5 @@ def test_a_genotype_of_another_space():
     with pytest.raises(UserError, match=r"'published': its path .* is none of the searched"):
         describe(Genotype.load("published"), found)
     other = Genotype("mine", [4, 4, 4], [[("prev", "skip")] * 2] * 2)
-    with pytest.raises(UserError, match="has 2 blocks, the searched one 1"):
+    with pytest.raises(UserError, match="a cell of 2 blocks; expected 1, as"):
         describe(other, found)
