@@ -16,7 +16,6 @@ from auto_deeplab.data.pipeline import open_records, training_batches, training_
 from auto_deeplab.data.segmentation_records import SegmentationRecords
 from auto_deeplab.data.survey import naming_corrupt_records
 from auto_deeplab.distribution.workers import Workers
-from auto_deeplab.foundations import gin_files
 from auto_deeplab.foundations.configurable import (
     Count,
     NotNegative,
@@ -219,8 +218,7 @@ def write_once(model_dir: ModelDir, description: DatasetDescription) -> None:
     Raises:
         UserError: The folder holds a run of another configuration, or on another dataset.
     """
-    bound = gin_files.read_bindings(gin.config_str(), "the gin configuration")
-    model_dir.keep_config(gin.operative_config_str(), {binding.name for binding in bound})
+    model_dir.keep_config(gin.operative_config_str())
     if not (model_dir.path / "dataset.json").exists():
         description.save(model_dir.path)
     elif DatasetDescription.load(model_dir.path) != description:

@@ -22,6 +22,10 @@ def earlier(tmp_path):
     return tmp_path
 
 
+# They were trained before maps of all strides were on one pixel grid.
+GRID = "pixel_grid.aligned = False"
+
+
 def run(folder, command, *flags):
     return output_of(run_command(f"auto_deeplab.{command}", *flags, cwd=folder))
 
@@ -35,7 +39,8 @@ def test_an_interrupted_search_goes_on_as_it_would_have(earlier):
     metrics, history = (folder / name for name in ("metrics.jsonl", "architecture.jsonl"))
     before = [path.read_text() for path in (metrics, history)]
 
-    printed = run(earlier, "train", "--gin_file=search.gin", "--model_dir=runs/search")
+    flags = "--gin_file=search.gin", "--model_dir=runs/search"
+    printed = run(earlier, "train", *flags, f"--gin_param={GRID}")
 
     assert "continuing after step 5 of 8" in printed
     for path, text in zip((metrics, history), before, strict=True):
@@ -58,9 +63,14 @@ def test_an_interrupted_search_goes_on_as_it_would_have(earlier):
 def test_a_finished_retraining_is_evaluated_and_exported(earlier):
     folder = earlier / "runs" / "retrain"
     kept = contents(folder)
-    run(earlier, "train", "--gin_file=retrain.gin", "--model_dir=runs/retrain")
-    # When it was continued, and which process did, is noted all the same.
+    flags = "--gin_file=retrain.gin", "--model_dir=runs/retrain"
+    run(earlier, "train", *flags, f"--gin_param={GRID}")
+    # When it was continued, and which process did, is noted all the same. Parameters that there
+    # were not are added to the configuration: among them the grid, which what follows keeps to.
     del kept["sessions.jsonl"]
+    config = kept.pop("config.gin").decode()
+    assert GRID in (folder / "config.gin").read_text()
+    assert GRID not in config
     assert kept.items() <= contents(folder).items(), "it was finished"
 
     theirs = json.loads((folder / "evaluation_val.json").read_text())

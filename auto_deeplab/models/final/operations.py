@@ -19,7 +19,8 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
-from auto_deeplab.models.resize import resize_bilinear, spatial_size
+from auto_deeplab.models.pixel_grid import spatial_size
+from auto_deeplab.models.resize import resize_bilinear
 
 KERNEL_INITIALIZER = "he_normal"
 
