@@ -43,7 +43,8 @@ def spatial_size(features: tf.Tensor) -> list[int | tf.Tensor]:
 
 def size_on_grid(length: int | tf.Tensor, stride: int) -> int | tf.Tensor:
     """Returns the smallest k * stride + 1 from a height or width on, all in pixels."""
-    return length + (1 - length) % stride
+    # Of no negative number: ONNX has the remainder of C, and not Python's.
+    return length + stride - 1 - (length + stride - 2) % stride
 
 
 @tf_keras.utils.register_keras_serializable(package="auto_deeplab")
@@ -65,9 +66,11 @@ class PadToGrid(tf_keras.layers.Layer):
         """Returns the images at their new size."""
         if not pixel_grid():
             return images
-        size = spatial_size(images)
-        missing = [size_on_grid(length, self.stride) - length for length in size]
-        return tf.pad(images, [[0, 0], *([0, count] for count in missing), [0, 0]])
+        height, width = (size_on_grid(length, self.stride) for length in spatial_size(images))
+        # By the most first: what engines can do with a number of pixels that depends on the image
+        # differs more than what they can do with a size.
+        most = [0, self.stride - 1]
+        return tf.pad(images, [[0, 0], most, most, [0, 0]])[:, :height, :width]
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments as JSON values."""

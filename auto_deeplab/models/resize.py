@@ -18,7 +18,10 @@ def resize_bilinear(features: tf.Tensor, size: Size) -> tf.Tensor:
     if is_compiled_by_xla():
         return resize_bilinear_by_gathering(features, size)
     if pixel_grid():
-        resized = tf.compat.v1.image.resize_bilinear(features, size, align_corners=True)
+        # Not `tf.compat.v1.image.resize_bilinear`, which tells users that it is deprecated.
+        resized = tf.raw_ops.ResizeBilinear(
+            images=features, size=tf.cast(tf.stack(size), tf.int32), align_corners=True
+        )
     else:
         resized = tf.image.resize(features, size)
     return tf.cast(resized, features.dtype)

@@ -49,6 +49,10 @@ def test_strides_and_sizes(output_stride):
         logits = network(tf.zeros([2, *size, 3]), training=True)
         assert logits.shape == [2, *size, 3]
         assert np.all(np.isfinite(logits))
+    images = tf.random.normal([1, 40, 27, 3])
+    missing = {8: (1, 6), 16: (9, 6)}[output_stride]  # To 41x33, or 49x33.
+    by_hand = network(tf.pad(images, [[0, 0], *([0, count] for count in missing), [0, 0]]))
+    np.testing.assert_allclose(network(images), by_hand[:, :40, :27], atol=1e-6)
 
 
 def test_the_default_depth_is_101():
