@@ -21,6 +21,7 @@ from auto_deeplab.foundations.configurable import configurable
 Size = Sequence[int | tf.Tensor] | np.ndarray
 
 
+@tf.autograph.experimental.do_not_convert  # It cannot, and would warn.
 @configurable
 def pixel_grid(aligned: bool = True) -> bool:
     """Returns whether the networks that are built and traced have one pixel grid.
