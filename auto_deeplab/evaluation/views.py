@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from auto_deeplab.models.resize import resize_bilinear
+
 
 def mean_probabilities(
     model: Callable[..., tf.Tensor], images: tf.Tensor, scales: Sequence[float], flip: bool
@@ -25,12 +27,12 @@ def mean_probabilities(
     size = tf.shape(images)[1:3]
     total = 0.0
     for scale in scales:
-        scaled = images if scale == 1 else tf.image.resize(images, view_size(size, scale))
+        scaled = images if scale == 1 else resize_bilinear(images, view_size(size, scale))
         for mirrored in (False, True) if flip else (False,):
             logits = model(_mirror(scaled) if mirrored else scaled, training=False)
             logits = tf.cast(logits, tf.float32)
             if scale != 1:
-                logits = tf.image.resize(logits, size)
+                logits = resize_bilinear(logits, size)
             probabilities = tf.nn.softmax(logits)
             total += _mirror(probabilities) if mirrored else probabilities
     return total / (len(scales) * (2 if flip else 1))

@@ -10,6 +10,7 @@ from auto_deeplab.foundations.configurable import Decay, Positive, Size, configu
 from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.models.final.decoder import decode, level_of_stride
 from auto_deeplab.models.final.encoder import EncoderFeatures
+from auto_deeplab.models.pixel_grid import PadToGrid
 
 OUTPUT_STRIDES = (8, 16)
 Depth = Annotated[
@@ -51,8 +52,8 @@ def build_deeplabv3plus(
     encoder alone.
 
     Maps normalized images, float32 `[batch, height, width, 3]`, to logits, float32 `[batch,
-    height, width, classes]`, at any height and width. Its layers are named `resnet`, `aspp`,
-    `decoder`.
+    height, width, classes]`, at any height and width; it fills images up to its pixel grid
+    (`models/pixel_grid.py`). Its layers are named `resnet`, `aspp`, `decoder`.
 
     Args:
         classes: The number of classes.
@@ -83,7 +84,8 @@ def build_deeplabv3plus(
         norm_epsilon=batch_norm_epsilon,
         name="resnet",
     )
-    endpoints = resnet(images)
+    padded = PadToGrid(output_stride, name="pad_to_grid")(images)
+    endpoints = resnet(padded)
     features = EncoderFeatures(
         endpoints["2"], endpoints[str(level_of_stride(output_stride))], output_stride
     )
@@ -92,5 +94,5 @@ def build_deeplabv3plus(
         "epsilon": batch_norm_epsilon,
         "synchronized": synchronized_batch_norm,
     }
-    logits = decode(images, features, classes, batch_norm, activation)
+    logits = decode(images, padded, features, classes, batch_norm, activation)
     return tf_keras.Model(images, logits, name="deeplabv3plus")

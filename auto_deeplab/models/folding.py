@@ -20,7 +20,8 @@ import tf_keras
 
 from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.models.layer_calls import calls_replaced, convolutions, kernels, trace_calls
-from auto_deeplab.models.resize import is_compiled_by_xla, spatial_size
+from auto_deeplab.models.pixel_grid import spatial_size
+from auto_deeplab.models.resize import is_compiled_by_xla
 
 
 class _Weights(NamedTuple):

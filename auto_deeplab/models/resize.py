@@ -1,35 +1,30 @@
 """Bilinear resizing to an explicit size: the one way that feature maps change their scale here.
 
-Sampling is at half-pixel centers, as `tf.image.resize` does it. A target size is always that of
-another tensor, never "times two", so that odd sizes come out right.
+Corners are aligned: the first and the last position stay where they are, see `pixel_grid.py`. A
+target size is always that of another tensor, never "times two", so that odd sizes come out right.
 """
 
-from collections.abc import Sequence
-
-import numpy as np
 import tensorflow as tf
 import tf_keras
 
 # There is no public name for this.
 from tf_keras.src.utils.control_flow_util import GraphOrParentsInXlaContext
 
-# Height and width: numbers where they are known.
-Size = Sequence[int | tf.Tensor] | np.ndarray
-
-
-def spatial_size(features: tf.Tensor) -> list[int | tf.Tensor]:
-    """Returns [height, width] of `[batch, height, width, channels]`: numbers where known."""
-    dynamic = tf.shape(features)
-    return [
-        dynamic[axis] if features.shape[axis] is None else features.shape[axis] for axis in (1, 2)
-    ]
+from auto_deeplab.models.pixel_grid import Size, pixel_grid, spatial_size
 
 
 def resize_bilinear(features: tf.Tensor, size: Size) -> tf.Tensor:
     """Resizes `[batch, height, width, channels]` to `size`, [height, width]; keeps the dtype."""
     if is_compiled_by_xla():
         return resize_bilinear_by_gathering(features, size)
-    return tf.cast(tf.image.resize(features, size), features.dtype)
+    if pixel_grid():
+        # Not `tf.compat.v1.image.resize_bilinear`, which tells users that it is deprecated.
+        resized = tf.raw_ops.ResizeBilinear(
+            images=features, size=tf.cast(tf.stack(size), tf.int32), align_corners=True
+        )
+    else:
+        resized = tf.image.resize(features, size)
+    return tf.cast(resized, features.dtype)
 
 
 def is_compiled_by_xla() -> bool:
@@ -40,14 +35,19 @@ def is_compiled_by_xla() -> bool:
 def resize_bilinear_by_gathering(features: tf.Tensor, size: Size) -> tf.Tensor:
     """Computes the same as `resize_bilinear`, from gathered rows and columns.
 
-    XLA's own `tf.image.resize` is wrong at some sizes, such as 9 to 17 and 33 to 65 (TensorFlow
-    2.20; its issue 118344), and at others several times slower than this.
+    XLA's own resizing with half-pixel centers is wrong at some sizes, such as 9 to 17 and 33 to 65
+    (TensorFlow 2.20; its issue 118344), and at others several times slower than this.
     """
     resized = tf.cast(features, tf.float32)
     for axis, source, target in zip((1, 2), spatial_size(features), size, strict=True):
-        # In the steps and the precision of TensorFlow's kernel.
-        scale = tf.cast(source, tf.float32) / tf.cast(target, tf.float32)
-        positions = (tf.cast(tf.range(target), tf.float32) + 0.5) * scale - 0.5
+        # In the steps and the precision of TensorFlow's kernels.
+        if pixel_grid():
+            intervals = tf.cast(tf.maximum(target - 1, 1), tf.float32)
+            scale = tf.cast(source - 1, tf.float32) / intervals
+            positions = tf.cast(tf.range(target), tf.float32) * scale
+        else:
+            scale = tf.cast(source, tf.float32) / tf.cast(target, tf.float32)
+            positions = (tf.cast(tf.range(target), tf.float32) + 0.5) * scale - 0.5
         below = tf.floor(positions)
         share = tf.reshape(positions - below, [-1, 1, 1] if axis == 1 else [-1, 1])
         lower = tf.clip_by_value(tf.cast(below, tf.int32), 0, source - 1)

@@ -7,7 +7,7 @@ import fcntl
 import os
 import shutil
 import socket
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, TextIO
@@ -190,43 +190,40 @@ class ModelDir:
                     return file
             file.close()
 
-    def keep_config(self, config: str, bound: Collection[str] = ()) -> None:
+    def keep_config(self, config: str) -> None:
         """Writes the configuration, or checks it against that of the run to be continued.
 
-        A run may be older than a parameter. What its configuration lacks has its default, as it
-        had in effect before there was a parameter for it.
+        A run may be older than a parameter. One that its configuration lacks is added with the
+        value that it has now, and kept to from then on.
 
         Args:
             config: Every value in effect, in gin's language.
-            bound: The names, as before the `=`, of those that were given and are no defaults.
 
         Raises:
             UserError: The folder holds a run of another configuration.
         """
-        if not self.config.is_file():
-            json_files.write_text(self.config, config)
-            return
-        kept = json_files.read_text(self.config)
+        kept = json_files.read_text(self.config) if self.config.is_file() else ""
         if kept == config:
             return
         before, now = (
             {binding.name: binding for binding in gin_files.read_bindings(text, source)}
             for text, source in ((kept, str(self.config)), (config, "the configuration given"))
         )
-        new = now.keys() - before.keys() - set(bound)
-        if before == {name: binding for name, binding in now.items() if name not in new}:
-            return
-        difference = "\n".join(
-            line
-            for line in difflib.unified_diff(
-                kept.splitlines(), config.splitlines(), "kept", "given", n=0, lineterm=""
+        if not before.items() <= now.items():
+            difference = "\n".join(
+                line
+                for line in difflib.unified_diff(
+                    kept.splitlines(), config.splitlines(), "kept", "given", n=0, lineterm=""
+                )
+                if not line.startswith("@@")
             )
-            if not line.startswith("@@")
-        )
-        raise UserError(
-            f"{self.path} holds a run of another configuration:\n{difference}\n"
-            f"give another {argument('model_dir')}, or the configuration that it was started with"
-        )
+            raise UserError(
+                f"{self.path} holds a run of another configuration:\n{difference}\n"
+                f"give another {argument('model_dir')}, or the configuration that it was started "
+                "with"
+            )
+        if before.keys() != now.keys():
+            json_files.write_text(self.config, config)
 
     def append_metrics(self, values: dict[str, Any]) -> None:
         """Adds an epoch's line to the metrics.

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar
 import gin
 import tensorflow as tf
 import tf_keras
+from absl import logging
 from annotated_types import Predicate, doc
 
 from auto_deeplab.data.description import DatasetDescription
@@ -16,7 +17,6 @@ from auto_deeplab.data.pipeline import open_records, training_batches, training_
 from auto_deeplab.data.segmentation_records import SegmentationRecords
 from auto_deeplab.data.survey import naming_corrupt_records
 from auto_deeplab.distribution.workers import Workers
-from auto_deeplab.foundations import gin_files
 from auto_deeplab.foundations.configurable import (
     Count,
     NotNegative,
@@ -26,6 +26,7 @@ from auto_deeplab.foundations.configurable import (
     configurable,
 )
 from auto_deeplab.foundations.errors import UserError, argument
+from auto_deeplab.models.pixel_grid import PadToGrid, pixel_grid, size_on_grid
 from auto_deeplab.runs.model_dir import ModelDir
 from auto_deeplab.training.checkpoints.checkpoints import Checkpoints
 from auto_deeplab.training.loop.epochs import Validation, train_to_end
@@ -128,6 +129,8 @@ class Job(abc.ABC):
             write_once(model_dir, records.description)
             self.keep(model_dir)
         tell_replicas(strategy, self.batch_size, training.synchronized)
+        if workers.is_chief:
+            warn_of_padding(training)
         with naming_corrupt_records(records, validation.records):
             trained = train_to_end(training, model_dir, checkpoints, validation)
         if workers.is_chief:
@@ -212,6 +215,29 @@ def tell_replicas(strategy: tf.distribute.Strategy, batch_size: int, shares: boo
         )
 
 
+def warn_of_padding(training: Training) -> None:
+    """Warns where crops have to be filled up to the network's pixel grid: it costs and is no use.
+
+    Args:
+        training: What will be trained.
+    """
+    images, *_ = tf.nest.flatten(training.pipeline(0, 1, tf.distribute.InputContext()).element_spec)
+    crop = tuple(images.shape[1:3])
+    for layer in training.tracked["model"].submodules:
+        if not isinstance(layer, PadToGrid) or not pixel_grid():
+            continue
+        larger = [size_on_grid(length, layer.stride) for length in crop]
+        smaller = [length - (length - 1) % layer.stride for length in crop]
+        if larger != smaller:
+            filled, enough, less = ("x".join(map(str, size)) for size in (crop, larger, smaller))
+            logging.warning(
+                "training_batches.crop_size: crops of %s are filled up to %s with the mean pixel, "
+                "so that maps of all strides, up to %d, lie on one pixel grid; expected a size of "
+                "the form %dk+1, such as %s or %s",
+                *(filled, enough, layer.stride, layer.stride, less, enough),
+            )
+
+
 def write_once(model_dir: ModelDir, description: DatasetDescription) -> None:
     """Keeps the configuration in effect and the dataset's description beside the results.
 
@@ -220,8 +246,7 @@ def write_once(model_dir: ModelDir, description: DatasetDescription) -> None:
     Raises:
         UserError: The folder holds a run of another configuration, or on another dataset.
     """
-    bound = gin_files.read_bindings(gin.config_str(), "the gin configuration")
-    model_dir.keep_config(gin.operative_config_str(), {binding.name for binding in bound})
+    model_dir.keep_config(gin.operative_config_str())
     if not (model_dir.path / "dataset.json").exists():
         description.save(model_dir.path)
     elif DatasetDescription.load(model_dir.path) != description:

@@ -22,6 +22,10 @@ def earlier(tmp_path):
     return tmp_path
 
 
+# They were trained before maps of all strides were on one pixel grid.
+GRID = "pixel_grid.aligned = False"
+
+
 def lines(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
@@ -31,7 +35,8 @@ def test_an_interrupted_search_goes_on_as_it_would_have(earlier):
     metrics, history = (folder / name for name in ("metrics.jsonl", "architecture.jsonl"))
     before = [path.read_text() for path in (metrics, history)]
 
-    printed = output_in(earlier, "train", "--gin_file=search.gin", "--model_dir=runs/search")
+    flags = "--gin_file=search.gin", "--model_dir=runs/search"
+    printed = output_in(earlier, "train", *flags, f"--gin_param={GRID}")
 
     assert "continuing after step 5 of 8" in printed
     for path, text in zip((metrics, history), before, strict=True):
@@ -54,9 +59,14 @@ def test_an_interrupted_search_goes_on_as_it_would_have(earlier):
 def test_a_finished_retraining_is_evaluated_and_exported(earlier):
     folder = earlier / "runs" / "retrain"
     kept = contents(folder)
-    output_in(earlier, "train", "--gin_file=retrain.gin", "--model_dir=runs/retrain")
-    # When it was continued, and which process did, is noted all the same.
+    flags = "--gin_file=retrain.gin", "--model_dir=runs/retrain"
+    output_in(earlier, "train", *flags, f"--gin_param={GRID}")
+    # When it was continued, and which process did, is noted all the same. Parameters that there
+    # were not are added to the configuration: among them the grid, which what follows keeps to.
     del kept["sessions.jsonl"]
+    config = kept.pop("config.gin").decode()
+    assert GRID in (folder / "config.gin").read_text()
+    assert GRID not in config
     assert kept.items() <= contents(folder).items(), "it was finished"
 
     theirs = json.loads((folder / "evaluation_val.json").read_text())

@@ -9,17 +9,13 @@ from official.vision.modeling.heads.segmentation_heads import SegmentationHead
 
 from auto_deeplab.models.final.encoder import EncoderFeatures
 from auto_deeplab.models.final.operations import KERNEL_INITIALIZER
-from auto_deeplab.models.resize import (
-    ResizeLike,
-    is_compiled_by_xla,
-    resize_bilinear,
-    spatial_size,
-)
+from auto_deeplab.models.pixel_grid import CropLike, spatial_size
+from auto_deeplab.models.resize import ResizeLike, resize_bilinear
 
 
 @tf_keras.utils.register_keras_serializable(package="auto_deeplab")
 class DecoderHead(SegmentationHead):
-    """Model Garden's head with a `deeplabv3plus` fusion that XLA computes rightly.
+    """Model Garden's head, whose `deeplabv3plus` fusion keeps to the pixel grid.
 
     Call with `(low_level, encoded)`, both `[batch, height, width, channels]`; returns logits of the
     height and width of `low_level`.
@@ -33,14 +29,18 @@ class DecoderHead(SegmentationHead):
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         """Computes the logits; the class describes the shapes."""
         low_level, encoded = inputs
-        if is_compiled_by_xla():
-            # The head's own resizing then has nothing left to do.
-            encoded = resize_bilinear(encoded, spatial_size(low_level))
-        return super().call((low_level, encoded))
+        low_level = self._activation(self._dlv3p_norm(self._dlv3p_conv(low_level)))
+        # The one difference: Model Garden resizes with half-pixel centers.
+        encoded = resize_bilinear(encoded, spatial_size(low_level))
+        features = tf.concat([encoded, low_level], axis=-1)
+        for convolution, norm in zip(self._convs, self._norms, strict=True):
+            features = self._activation(norm(convolution(features)))
+        return self._classifier(features)
 
 
 def decode(
     images: tf.Tensor,
+    padded: tf.Tensor,
     features: EncoderFeatures,
     classes: int,
     batch_norm: dict[str, Any],
@@ -54,6 +54,7 @@ def decode(
 
     Args:
         images: The network's input `[batch, height, width, 3]`; only its size is used.
+        padded: What `PadToGrid` made of it, and the encoder has seen; only its size is used.
         features: What the encoder made of it.
         classes: The number of classes.
         batch_norm: Arguments for `tf_keras.layers.BatchNormalization`: momentum, epsilon,
@@ -92,7 +93,8 @@ def decode(
         **shared,
     )((features.low_level, encoded))
     # Logits stay float32 under mixed precision: losses need the range.
-    return ResizeLike(dtype="float32", name="logits")((logits, images))
+    logits = ResizeLike(dtype="float32", name="logits")((logits, padded))
+    return CropLike(dtype="float32", name="logits_of_images")((logits, images))
 
 
 def classifier_variables(network: tf_keras.Model) -> list[tf.Variable]:

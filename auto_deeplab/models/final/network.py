@@ -9,7 +9,8 @@ from auto_deeplab.foundations.configurable import Decay, Positive, Share, Size, 
 from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.models.final.decoder import decode
 from auto_deeplab.models.final.encoder import encode
-from auto_deeplab.search_space import Genotype
+from auto_deeplab.models.pixel_grid import PadToGrid
+from auto_deeplab.search_space import STEM, Genotype
 
 
 @configurable(denylist=["genotype", "classes"])
@@ -28,8 +29,8 @@ def build_network(
     """Builds the network of a genotype.
 
     Maps normalized images, float32 `[batch, height, width, 3]`, to logits, float32 `[batch,
-    height, width, classes]`, at any height and width. Its layers are named `stem`, `layer1` to
-    `layerL`, `aspp`, `decoder`.
+    height, width, classes]`, at any height and width; it fills images up to its pixel grid
+    (`models/pixel_grid.py`). Its layers are named `stem`, `layer1` to `layerL`, `aspp`, `decoder`.
 
     Args:
         genotype: The path and the cell.
@@ -66,9 +67,11 @@ def build_network(
         "epsilon": batch_norm_epsilon,
         "synchronized": synchronized_batch_norm,
     }
-    features = encode(images, genotype, filters, batch_norm, final_keep_prob)
+    padded = PadToGrid(max(STEM.stride, *genotype.network), name="pad_to_grid")(images)
+    features = encode(padded, genotype, filters, batch_norm, final_keep_prob)
     logits = decode(
         images,
+        padded,
         features,
         classes,
         batch_norm,

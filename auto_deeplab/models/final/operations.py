@@ -19,7 +19,8 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
-from auto_deeplab.models.resize import resize_bilinear, spatial_size
+from auto_deeplab.models.pixel_grid import spatial_size
+from auto_deeplab.models.resize import resize_bilinear
 
 KERNEL_INITIALIZER = "he_normal"
 
@@ -90,8 +91,9 @@ class Skip(_Operation):
         if self.reduction is None:
             return features
         # A 1x1 convolution of stride 2 reads every second position and computes the same. Its
-        # gradient crashes in oneDNN (TensorFlow 2.20, AVX-512, 4 threads, maps of 10x12x8).
-        return self.reduction(features[:, :: self.stride, :: self.stride])
+        # gradient crashes in oneDNN (TensorFlow 2.20, AVX-512, 4 threads, maps of 10x12x8). A pool
+        # takes the positions: OpenVINO fails at slices with a step, where sizes are not known.
+        return self.reduction(tf.nn.avg_pool2d(features, 1, self.stride, "VALID"))
 
 
 class _Pool(_Operation):

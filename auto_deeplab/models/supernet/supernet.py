@@ -11,6 +11,7 @@ from annotated_types import Ge, Le, Predicate, doc
 
 from auto_deeplab.foundations.configurable import Decay, GraphName, configurable
 from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.models.pixel_grid import CropLike, PadToGrid
 from auto_deeplab.models.resize import resize_bilinear
 from auto_deeplab.models.supernet.convolution_block import ConvolutionBlock
 from auto_deeplab.models.supernet.heads import AtrousSpatialPyramid
@@ -128,6 +129,9 @@ class Supernet(tf_keras.Model):
             [len(self.trellis_graph.arcs)],
             **ARCHITECTURE_WEIGHTS,
         )
+        # Not named in a checkpoint: they hold no variables.
+        self.pad_to_grid = PadToGrid(self.trellis_graph.strides[-1], dtype="float32")
+        self.crop_like = CropLike(dtype="float32")
         with tf.name_scope("stem"):
             self.stem = [
                 ConvolutionBlock(
@@ -196,9 +200,9 @@ class Supernet(tf_keras.Model):
             alpha = tf.stop_gradient(alpha)
         if frozen.arc_weights:
             beta = tf.stop_gradient(beta)
-        size = images.shape[1:3]
-        size = np.array(size) if size.is_fully_defined() else tf.shape(images)[1:3]
-        features = images
+        features = padded = self.pad_to_grid(images)
+        size = padded.shape[1:3]
+        size = np.array(size) if size.is_fully_defined() else tf.shape(padded)[1:3]
         for block in self.stem:
             features = block(features, training=training)
         outputs = self.trellis(
@@ -213,7 +217,8 @@ class Supernet(tf_keras.Model):
             self.heads[str(stride)](features, training=training)
             for stride, features in outputs.items()
         ]
-        return tf.add_n([resize_bilinear(stride_logits, size) for stride_logits in logits])
+        padded_logits = tf.add_n([resize_bilinear(of_stride, size) for of_stride in logits])
+        return self.crop_like((padded_logits, images))
 
     def arc_weights(self, beta: tf.Tensor) -> tf.Tensor:
         """Returns the softmax of beta, float32 [arcs], over the arcs that leave each node."""

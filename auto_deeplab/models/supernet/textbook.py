@@ -132,6 +132,8 @@ def supernet(images, alpha, beta, w, cell_graph, trellis_graph, classes, F=8):
     """
     images, alpha, beta = (tf.cast(tensor, tf.float64) for tensor in (images, alpha, beta))
     alpha, beta = operation_weights(alpha, cell_graph), arc_weights(beta, trellis_graph)
+    image_height, image_width = images.shape[1:3]
+    images = pad_to_grid(images, max(trellis_graph.strides))
     height, width = images.shape[1:3]
     stem = tf.nn.relu(conv_bn(images, 64, 3, w.of("stem/block1"), stride=2))
     # Whatever reads a node or the stem begins with ReLU.
@@ -142,7 +144,8 @@ def supernet(images, alpha, beta, w, cell_graph, trellis_graph, classes, F=8):
         H[Node(layer, s)] = node(layer, s, H, alpha, beta, size, F * s // 4, of_node)
     last = trellis_graph.nodes_of(trellis_graph.layers)
     logits = [head(H[l_s], l_s.stride, classes, w.of(f"head_stride{l_s.stride}")) for l_s in last]
-    return sum(resize(of_stride, [height, width]) for of_stride in logits)
+    logits = sum(resize(of_stride, [height, width]) for of_stride in logits)
+    return logits[:, :image_height, :image_width]
 
 
 def head(H, s, classes, w):
@@ -249,12 +252,21 @@ def of_each_arc(function, H, *arguments):
     return tf.reshape(maps, [*H.shape[:2], *maps.shape[1:]])
 
 
+def pad_to_grid(images, s):
+    """Fills images up at the bottom and the right, to k·s + 1 pixels.
+
+    Then position i of every map stands at pixel i times its stride (DeepLab's code).
+    """
+    missing = [-(length - 1) % s for length in images.shape[1:3]]
+    return tf.pad(images, [[0, 0], [0, missing[0]], [0, missing[1]], [0, 0]])
+
+
 def resize(maps, size):
-    """Bilinear, with half-pixel centers: each output is a mean of the nearest inputs."""
+    """Bilinear, with aligned corners: the first and the last position stay where they are."""
 
     def shares(source, target):
-        position = (tf.range(target, dtype=tf.float64) + 0.5) * source / target - 0.5
-        position = tf.clip_by_value(position, 0, source - 1)[:, tf.newaxis]
+        position = tf.range(target, dtype=tf.float64)[:, tf.newaxis]
+        position *= (source - 1) / max(target - 1, 1)
         return tf.maximum(0, 1 - tf.abs(position - tf.range(source, dtype=tf.float64)))
 
     rows, columns = (shares(*pair) for pair in zip(maps.shape[1:3], size, strict=True))

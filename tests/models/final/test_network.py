@@ -109,10 +109,10 @@ def test_layers_read_the_two_layers_before_them():
 
 
 def test_all_sizes_of_a_stride_agree_at_odd_sizes():
-    # 30 -> 15 -> 8 -> 4 -> 2, and back up to the very sizes that were passed on the way down.
-    network = small_network((4, 8, 16, 8, 4), input_size=(30, 37))
+    # 33 -> 17 -> 9 -> 5 -> 3, and back up to the very sizes that were passed on the way down.
+    network = small_network((4, 8, 16, 8, 4), input_size=(30, 37))  # Padded to 33x49.
     sizes = [network.get_layer(f"layer{layer}").output_shape[1:3] for layer in range(1, 6)]
-    assert sizes == [(8, 10), (4, 5), (2, 3), (4, 5), (8, 10)]
+    assert sizes == [(9, 13), (5, 7), (3, 4), (5, 7), (9, 13)]
 
 
 def test_atrous_rates_keep_their_reach_in_the_image():
