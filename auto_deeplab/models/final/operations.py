@@ -26,10 +26,10 @@ KERNEL_INITIALIZER = "he_normal"
 
 
 class LayerSequence(tf_keras.layers.Layer):
-    """Calls layers one after the other, as `tf_keras.Sequential` does.
+    """Calls layers one after the other.
 
-    That makes a functional model of the layers, which took half of the time of building a network.
-    Checkpoints know the layers by the same names.
+    `tf_keras.Sequential` does so too, but makes a functional model of them first: nearly half of
+    the time that a network took to be built. The names in checkpoints are the same.
 
     Args:
         layers: Each reads what the one before it returns.
@@ -40,7 +40,8 @@ class LayerSequence(tf_keras.layers.Layer):
         self._length = len(layers)
         with_weights = itertools.count()
         for index, layer in enumerate(layers):
-            # A checkpoint takes the first name that it finds.
+            # A checkpoint takes the first name that it finds; Keras does not count what has no
+            # weights.
             if not isinstance(layer, tf_keras.layers.ReLU):
                 setattr(self, f"layer_with_weights-{next(with_weights)}", layer)
             setattr(self, f"layer-{index}", layer)
