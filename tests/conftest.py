@@ -1,5 +1,6 @@
 """Fixtures that several test folders share."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -9,6 +10,11 @@ import pytest
 # Before any test imports TensorFlow, as in the commands: it chooses Keras 2.
 import auto_deeplab  # noqa: F401
 from tests.helpers import REPOSITORY
+
+
+def pytest_collection_finish():
+    """Garbage collections do not look through TensorFlow: a training makes one an epoch."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

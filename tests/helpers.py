@@ -7,6 +7,7 @@ sees is a fresh interpreter with its own arguments, folder, environment, output 
 
 import atexit
 import contextlib
+import gc
 import multiprocessing
 import os
 import runpy
@@ -199,6 +200,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def _run(command: list[str], cwd: str, env: dict[str, str], printed: list[Path]) -> None:
     """Makes the forked process look like `python COMMAND`, and is that command."""
+    # What was imported stays: without this each garbage collection looks through all of it.
+    gc.freeze()
     for stream, path in zip((sys.stdout, sys.stderr), printed, strict=True):
         with path.open("wb") as file:
             os.dup2(file.fileno(), stream.fileno())

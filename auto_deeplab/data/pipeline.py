@@ -31,6 +31,9 @@ from auto_deeplab.foundations.errors import UserError
 
 # DeepLab's scales: 0.5 to 2.0 in steps of 0.25.
 SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
+# AutoGraph would look for loops and branches over tensors in all that reads and augments, which
+# takes a second of each start: there are none.
+_as_it_is = tf.autograph.experimental.do_not_convert
 # More than any dataset has records.
 _PASS = 2**40
 
@@ -175,6 +178,7 @@ def training_batches(
     counts = _visits([part.weight for part in records.parts], epoch_steps * batch_size)
     key = tf.constant([seed & 0x7FFFFFFFFFFFFFFF, 0], tf.int64)
 
+    @_as_it_is
     def visits(epoch: tf.Tensor) -> tf.data.Dataset:
         seed_of_epoch = tf.random.fold_in(key, epoch)
         order = _order_of_epoch(records.parts, counts, seed_of_epoch)
@@ -182,9 +186,10 @@ def training_batches(
             tf.reshape(order, [epoch_steps, batch_size])[:, begin : begin + share], [-1]
         )
         return tf.data.Dataset.from_tensor_slices(ours).map(
-            lambda visit: (visit % _PASS, tf.random.fold_in(seed_of_epoch, visit))
+            _as_it_is(lambda visit: (visit % _PASS, tf.random.fold_in(seed_of_epoch, visit)))
         )
 
+    @_as_it_is
     def example(number: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return augmented_example(records, number, seed, crop_size, scales, flip, ignore_label)
 
@@ -240,6 +245,7 @@ def evaluation_batches(
     context = input_context or tf.distribute.InputContext()
     numbers = records.numbers[:limit][context.input_pipeline_id :: context.num_input_pipelines]
 
+    @_as_it_is
     def example(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image, label = records.load(number)
         return augmentation.normalize_image(image), tf.cast(label, tf.int32)

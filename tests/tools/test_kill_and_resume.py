@@ -53,6 +53,7 @@ def kill_and_resume(run_tool, colored_dataset, tmp_path):
             "kill_and_resume",
             f"--gin_param=Search.dataset = '{colored_dataset}'",
             "--gin_param=Search.batch_size = 1",
+            "--gin_param=Supernet.layers = 1",
             f"--output_dir={tmp_path / 'runs'}",
             f"--moments={','.join(MOMENTS)}",
             *flags,

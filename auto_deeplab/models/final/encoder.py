@@ -10,7 +10,11 @@ import tf_keras
 
 from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.models.final.cell import FinalCell
-from auto_deeplab.models.final.operations import KERNEL_INITIALIZER, relu_convolution_norm
+from auto_deeplab.models.final.operations import (
+    KERNEL_INITIALIZER,
+    LayerSequence,
+    relu_convolution_norm,
+)
 from auto_deeplab.models.resize import ResizeLike
 from auto_deeplab.search_space import STEM, Genotype
 
@@ -33,7 +37,7 @@ class Stem(tf_keras.layers.Layer):
 
     def build(self, input_shape: tf.TensorShape) -> None:
         """Creates the convolutions."""
-        self.half = tf_keras.Sequential(
+        self.half = LayerSequence(
             [
                 tf_keras.layers.Conv2D(
                     64,

@@ -13,7 +13,8 @@ Arguments that the layers share:
     `{"momentum": 0.9997, "epsilon": 1e-3, "synchronized": False}`.
 """
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -25,11 +26,39 @@ from auto_deeplab.models.resize import resize_bilinear
 KERNEL_INITIALIZER = "he_normal"
 
 
+class LayerSequence(tf_keras.layers.Layer):
+    """Calls layers one after the other.
+
+    `tf_keras.Sequential` does so too, but makes a functional model of them first: nearly half of
+    the time that a network took to be built. The names in checkpoints are the same.
+
+    Args:
+        layers: Each reads what the one before it returns.
+    """
+
+    def __init__(self, layers: Sequence[tf_keras.layers.Layer], **kwargs):
+        super().__init__(**kwargs)
+        self._length = len(layers)
+        with_weights = itertools.count()
+        for index, layer in enumerate(layers):
+            # A checkpoint takes the first name that it finds; Keras does not count what has no
+            # weights.
+            if not isinstance(layer, tf_keras.layers.ReLU):
+                setattr(self, f"layer_with_weights-{next(with_weights)}", layer)
+            setattr(self, f"layer-{index}", layer)
+
+    def call(self, features: tf.Tensor) -> tf.Tensor:
+        """Returns what the last layer returns."""
+        for index in range(self._length):
+            features = getattr(self, f"layer-{index}")(features)
+        return features
+
+
 def relu_convolution_norm(
     filters: int, kernel_size: int, batch_norm: dict[str, Any], stride: int = 1
-) -> tf_keras.Sequential:
+) -> LayerSequence:
     """Returns (ReLU, convolution without bias, batch norm), the network's building block."""
-    return tf_keras.Sequential(
+    return LayerSequence(
         [
             tf_keras.layers.ReLU(),
             tf_keras.layers.Conv2D(
@@ -138,10 +167,10 @@ class SeparableConvolution(_Operation):
 
     def build(self, input_shape: tf.TensorShape) -> None:
         """Creates both convolutions, each with its ReLU and batch norm."""
-        self.stages = tf_keras.Sequential()
+        stages: list[tf_keras.layers.Layer] = []
         for stride in (self.stride, 1):
-            self.stages.add(tf_keras.layers.ReLU())
-            self.stages.add(
+            stages += [
+                tf_keras.layers.ReLU(),
                 tf_keras.layers.SeparableConv2D(
                     self.filters,
                     self.kernel_size,
@@ -154,9 +183,10 @@ class SeparableConvolution(_Operation):
                         stddev=2**0.5 / self.kernel_size
                     ),
                     pointwise_initializer=KERNEL_INITIALIZER,
-                )
-            )
-            self.stages.add(tf_keras.layers.BatchNormalization(**self.batch_norm))
+                ),
+                tf_keras.layers.BatchNormalization(**self.batch_norm),
+            ]
+        self.stages = LayerSequence(stages)
         super().build(input_shape)
 
     def call(self, features: tf.Tensor) -> tf.Tensor:
