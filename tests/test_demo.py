@@ -64,4 +64,4 @@ def test_an_address_of_others_is_an_error(host):
 def test_letting_others_in_is_warned_of(host, warned):
     done = run("--saved_model=missing", f"--host={host}")
     assert ("there is no password" in done.stderr) == warned
-    assert "missing: expected a SavedModel" in done.stderr
+    assert "missing: holds neither saved_model.pb nor numbered versions" in done.stderr

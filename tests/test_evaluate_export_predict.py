@@ -85,7 +85,7 @@ def test_evaluate(model_dir):
 
     status, _, errors = run("evaluate", model_dir=model_dir)
     assert status == 1
-    assert "evaluation_val.json exists" in errors
+    assert "evaluation_val.json: exists already; expected another --output" in errors
 
     best = model_dir / "best.json"
     status, _, errors = run(

@@ -163,7 +163,7 @@ def test_unreadable_files_say_why(tmp_path):
     with pytest.raises(UnreadableImage, match="No such file"):
         read_image(path)
     path.write_bytes(b"")
-    with pytest.raises(UnreadableImage, match="not an image"):
+    with pytest.raises(UnreadableImage, match="the file is empty"):
         read_image(path)
     path.write_text("text")
     with pytest.raises(UnreadableImage, match="not an image"):

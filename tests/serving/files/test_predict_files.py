@@ -69,7 +69,7 @@ def test_names_that_are_no_utf8_do_not_matter(photos, tmp_path):
 def test_larger_images_than_the_limit_are_listed(photos, tmp_path):
     summary = predict(Threshold(), photos, tmp_path / "out", max_pixels=599)
     assert summary.problems == [
-        f"{photos / 'a.png'}: 30x20 pixels; expected at most 599 (max_pixels)"
+        f"{photos / 'a.png'}: received 30x20 pixels; expected at most 599 (max_pixels)"
     ]
     assert predict(Threshold(), photos, tmp_path / "out", max_pixels=600) == (1, 1, [])
 
