@@ -42,6 +42,8 @@ def test_a_search_and_the_genotype_it_gave_are_the_same_picture(tmp_path):
         "genotype": [f"--genotype={tmp_path}/genotype.json"],
         "both": [f"--genotype={tmp_path}/genotype.json", f"--model_dir={tmp_path}"],
         "first": [f"--model_dir={tmp_path}", "--epoch=1"],
+        "alpha": [f"--model_dir={tmp_path}", "--alpha"],
+        "its alpha": [f"--genotype={tmp_path}/genotype.json", "--alpha"],
     }.items():
         output = tmp_path / f"{name}.svg"
         result = draw(*arguments, f"--output={output}")
@@ -49,6 +51,7 @@ def test_a_search_and_the_genotype_it_gave_are_the_same_picture(tmp_path):
         pictures[name] = output.read_bytes()
     assert pictures["search"] == pictures["genotype"] == pictures["both"]
     assert pictures["first"] != pictures["search"]
+    assert pictures["alpha"] == pictures["its alpha"] != pictures["search"]
 
 
 @pytest.mark.parametrize(
@@ -58,6 +61,8 @@ def test_a_search_and_the_genotype_it_gave_are_the_same_picture(tmp_path):
         (["--output=x.png"], "expected --genotype=NAME_OR_FILE or --model_dir=DIR"),
         (["--genotype=published", "--output=x.gif"], "expected one of .pdf, .png, .svg"),
         (["--genotype=published", "--output=x.png", "--epoch=1"], "--epoch: goes with --model_dir"),
+        (["--genotype=published", "--output=x.png", "--alpha"], "--alpha: received --genotype=pub"),
+        (["--genotype=published", "--output=x.png", "--alpha", "--nocell"], "expected no --nocell"),
     ],
 )
 def test_mistakes_are_one_line(arguments, message):
