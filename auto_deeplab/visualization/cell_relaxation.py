@@ -1,6 +1,7 @@
 """The cell during the search, as the right side of the paper's figure 1: alpha on every edge."""
 
 import os
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -179,7 +180,11 @@ def _draw_edge(
     strength = max(weight for operation, weight in values.items() if operation != "none")
     middle, x = top + layout.panel_height / 2, layout.sum_of(edge.block)
     width = 0.6 + 3 * strength / largest
-    style = {"color": color, "alpha": 1.0 if kept else 0.45, "solid_capstyle": "round"}
+    style: dict[str, Any] = {
+        "color": color,
+        "alpha": 1.0 if kept else 0.45,
+        "solid_capstyle": "round",
+    }
     axes.plot((left + _PANEL_WIDTH, x), (middle, middle), lw=width, zorder=1, **style)
     bottom = layout.row(f"block{edge.block}") - _BOX_HEIGHT / 2
     if edge.input == "prev_prev":
@@ -200,7 +205,7 @@ def _draw_edge(
     for index, (operation, weight) in enumerate(values.items()):
         y = top + 0.05 + _ROW * (index + 0.5)
         is_kept = operation == kept
-        font = {"fontsize": 6.5, "va": "center_baseline", "zorder": 6}
+        font: dict[str, Any] = {"fontsize": 6.5, "va": "center_baseline", "zorder": 6}
         font |= {"color": INK, "weight": "bold"} if is_kept else {"color": MUTED}
         name = operation.replace("_", " ").replace("3x3", "3\u00d73").replace("5x5", "5\u00d75")
         axes.text(bars - 0.05, y, name, ha="right", **font)
@@ -219,7 +224,7 @@ def _draw_output(axes: Axes, layout: _Layout) -> None:
     as_formula(axes.text(x + 0.8, middle, "$H^{\\,l}$", fontsize=11, color=INK, **_CENTERED))
 
 
-_CENTERED = {"ha": "center", "va": "center", "zorder": 7}
+_CENTERED: dict[str, Any] = {"ha": "center", "va": "center", "zorder": 7}
 
 
 def _box(

@@ -30,7 +30,8 @@ class WindowedASPP(ASPP):
 
     def __init__(self, window: Sequence[int], **kwargs):
         super().__init__(**kwargs)
-        self.window = tuple(window)
+        height, width = window
+        self.window = (height, width)
         # What Model Garden's `build` makes.
         self._aspp_layer = functools.partial(_WindowedPyramid, window=self.window)
 

@@ -2,7 +2,8 @@
 
 A layer that drew from a generator of its own would draw anew where a training goes on, and the same
 for each part of a batch that is computed in parts. Here a draw follows from the layer's seed, what
-tells the steps apart, the replica and the part.
+tells the steps apart, the replica and the part. (What XLA compiles draws other numbers than what it
+does not.)
 """
 
 import threading
