@@ -42,6 +42,8 @@ def test_a_search_and_the_genotype_it_gave_are_the_same_picture(tmp_path):
         "genotype": [f"--genotype={tmp_path}/genotype.json"],
         "both": [f"--genotype={tmp_path}/genotype.json", f"--model_dir={tmp_path}"],
         "first": [f"--model_dir={tmp_path}", "--epoch=1"],
+        "alpha": [f"--model_dir={tmp_path}", "--alpha"],
+        "its alpha": [f"--genotype={tmp_path}/genotype.json", "--alpha"],
     }.items():
         output = tmp_path / f"{name}.svg"
         result = draw(*arguments, f"--output={output}")
@@ -49,6 +51,7 @@ def test_a_search_and_the_genotype_it_gave_are_the_same_picture(tmp_path):
         pictures[name] = output.read_bytes()
     assert pictures["search"] == pictures["genotype"] == pictures["both"]
     assert pictures["first"] != pictures["search"]
+    assert pictures["alpha"] == pictures["its alpha"] != pictures["search"]
 
 
 @pytest.mark.parametrize(
@@ -66,6 +69,11 @@ def test_a_search_and_the_genotype_it_gave_are_the_same_picture(tmp_path):
         (
             ["--genotype=published", "--output=x.png", "--epoch=1"],
             "--epoch: received without --model",
+        ),
+        (["--genotype=published", "--output=x.png", "--alpha"], "--alpha: received --genotype=pub"),
+        (
+            ["--genotype=published", "--output=x.png", "--alpha", "--nocell"],
+            "received --nocell; expected one of the two",
         ),
     ],
 )

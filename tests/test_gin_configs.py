@@ -180,6 +180,10 @@ def test_the_papers_values(name):
     assert gin.query_parameter("sgd.momentum") == 0.9
     assert gin.query_parameter("build_network.batch_norm_momentum") == 0.9997
     assert gin.query_parameter("build_network.batch_norm_epsilon") == 1e-3
+    assert gin.query_parameter("build_network.head_batch_norm_epsilon") == 1e-5
+    assert gin.query_parameter("build_network.backbone_initializer") == "third_fan_in_uniform"
+    assert gin.query_parameter("build_network.head_initializer") == "glorot_uniform"
+    assert gin.query_parameter("build_network.aspp_dropout") == 0.1
     assert gin.query_parameter("training_batches.scales") == (
         0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0,
     )  # fmt: skip
@@ -187,6 +191,13 @@ def test_the_papers_values(name):
     assert (job.warm_up_steps, job.label_smoothing, job.hard_pixel_share) == (0, 0.0, 1.0)
     assert (job.gradient_clip_norm, job.weight_average_decay) == (None, None)
     assert job.last_layer_multiplier == 1.0
+
+
+def test_the_papers_search_crops_and_does_nothing_else():
+    gin_files.load("search_cityscapes.gin")
+    assert gin.query_parameter("training_batches.crop_size") == 321
+    assert gin.query_parameter("training_batches.scales") == (1.0,)
+    assert gin.query_parameter("training_batches.flip") is False
 
 
 def test_the_page_of_the_papers_results_names_files_that_exist_and_their_steps():

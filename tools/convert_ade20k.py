@@ -9,7 +9,8 @@ Expects the layout of ADEChallengeData2016.zip:
   python -m tools.convert_ade20k --ade20k_root=ADEChallengeData2016 --output_dir=datasets/ade20k
 
 The 150 classes become 0..149; what has none of their names, 0 in the annotations, is ignored.
-Images shrink to a longer side of 513 pixels, as in the paper; --longer_side=0 keeps their sizes.
+Training images are resized to a longer side of 513 pixels, smaller ones too, as in the paper;
+--longer_side=0 keeps their sizes. Validation images keep theirs, at which they are scored.
 
 All problems with the files are listed together, and nothing is written while there are any, unless
 --skip_bad leaves them out. --dry_run only looks; --verify compares a finished result with its

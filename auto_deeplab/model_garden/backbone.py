@@ -13,8 +13,10 @@ from official.modeling import hyperparams
 from official.vision.configs import backbones
 from official.vision.modeling.backbones.factory import register_backbone_builder
 
+from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.models.final.decoder import level_of_stride
 from auto_deeplab.models.final.encoder import encode
+from auto_deeplab.models.final.initializers import INITIALIZERS
 from auto_deeplab.models.layer_calls import convolution_kernels
 from auto_deeplab.search_space import Genotype
 
@@ -31,11 +33,16 @@ class AutoDeepLab(hyperparams.Config):
         filters: F, the published networks' width: 20, 32 or 48.
         final_keep_prob: Of scheduled drop path, which `task.AutoDeepLabTask` advances; 1 never
             drops.
+        norm_epsilon: Added to the variance in the backbone's batch norm; None for the value of
+            `norm_activation`, which ASPP and decoder have.
+        initializer: Of kernels, one of `models.final.initializers.INITIALIZERS`.
     """
 
     genotype: str = "published"
     filters: int = 20
     final_keep_prob: float = 1.0
+    norm_epsilon: float | None = None
+    initializer: str = "he_normal"
 
 
 @dataclasses.dataclass
@@ -58,6 +65,7 @@ class AutoDeepLabBackbone(tf_keras.Model):
         filters: F; a cell at stride s has F * s / 4 channels a block.
         batch_norm: Arguments for `tf_keras.layers.BatchNormalization`.
         final_keep_prob: Of scheduled drop path.
+        initializer: Of kernels, one of `INITIALIZERS`.
         input_specs: The images' shape; height and width may be None.
 
     Raises:
@@ -70,12 +78,15 @@ class AutoDeepLabBackbone(tf_keras.Model):
         filters: int = 20,
         batch_norm: dict[str, Any] | None = None,
         final_keep_prob: float = 1.0,
+        initializer: str = "he_normal",
         input_specs: tf_keras.layers.InputSpec | None = None,
         **kwargs,
     ):
         shape = (None, None, None, 3) if input_specs is None else tuple(input_specs.shape)
         images = tf_keras.Input(shape[1:], name="images")
-        features = encode(images, genotype, filters, dict(batch_norm or {}), final_keep_prob)
+        features = encode(
+            images, genotype, filters, dict(batch_norm or {}), final_keep_prob, initializer
+        )
         endpoints = {
             LOW_LEVEL: features.low_level,
             str(level_of_stride(features.final_stride)): features.final,
@@ -85,6 +96,7 @@ class AutoDeepLabBackbone(tf_keras.Model):
         self.filters = filters
         self.batch_norm = dict(batch_norm or {})
         self.final_keep_prob = final_keep_prob
+        self.initializer = initializer
         self.input_specs = tf_keras.layers.InputSpec(shape=shape)
         self.output_specs = {name: tensor.shape for name, tensor in endpoints.items()}
 
@@ -96,6 +108,7 @@ class AutoDeepLabBackbone(tf_keras.Model):
             "filters": self.filters,
             "batch_norm": dict(self.batch_norm),
             "final_keep_prob": self.final_keep_prob,
+            "initializer": self.initializer,
             "input_shape": list(self.input_specs.shape),
         }
 
@@ -128,10 +141,17 @@ def build_auto_deeplab(
         l2_regularizer: of the convolutions' kernels, or None.
 
     Raises:
-        UserError: The genotype cannot be read, or the filters do not fit it.
+        UserError: The genotype cannot be read, the filters do not fit it, or there is no such
+            initializer.
         ValueError: The activation is not "relu".
     """
     config = backbone_config.get()
+    if config.initializer not in INITIALIZERS:
+        raise UserError(
+            f"task.model.backbone.auto_deeplab.initializer: received {config.initializer!r}; "
+            f"expected one of {', '.join(INITIALIZERS)}"
+        )
+    epsilon = config.norm_epsilon
     if norm_activation_config.activation != "relu":
         raise ValueError(
             "task.model.norm_activation.activation: received "
@@ -142,10 +162,11 @@ def build_auto_deeplab(
         config.filters,
         batch_norm={
             "momentum": norm_activation_config.norm_momentum,
-            "epsilon": norm_activation_config.norm_epsilon,
+            "epsilon": norm_activation_config.norm_epsilon if epsilon is None else epsilon,
             "synchronized": norm_activation_config.use_sync_bn,
         },
         final_keep_prob=config.final_keep_prob,
+        initializer=config.initializer,
         input_specs=input_specs,
     )
     if l2_regularizer is not None:

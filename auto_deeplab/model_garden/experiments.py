@@ -24,6 +24,8 @@ def segmentation_model(
 ) -> configs.SemanticSegmentationModel:
     """Returns Model Garden's description of the network that `build_network` builds.
 
+    Epsilons, dropout and the backbone's initial values are those of `gin_configs/base/paper.gin`.
+
     Args:
         classes: The number of classes.
         genotype: A genotype's file, or a name such as "published".
@@ -35,16 +37,23 @@ def segmentation_model(
         num_classes=classes,
         input_size=[None, None, 3],
         backbone=Backbone(
-            type="auto_deeplab", auto_deeplab=AutoDeepLab(genotype=genotype, filters=filters)
+            type="auto_deeplab",
+            auto_deeplab=AutoDeepLab(
+                genotype=genotype,
+                filters=filters,
+                norm_epsilon=1e-3,
+                initializer="third_fan_in_uniform",
+            ),
         ),
         decoder=decoders.Decoder(
-            type="aspp", aspp=decoders.ASPP(level=level, dilation_rates=atrous_rates(stride))
+            type="aspp",
+            aspp=decoders.ASPP(level=level, dilation_rates=atrous_rates(stride), dropout_rate=0.1),
         ),
         head=configs.SegmentationHead(
             level=level, feature_fusion="deeplabv3plus", low_level=LOW_LEVEL
         ),
         norm_activation=common.NormActivation(
-            activation="relu", norm_momentum=0.9997, norm_epsilon=1e-3, use_sync_bn=True
+            activation="relu", norm_momentum=0.9997, norm_epsilon=1e-5, use_sync_bn=True
         ),
     )
 
@@ -89,6 +98,8 @@ def auto_deeplab_pascal() -> cfg.ExperimentConfig:
 @exp_factory.register_config_factory("auto_deeplab_ade20k")
 def auto_deeplab_ade20k() -> cfg.ExperimentConfig:
     """ADE20K: a longer side of 513 pixels, 513x513 crops, 4M steps."""
+    # Model Garden's parser scales validation images and their labels to a longer side of 513: it
+    # would score at the original size only if that were known to be at most some size.
     return _experiment(
         classes=150,
         train_examples=20_210,

@@ -3,13 +3,14 @@
 from typing import Annotated
 
 import tf_keras
-from annotated_types import Predicate, doc
+from annotated_types import Ge, Lt, Predicate, doc
 from official.vision.modeling.backbones.resnet_deeplab import RESNET_SPECS, DilatedResNet
 
-from auto_deeplab.foundations.configurable import Decay, Positive, Size, configurable
+from auto_deeplab.foundations.configurable import Decay, Pixels, Positive, Size, configurable
 from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.models.final.decoder import decode, level_of_stride
 from auto_deeplab.models.final.encoder import EncoderFeatures
+from auto_deeplab.models.final.initializers import InitializerName
 from auto_deeplab.models.pixel_grid import PadToGrid
 
 OUTPUT_STRIDES = (8, 16)
@@ -44,6 +45,10 @@ def build_deeplabv3plus(
     batch_norm_epsilon: Positive = 1e-3,
     synchronized_batch_norm: bool = False,
     input_size: Size | None = None,
+    aspp_dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
+    head_batch_norm_epsilon: Positive | None = None,
+    head_initializer: InitializerName | None = None,
+    image_pooling_window: Pixels | Size | None = None,
 ) -> tf_keras.Model:
     """Builds DeepLabv3+ as Model Garden's `seg_deeplabv3plus_*` experiments configure it.
 
@@ -65,6 +70,10 @@ def build_deeplabv3plus(
         batch_norm_epsilon: Added to the variance.
         synchronized_batch_norm: Whether replicas share batch statistics.
         input_size: (height, width) to fix, or None for any.
+        aspp_dropout: The share of ASPP's output that is dropped in training; see `build_network`.
+        head_batch_norm_epsilon: Of ASPP and decoder; None for `batch_norm_epsilon`.
+        head_initializer: Of the kernels of ASPP and decoder; see `build_network`.
+        image_pooling_window: Of ASPP's image pooling, in pixels; see `build_network`.
 
     Raises:
         UserError: An argument is out of range.
@@ -94,5 +103,16 @@ def build_deeplabv3plus(
         "epsilon": batch_norm_epsilon,
         "synchronized": synchronized_batch_norm,
     }
-    logits = decode(images, padded, features, classes, batch_norm, activation)
+    logits = decode(
+        images,
+        padded,
+        features,
+        classes,
+        batch_norm,
+        activation,
+        dropout=aspp_dropout,
+        batch_norm_epsilon=head_batch_norm_epsilon,
+        initializer=head_initializer,
+        image_pooling_window=image_pooling_window,
+    )
     return tf_keras.Model(images, logits, name="deeplabv3plus")

@@ -4,7 +4,8 @@ import tensorflow as tf
 import tf_keras
 
 from auto_deeplab.models.final.decoder import classifier_variables
-from auto_deeplab.models.final.drop_path import drawing_for_part, set_step_ratio
+from auto_deeplab.models.final.drawing import drawing_for
+from auto_deeplab.models.final.drop_path import set_step_ratio
 from auto_deeplab.models.layer_calls import convolution_kernels
 from auto_deeplab.training.optimization.accumulation import part_of
 from auto_deeplab.training.optimization.loss import counted_pixels, cross_entropy
@@ -79,7 +80,7 @@ class RetrainModel(tf_keras.Model):
 
         def loss(part):
             images, labels = part_of(data, part, parts)
-            with drawing_for_part(part):
+            with drawing_for(self.optimizer.iterations, part):
                 logits = self.network(images, training=True)
             return cross_entropy(
                 labels,

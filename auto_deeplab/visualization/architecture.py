@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -11,7 +10,6 @@ from matplotlib.patches import FancyBboxPatch, PathPatch
 from matplotlib.path import Path as Curve
 from matplotlib.text import Text
 
-from auto_deeplab.foundations.errors import UserError, argument
 from auto_deeplab.search_space import (
     STEM,
     Arc,
@@ -28,10 +26,9 @@ from auto_deeplab.visualization.figures import (
     MUTED,
     TextFigure,
     as_formula,
-    save_figure,
+    save_drawing,
 )
 
-SUFFIXES = (".pdf", ".png", ".svg")
 PARTS = ("network", "cell")
 
 _NEUTRAL = "#eef1f4"
@@ -120,17 +117,7 @@ def save_architecture(
         UserError: The suffix is another, the file exists and `overwrite` is not set, it cannot be
             written, or `genotype` does not belong to the space of `relaxation`.
     """
-    path = Path(output)
-    if path.suffix not in SUFFIXES:
-        raise UserError(
-            f"{argument('output')}: received {str(path)!r}; expected a name that ends with "
-            f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
-        )
-    if path.exists() and not overwrite:
-        raise UserError(
-            f"{path}: exists already; expected a new name, or {argument('overwrite', True)}"
-        )
-    save_figure(draw_architecture(genotype, relaxation, parts), path)
+    save_drawing(output, lambda: draw_architecture(genotype, relaxation, parts), overwrite)
 
 
 def strongest_arcs(relaxation: Relaxation) -> list[Arc]:

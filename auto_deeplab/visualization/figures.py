@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,10 @@ from matplotlib.legend import Legend
 from matplotlib.text import Text
 
 from auto_deeplab.foundations.atomic_file import replacing
+from auto_deeplab.foundations.errors import UserError, argument
 from auto_deeplab.visualization.fonts import fallback_families
 
+SUFFIXES = (".pdf", ".png", ".svg")
 INK = "#22303c"
 MUTED = "#7d8a97"
 FAINT = "#c9d1d8"
@@ -113,3 +115,25 @@ def save_figure(figure: Figure, path: str | os.PathLike) -> None:
     metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(Path(path).suffix)
     with replacing(path) as temporary, matplotlib.rc_context({"svg.hashsalt": "auto-deeplab"}):
         figure.savefig(temporary, dpi=150, metadata=metadata)
+
+
+def save_drawing(
+    output: str | os.PathLike, draw: Callable[[], Figure], overwrite: bool = False
+) -> None:
+    """Writes what `draw` returns to a .png, .svg or .pdf file, whole or not at all.
+
+    Raises:
+        UserError: The suffix is another, the file exists and `overwrite` is not set, or it cannot
+            be written. Nothing is drawn in the first two cases.
+    """
+    path = Path(output)
+    if path.suffix not in SUFFIXES:
+        raise UserError(
+            f"{argument('output')}: received {str(path)!r}; expected a name that ends with "
+            f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
+        )
+    if path.exists() and not overwrite:
+        raise UserError(
+            f"{path}: exists already; expected a new name, or {argument('overwrite', True)}"
+        )
+    save_figure(draw(), path)

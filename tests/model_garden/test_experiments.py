@@ -40,7 +40,10 @@ def test_training_settings_are_those_of_design_section_4(name):
     assert config.task.train_data.global_batch_size == 16
     assert config.trainer.train_steps == steps
     norm = config.task.model.norm_activation
-    assert (norm.norm_momentum, norm.norm_epsilon) == (0.9997, 1e-3)
+    backbone = config.task.model.backbone.get()
+    assert (norm.norm_momentum, norm.norm_epsilon, backbone.norm_epsilon) == (0.9997, 1e-5, 1e-3)
+    assert backbone.initializer == "third_fan_in_uniform"
+    assert config.task.model.decoder.get().dropout_rate == 0.1
     # x / 127.5 - 1
     feature = config.task.train_data.image_feature
     assert feature.mean == feature.stddev == [127.5] * 3
@@ -85,7 +88,9 @@ def small_task(genotype_file, **losses):
 
 def test_same_weights_give_the_same_logits(genotype_file):
     theirs = small_task(genotype_file).build_model()
-    ours = build_network(Genotype.load(genotype_file), classes=3, filters=4)
+    ours = build_network(
+        Genotype.load(genotype_file), classes=3, filters=4, head_batch_norm_epsilon=1e-5
+    )
     assert count_parameters(theirs) == count_parameters(ours)
     rng = np.random.default_rng(0)
     theirs.decoder(theirs.backbone(tf.zeros([1, 33, 33, 3])))
@@ -111,7 +116,11 @@ def test_same_weights_give_the_same_logits(genotype_file):
 
 def test_the_backbone_is_rebuilt_from_its_config(genotype_file):
     backbone = AutoDeepLabBackbone(
-        Genotype.load(genotype_file), 4, batch_norm={"momentum": 0.9}, final_keep_prob=0.9
+        Genotype.load(genotype_file),
+        4,
+        batch_norm={"momentum": 0.9},
+        final_keep_prob=0.9,
+        initializer="glorot_uniform",
     )
     again = AutoDeepLabBackbone.from_config(backbone.get_config())
     again.set_weights(backbone.get_weights())
@@ -120,6 +129,13 @@ def test_the_backbone_is_rebuilt_from_its_config(genotype_file):
         np.testing.assert_array_equal(again(images)[name], output)
     assert again.get_config() == backbone.get_config()
     assert backbone.output_specs.keys() == backbone(images).keys()
+
+
+def test_an_initializer_that_does_not_exist_is_refused(genotype_file):
+    task = small_task(genotype_file)
+    task.task_config.model.backbone.auto_deeplab.initializer = "he"
+    with pytest.raises(UserError, match=r"auto_deeplab.initializer: received 'he'; expected one"):
+        task.build_model()
 
 
 def test_kernels_decay_and_nothing_else_does(genotype_file):

@@ -183,6 +183,23 @@ def test_a_fixed_size_takes_images_of_any(network, photographs, tmp_path, kind, 
         export(network, DESCRIPTION, None, path)
 
 
+@pytest.mark.parametrize(("kind", "export"), [("tflite", export_tflite), ("onnx", export_onnx)])
+def test_image_pooling_over_a_window(network, photographs, tmp_path, kind, export):
+    windowed, path = (
+        build_network(GENOTYPE, len(CLASSES), filters=4, image_pooling_window=65),
+        tmp_path / f"windowed.{kind}",
+    )
+    windowed.set_weights(network.get_weights())
+    export(windowed, DESCRIPTION, None, path)
+    class_maps, ours = load_exported(kind, path).class_maps, class_maps_of_model(windowed)
+    # The second is smaller than the window, the third in height alone.
+    for height, width in [(123, 202), (30, 41), (47, 180)]:
+        images = np.stack([image[:height, :width] for image in photographs[:2]])
+        assert np.mean(class_maps(images) == ours(images)) > 0.999
+    images = np.stack(photographs[:2])
+    assert np.mean(ours(images) != class_maps_of_model(network)(images)) > 0.001
+
+
 def test_what_openvino_cannot_run_is_a_user_error(network, tmp_path):
     # Fitting images to a size smooths them, for which OpenVINO has no operation.
     options = ExportOptions(input_size=(33, 47))

@@ -40,24 +40,45 @@ def test_converts_at_the_papers_size(run_tool, read_split, ade20k, tmp_path):
     small, large, gray = read_split(output, "train")
     (val,) = read_split(output, "val")
     assert [record.image.shape for record in (small, large, gray, val)] == [
-        (256, 341, 3), (342, 513, 3), (513, 385, 3), (385, 513, 3)
+        (385, 513, 3), (342, 513, 3), (513, 385, 3), (512, 683, 3)
     ]  # fmt: skip
     assert [record.image_format for record in (small, large, gray, val)] == [
-        "jpeg", "png", "png", "png"
+        "png", "png", "png", "jpeg"
     ]  # fmt: skip
-    source = ade20k / "images" / "training" / "ADE_train_00000001.jpg"
-    assert small.encoded == source.read_bytes()
-    annotation = np.asarray(
-        Image.open(ade20k / "annotations" / "training" / "ADE_train_00000001.png")
-    ).astype(int)
-    np.testing.assert_array_equal(small.label, np.where(annotation == 0, 255, annotation - 1))
-    assert set(np.unique(small.label)) == {*range(150), 255}
+    source = ade20k / "images" / "validation" / "ADE_val_00000001.jpg"
+    assert val.encoded == source.read_bytes()
+
+    def annotation(part, stem):
+        path = ade20k / "annotations" / part / f"{stem}.png"
+        values = np.asarray(Image.open(path)).astype(int)
+        return np.where(values == 0, 255, values - 1)
+
+    np.testing.assert_array_equal(val.label, annotation("validation", "ADE_val_00000001"))
+    assert set(np.unique(val.label)) == {*range(150), 255}
+    # Bilinear, and the nearest label: Pillow rounds, and takes sides, in its own way.
+    photograph = Image.open(ade20k / "images" / "training" / "ADE_train_00000001.jpg")
+    enlarged = np.asarray(photograph.resize((513, 385), Image.Resampling.BILINEAR)).astype(int)
+    assert np.abs(small.image - enlarged).max() <= 3
+    original = annotation("training", "ADE_train_00000001")
+    rows, columns = (
+        ((np.arange(to) + 0.5) * size / to).astype(int)
+        for size, to in zip(original.shape, small.label.shape, strict=True)
+    )
+    assert np.mean(small.label == original[np.ix_(rows, columns)]) > 0.99
     np.testing.assert_array_equal(gray.image[..., 0], gray.image[..., 2])
     # Averages of areas: no pixel of the large photograph is far from what Pillow makes of it.
     photograph = Image.open(ade20k / "images" / "training" / "ADE_train_00000002.jpg")
     reduced = np.asarray(photograph.resize((513, 342), Image.Resampling.BOX)).astype(int)
     assert np.abs(large.image - reduced).max() <= 3
     assert set(np.unique(large.label)) <= {*range(150), 255}
+
+
+def test_every_image_can_keep_its_size(run_tool, read_split, ade20k, tmp_path):
+    arguments = [f"--ade20k_root={ade20k}", f"--output_dir={tmp_path}/own", "--longer_side=0"]
+    result = run_tool("convert_ade20k", *arguments)
+    assert result.returncode == 0, result.stderr
+    sizes = [record.image.shape[:2] for record in read_split(tmp_path / "own", "train")]
+    assert sizes == [(256, 341), (1333, 2000), (683, 512)]
 
 
 def test_names_of_the_data_set_are_compared(ade20k):

@@ -33,6 +33,8 @@ Retrain.validation_every = 3
 training_batches.crop_size = 33
 build_network.filters = 4
 build_network.batch_norm_momentum = 0.5
+build_network.final_keep_prob = 0.5
+build_network.aspp_dropout = 0.5
 """
 
 

@@ -108,11 +108,13 @@ class Pair:
         image: The image file.
         label: Where its labels are.
         name: What the record calls the image; bytes of it that are no UTF-8 are escaped.
+        keeps_size: Whether the example has the image's own size, whatever the size of others.
     """
 
     image: SourceFile
     label: LabelSource
     name: str
+    keeps_size: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", utf8_text(self.name))
@@ -128,7 +130,8 @@ class Pair:
             return [str(file), stat.st_size, stat.st_mtime_ns]
 
         files = [file for file in (self.image, self.label.file) if file is not None]
-        return [self.name, self.label.facts(), *map(state, files)]
+        kept = ["keeps size"] if self.keeps_size else []
+        return [self.name, self.label.facts(), *map(state, files), *kept]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,7 +156,7 @@ def read_pair(
 ) -> DecodedPair:
     """Reads, checks and resizes an image and its labels.
 
-    Images shrink by area averaging, labels to the nearest neighbor.
+    Images shrink by area averaging and are enlarged bilinearly, labels have the nearest neighbor.
 
     Args:
         pair: The files.
@@ -188,8 +191,13 @@ def read_pair(
         return DecodedPair(
             image.pixels, label, image.encoded * kept, image.record_format if kept else ""
         )
+    shrinks = max(target) < max(size)
     return DecodedPair(
-        cv2.resize(image.pixels, target[::-1], interpolation=cv2.INTER_AREA),
+        cv2.resize(
+            image.pixels,
+            target[::-1],
+            interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
+        ),
         cv2.resize(label, target[::-1], interpolation=cv2.INTER_NEAREST_EXACT),
         encoded=b"",
         record_format="",

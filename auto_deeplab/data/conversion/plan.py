@@ -28,6 +28,8 @@ class Conversion:
         source: Where the data come from, for `dataset.json`.
         scale: The factor of height and width, 0 < scale <= 1.
         longer_side: The most pixels of the longer side, after `scale`; None for no limit.
+        enlarge: Whether images with fewer pixels on the longer side are enlarged to `longer_side`.
+            Pairs that keep their size do so whatever these three say.
         max_pixels: Images with more, in their files, are refused before they are decoded.
         examples_per_shard: The most examples in a TFRecord file; a split's have equally many.
         problems: What was wrong with the input when `splits` were put together, such as files
@@ -47,6 +49,7 @@ class Conversion:
     source: str = ""
     scale: float = 1.0
     longer_side: int | None = None
+    enlarge: bool = False
     max_pixels: int = MOST_PIXELS_IN_FILES
     examples_per_shard: int = 100
     problems: Sequence[str] = ()
@@ -74,12 +77,14 @@ class Conversion:
         """Returns the (height, width) of the example of an image of that size."""
         factor = self.scale
         if self.longer_side is not None:
-            factor = min(factor, self.longer_side / max(height, width))
+            fitting = self.longer_side / max(height, width)
+            factor = fitting if self.enlarge else min(factor, fitting)
         return max(1, round(height * factor)), max(1, round(width * factor))
 
     def read(self, pair: Pair) -> DecodedPair:
         """Reads, checks and resizes one pair; see `read_pair`."""
-        return read_pair(pair, self.labels, self.target_size, self.max_pixels)
+        target_size = _own_size if pair.keeps_size else self.target_size
+        return read_pair(pair, self.labels, target_size, self.max_pixels)
 
     def describe(self, examples: Mapping[str, int]) -> DatasetDescription:
         """Returns the description of the dataset with so many examples in each split.
@@ -99,6 +104,10 @@ class Conversion:
     def check(self) -> None:
         """Raises a `UserError` if `dataset.json` could not be written for this conversion."""
         self.describe({split: max(1, len(pairs)) for split, pairs in self.splits.items()})
+
+
+def _own_size(height: int, width: int) -> tuple[int, int]:
+    return height, width
 
 
 def plan_splits(

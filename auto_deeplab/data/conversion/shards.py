@@ -88,6 +88,7 @@ class _Manifest(BaseModel):
     format: Literal[1]
     scale: FiniteFloat | None
     longer_side: Count | None
+    enlarge: bool = False
     shards: dict[str, _ManifestShard]
     left_out: list[str]
 
@@ -180,6 +181,7 @@ def shard_fingerprint(conversion: Conversion, shard: Shard) -> str:
         conversion.max_pixels,
         list(conversion.labels.train_ids.items()),
         [pair.facts() for pair in shard.pairs],
+        *(["enlarge"] if conversion.enlarge else []),
     ]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
@@ -221,6 +223,7 @@ def write_manifest(conversion: Conversion, reports: Sequence[ShardReport], folde
         "format": 1,
         "scale": conversion.scale,
         "longer_side": conversion.longer_side,
+        "enlarge": conversion.enlarge,
         "shards": {
             report.name: {
                 "examples": report.examples,

@@ -64,10 +64,12 @@ def verify(
     folder = Path(output_dir)
     manifest, found = read_manifest(folder), DatasetDescription.load(folder)
     problems: list[str] = []
-    for field in ("scale", "longer_side"):
-        if manifest[field] != getattr(conversion, field):
+    for field in ("scale", "longer_side", "enlarge"):
+        # Manifests of before nothing was enlarged do not say so.
+        converted_with = manifest.get(field, False)
+        if converted_with != getattr(conversion, field):
             problems.append(
-                f"{folder / MANIFEST_NAME}: {field}: converted with {manifest[field]}, "
+                f"{folder / MANIFEST_NAME}: {field}: converted with {converted_with}, "
                 f"to be compared with {getattr(conversion, field)}: give the same parameters"
             )
     shards = plan_shards(conversion)

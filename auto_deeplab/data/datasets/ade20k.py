@@ -4,6 +4,7 @@ The names are the first ones of each line of the official `objectInfo150.txt`, t
 `color150.mat`.
 """
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from auto_deeplab.data.description import Color
 from auto_deeplab.foundations.errors import UserError, argument, near_matches
 
 IGNORE = 255
-# The paper's size of images, in pixels of the longer side.
+# The paper's size of training images, in pixels of the longer side.
 LONGER_SIDE = 513
 # The splits and their folders.
 FOLDERS = {"train": "training", "val": "validation"}
@@ -183,6 +184,10 @@ def ade20k_conversion(
 ) -> Conversion:
     """Plans the conversion of the folder ADEChallengeData2016, with images of their own size.
 
+    With a `longer_side`, training images are resized to it, smaller ones too (the paper's section
+    5.2.3, and `min_resize_value` in DeepLab's code). Validation images keep their size, at which
+    they are scored.
+
     Args:
         root: The folder that holds `images` and `annotations`, or the one above.
         splits: Of "train" and "val".
@@ -206,7 +211,9 @@ def ade20k_conversion(
                     f"{folder}: does not exist; expected images/{FOLDERS[split]} and "
                     f"annotations/{FOLDERS[split]} in {root}"
                 )
-        return pair_by_stem(images, labels, [".jpg"], [".png"])
+        pairs, problems = pair_by_stem(images, labels, [".jpg"], [".png"])
+        keeps_size = split != "train"
+        return [dataclasses.replace(pair, keeps_size=keeps_size) for pair in pairs], problems
 
     plan = plan_splits(splits, pairs_of)
     plan["problems"] += _name_problems(root / "objectInfo150.txt")
@@ -217,6 +224,7 @@ def ade20k_conversion(
         classes=CLASSES,
         palette=PALETTE,
         ignore_label=IGNORE,
+        enlarge=True,
         source="ADE20K, scene parsing: http://sceneparsing.csail.mit.edu",
     )
 

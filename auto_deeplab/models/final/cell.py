@@ -29,6 +29,7 @@ class FinalCell(tf_keras.layers.Layer):
         batch_norm: Arguments for `tf_keras.layers.BatchNormalization`.
         final_keep_prob: Of scheduled drop path; 1 never drops.
         layer_ratio: Of scheduled drop path: the layer's number divided by the number of layers.
+        initializer: Of kernels, one of `INITIALIZERS`.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class FinalCell(tf_keras.layers.Layer):
         batch_norm: dict[str, Any] | None = None,
         final_keep_prob: float = 1.0,
         layer_ratio: float = 1.0,
+        initializer: str = "he_normal",
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -48,17 +50,24 @@ class FinalCell(tf_keras.layers.Layer):
         self.batch_norm = dict(batch_norm or {})
         self.final_keep_prob = final_keep_prob
         self.layer_ratio = layer_ratio
+        self.initializer = initializer
 
     def build(self, input_shape: tuple[tf.TensorShape, tf.TensorShape]) -> None:
         """Creates the projections and operations, for the shapes of `(prev_prev, prev)`."""
         prev_prev_shape, _ = input_shape
         # Only what some operation reads is made: no weight is without a gradient.
         read = {branch.input for block in self.cell for branch in block if branch.op != "none"}
-        self.projections = {}
-        if "prev" in read:
-            self.projections["prev"] = relu_convolution_norm(self.filters, 1, self.batch_norm)
-        if "prev_prev" in read and prev_prev_shape[-1] != self.filters:
-            self.projections["prev_prev"] = relu_convolution_norm(self.filters, 1, self.batch_norm)
+        projected = {
+            "prev": "prev" in read,
+            "prev_prev": "prev_prev" in read and prev_prev_shape[-1] != self.filters,
+        }
+        self.projections = {
+            name: relu_convolution_norm(
+                self.filters, 1, self.batch_norm, initializer=self.initializer
+            )
+            for name, is_projected in projected.items()
+            if is_projected
+        }
         self.operations = [
             [
                 make_operation(
@@ -66,6 +75,7 @@ class FinalCell(tf_keras.layers.Layer):
                     filters=self.filters,
                     stride=self.stride if branch.input in ("prev_prev", "prev") else 1,
                     batch_norm=self.batch_norm,
+                    initializer=self.initializer,
                     name=f"block{b}_{side}_{branch.op}",
                 )
                 for side, branch in zip(("left", "right"), block, strict=True)
@@ -103,4 +113,5 @@ class FinalCell(tf_keras.layers.Layer):
             "batch_norm": dict(self.batch_norm),
             "final_keep_prob": self.final_keep_prob,
             "layer_ratio": self.layer_ratio,
+            "initializer": self.initializer,
         }

@@ -1,16 +1,12 @@
 """Scheduled drop path (Zoph et al. 2018, section 4; paper, section 5.2.1)."""
 
 import random
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import tensorflow as tf
 import tf_keras
 
-# Which part of a replica's batch is computed. Each replica has a thread of its own.
-_thread = threading.local()
+from auto_deeplab.models.final.drawing import for_replica_and_part
 
 
 @tf_keras.utils.register_keras_serializable(package="auto_deeplab")
@@ -26,7 +22,7 @@ class ScheduledDropPath(tf_keras.layers.Layer):
     counts as 1.
 
     What is dropped is a function of the seed, the step ratio, the branch, the replica and the part
-    of its batch (see `drawing_for_part`). So there is no random state to save: a training that goes
+    of its batch (see `drawing_for`). So there is no random state to save: a training that goes
     on from a step drops there what it would have dropped. (float32 tells the ratios of 2**24 steps
     apart.)
 
@@ -92,26 +88,7 @@ class ScheduledDropPath(tf_keras.layers.Layer):
 
     def _seed_of_draw(self, branch: int) -> tf.Tensor:
         seed = tf.stack([self.seed, tf.bitcast(tf.identity(self.step_ratio), tf.int32)])
-        replica = tf.distribute.get_replica_context()
-        if replica is not None:
-            part = getattr(_thread, "part", 0) * replica.num_replicas_in_sync
-            seed = tf.random.fold_in(seed, part + replica.replica_id_in_sync_group)
-        return tf.random.fold_in(seed, branch)
-
-
-@contextmanager
-def drawing_for_part(part: int | tf.Tensor) -> Iterator[None]:
-    """Makes what is drawn within differ from what is drawn for the other parts of a batch.
-
-    Args:
-        part: Of the replica's batch, 0 for the first. Whole batches are drawn for as their first
-            part would be.
-    """
-    _thread.part = part
-    try:
-        yield
-    finally:
-        del _thread.part
+        return tf.random.fold_in(for_replica_and_part(seed), branch)
 
 
 def set_step_ratio(network: tf.Module, step_ratio: float | tf.Tensor) -> None:

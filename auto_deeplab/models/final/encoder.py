@@ -10,11 +10,8 @@ import tf_keras
 
 from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.models.final.cell import FinalCell
-from auto_deeplab.models.final.operations import (
-    KERNEL_INITIALIZER,
-    LayerSequence,
-    relu_convolution_norm,
-)
+from auto_deeplab.models.final.initializers import INITIALIZERS
+from auto_deeplab.models.final.operations import LayerSequence, relu_convolution_norm
 from auto_deeplab.models.resize import ResizeLike
 from auto_deeplab.search_space import STEM, Genotype
 
@@ -29,11 +26,18 @@ class Stem(tf_keras.layers.Layer):
 
     Args:
         batch_norm: Arguments for `tf_keras.layers.BatchNormalization`.
+        initializer: Of kernels, one of `INITIALIZERS`.
     """
 
-    def __init__(self, batch_norm: dict[str, Any] | None = None, **kwargs):
+    def __init__(
+        self,
+        batch_norm: dict[str, Any] | None = None,
+        initializer: str = "he_normal",
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.batch_norm = dict(batch_norm or {})
+        self.initializer = initializer
 
     def build(self, input_shape: tf.TensorShape) -> None:
         """Creates the convolutions."""
@@ -45,13 +49,13 @@ class Stem(tf_keras.layers.Layer):
                     strides=2,
                     padding="same",
                     use_bias=False,
-                    kernel_initializer=KERNEL_INITIALIZER,
+                    kernel_initializer=INITIALIZERS[self.initializer],
                 ),
                 tf_keras.layers.BatchNormalization(**self.batch_norm),
-                relu_convolution_norm(64, 3, self.batch_norm),
+                relu_convolution_norm(64, 3, self.batch_norm, initializer=self.initializer),
             ]
         )
-        self.quarter = relu_convolution_norm(128, 3, self.batch_norm, stride=2)
+        self.quarter = relu_convolution_norm(128, 3, self.batch_norm, 2, self.initializer)
         super().build(input_shape)
 
     def call(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -61,7 +65,10 @@ class Stem(tf_keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments as JSON values."""
-        return super().get_config() | {"batch_norm": dict(self.batch_norm)}
+        return super().get_config() | {
+            "batch_norm": dict(self.batch_norm),
+            "initializer": self.initializer,
+        }
 
 
 class EncoderFeatures(NamedTuple):
@@ -84,6 +91,7 @@ def encode(
     filters: int,
     batch_norm: dict[str, Any],
     final_keep_prob: float = 1.0,
+    initializer: str = "he_normal",
 ) -> EncoderFeatures:
     """Applies the stem and then one cell a layer along the genotype's path.
 
@@ -93,11 +101,12 @@ def encode(
         filters: F; a cell at stride s has F * s / 4 channels a block.
         batch_norm: Arguments for `tf_keras.layers.BatchNormalization`.
         final_keep_prob: Of scheduled drop path.
+        initializer: Of kernels, one of `INITIALIZERS`.
 
     Raises:
         UserError: F * s / 4 is no whole number for a stride of the path.
     """
-    half, quarter = Stem(batch_norm, name="stem")(images)
+    half, quarter = Stem(batch_norm, initializer, name="stem")(images)
     # The newest features of each stride: what goes up takes their size. A path reaches a finer
     # stride only where it has been before, or where the stem has.
     newest = {1: images, 2: half, STEM.stride: quarter}
@@ -124,6 +133,7 @@ def encode(
             batch_norm=batch_norm,
             final_keep_prob=final_keep_prob,
             layer_ratio=layer / len(genotype.network),
+            initializer=initializer,
             name=f"layer{layer}",
         )((prev_prev, prev))
 

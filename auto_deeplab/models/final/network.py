@@ -3,12 +3,20 @@
 from typing import Annotated
 
 import tf_keras
-from annotated_types import Ge, Le
+from annotated_types import Ge, Le, Lt
 
-from auto_deeplab.foundations.configurable import Decay, Positive, Share, Size, configurable
+from auto_deeplab.foundations.configurable import (
+    Decay,
+    Pixels,
+    Positive,
+    Share,
+    Size,
+    configurable,
+)
 from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.models.final.decoder import decode
 from auto_deeplab.models.final.encoder import encode
+from auto_deeplab.models.final.initializers import InitializerName
 from auto_deeplab.models.pixel_grid import PadToGrid
 from auto_deeplab.search_space import STEM, Genotype
 
@@ -25,6 +33,11 @@ def build_network(
     input_size: Size | None = None,
     aspp_filters: Annotated[int, Ge(1), Le(1024)] = 256,
     decoder_filters: Annotated[int, Ge(1), Le(1024)] = 256,
+    aspp_dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
+    head_batch_norm_epsilon: Positive | None = None,
+    backbone_initializer: InitializerName = "he_normal",
+    head_initializer: InitializerName | None = None,
+    image_pooling_window: Pixels | Size | None = None,
 ) -> tf_keras.Model:
     """Builds the network of a genotype.
 
@@ -47,6 +60,22 @@ def build_network(
         aspp_filters: The channels of each of ASPP's branches. In a narrow network ASPP and decoder
             cost more than all cells; DeepLab's 256 suit filters of 20 and more.
         decoder_filters: The channels of the decoder's two 3x3 convolutions.
+        aspp_dropout: The share of ASPP's output that is dropped in training; the authors' code has
+            0.1. Off by default: it is a regularizer for trainings of many epochs, which short ones
+            learn less with, and with it a call in training has to name its step (see
+            `StatelessDropout`), which `Retrain` does and Keras' own `fit` does not.
+        head_batch_norm_epsilon: Of ASPP and decoder, 1e-5 in the authors' code; None for
+            `batch_norm_epsilon`.
+        backbone_initializer: Of the kernels of stem and cells: "he_normal", "glorot_uniform" or, as
+            in the authors' code, "third_fan_in_uniform". Batch norm undoes the scale of a kernel,
+            so that they differ in how far a step of the optimizer turns it.
+        head_initializer: Of the kernels of ASPP and decoder, "glorot_uniform" in the authors' code;
+            None for He's in ASPP and Model Garden's, which are small, in the decoder. The
+            classifier's are normal with standard deviation 0.01 as in the authors' code.
+        image_pooling_window: The size of the crops that the network is trained on, (height, width)
+            or one number, for an image pooling that averages over windows of this size in larger
+            images too, as DeepLab's code does at evaluation. None for the mean of the whole image.
+            On crops of this size, and on smaller images, both are the same.
 
     Raises:
         UserError: An argument is out of range.
@@ -68,7 +97,7 @@ def build_network(
         "synchronized": synchronized_batch_norm,
     }
     padded = PadToGrid(max(STEM.stride, *genotype.network), name="pad_to_grid")(images)
-    features = encode(padded, genotype, filters, batch_norm, final_keep_prob)
+    features = encode(padded, genotype, filters, batch_norm, final_keep_prob, backbone_initializer)
     logits = decode(
         images,
         padded,
@@ -77,5 +106,9 @@ def build_network(
         batch_norm,
         aspp_filters=aspp_filters,
         decoder_filters=decoder_filters,
+        dropout=aspp_dropout,
+        batch_norm_epsilon=head_batch_norm_epsilon,
+        initializer=head_initializer,
+        image_pooling_window=image_pooling_window,
     )
     return tf_keras.Model(images, logits, name="auto_deeplab")

@@ -11,6 +11,7 @@ Arguments that the layers share:
   stride: 1 or 2.
   batch_norm: arguments for `tf_keras.layers.BatchNormalization`, such as
     `{"momentum": 0.9997, "epsilon": 1e-3, "synchronized": False}`.
+  initializer: of kernels, one of `INITIALIZERS`.
 """
 
 import itertools
@@ -20,10 +21,9 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
+from auto_deeplab.models.final.initializers import INITIALIZERS, depthwise_initializer
 from auto_deeplab.models.pixel_grid import spatial_size
 from auto_deeplab.models.resize import resize_bilinear
-
-KERNEL_INITIALIZER = "he_normal"
 
 
 class LayerSequence(tf_keras.layers.Layer):
@@ -55,7 +55,11 @@ class LayerSequence(tf_keras.layers.Layer):
 
 
 def relu_convolution_norm(
-    filters: int, kernel_size: int, batch_norm: dict[str, Any], stride: int = 1
+    filters: int,
+    kernel_size: int,
+    batch_norm: dict[str, Any],
+    stride: int = 1,
+    initializer: str = "he_normal",
 ) -> LayerSequence:
     """Returns (ReLU, convolution without bias, batch norm), the network's building block."""
     return LayerSequence(
@@ -67,7 +71,7 @@ def relu_convolution_norm(
                 strides=stride,
                 padding="same",
                 use_bias=False,
-                kernel_initializer=KERNEL_INITIALIZER,
+                kernel_initializer=INITIALIZERS[initializer],
             ),
             tf_keras.layers.BatchNormalization(**batch_norm),
         ]
@@ -77,13 +81,21 @@ def relu_convolution_norm(
 class _Operation(tf_keras.layers.Layer):
     """Holds what all operations are made with."""
 
-    def __init__(self, filters: int, stride: int = 1, batch_norm: dict | None = None, **kwargs):
+    def __init__(
+        self,
+        filters: int,
+        stride: int = 1,
+        batch_norm: dict | None = None,
+        initializer: str = "he_normal",
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         if stride not in (1, 2):
             raise ValueError(f"stride: received {stride!r}; expected 1 or 2")
         self.filters = filters
         self.stride = stride
         self.batch_norm = dict(batch_norm or {})
+        self.initializer = initializer
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments as JSON values."""
@@ -91,6 +103,7 @@ class _Operation(tf_keras.layers.Layer):
             "filters": self.filters,
             "stride": self.stride,
             "batch_norm": dict(self.batch_norm),
+            "initializer": self.initializer,
         }
 
 
@@ -111,7 +124,9 @@ class Skip(_Operation):
     def build(self, input_shape: tf.TensorShape) -> None:
         """Creates the reduction, if the stride is 2."""
         self.reduction = (
-            relu_convolution_norm(self.filters, 1, self.batch_norm) if self.stride > 1 else None
+            relu_convolution_norm(self.filters, 1, self.batch_norm, initializer=self.initializer)
+            if self.stride > 1
+            else None
         )
         super().build(input_shape)
 
@@ -177,12 +192,8 @@ class SeparableConvolution(_Operation):
                     strides=stride,
                     padding="same",
                     use_bias=False,
-                    # He's rule with the kernel_size^2 values that one output really reads;
-                    # Keras' own would count those of all channels.
-                    depthwise_initializer=tf_keras.initializers.RandomNormal(
-                        stddev=2**0.5 / self.kernel_size
-                    ),
-                    pointwise_initializer=KERNEL_INITIALIZER,
+                    depthwise_initializer=depthwise_initializer(self.initializer, self.kernel_size),
+                    pointwise_initializer=INITIALIZERS[self.initializer],
                 ),
                 tf_keras.layers.BatchNormalization(**self.batch_norm),
             ]
@@ -217,7 +228,7 @@ class AtrousConvolution(_Operation):
             dilation_rate=2 if self.stride == 1 else 1,
             padding="same",
             use_bias=False,
-            kernel_initializer=KERNEL_INITIALIZER,
+            kernel_initializer=INITIALIZERS[self.initializer],
         )
         self.norm = tf_keras.layers.BatchNormalization(**self.batch_norm)
         super().build(input_shape)
@@ -240,7 +251,8 @@ def make_operation(op: str, **kwargs) -> tf_keras.layers.Layer:
 
     Args:
         op: Its name.
-        **kwargs: `filters`, `stride`, `batch_norm` and, if wanted, Keras' own such as `name`.
+        **kwargs: `filters`, `stride`, `batch_norm`, `initializer` and, if wanted, Keras' own such
+            as `name`.
     """
     return _LAYERS[op](**kwargs)
 

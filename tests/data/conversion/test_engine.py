@@ -270,7 +270,9 @@ def test_only_what_failed_is_converted_again(conversion, tmp_path, monkeypatch):
     assert sorted(converted) == ["0.png", "1.png"]
 
 
-@pytest.mark.parametrize("change", ["scale", "size", "labels", "input", "shards"])
+@pytest.mark.parametrize(
+    "change", ["scale", "size", "enlarge", "kept", "labels", "input", "shards"]
+)
 def test_finished_shards_of_other_parameters_are_not_reused(
     conversion, tmp_path, monkeypatch, change
 ):
@@ -280,6 +282,14 @@ def test_finished_shards_of_other_parameters_are_not_reused(
         conversion = dataclasses.replace(conversion, scale=0.5)
     elif change == "size":
         conversion = dataclasses.replace(conversion, longer_side=5)
+    elif change == "enlarge":
+        conversion = dataclasses.replace(conversion, enlarge=True)
+    elif change == "kept":
+        splits = {
+            split: [dataclasses.replace(pair, keeps_size=True) for pair in pairs]
+            for split, pairs in conversion.splits.items()
+        }
+        conversion = dataclasses.replace(conversion, splits=splits)
     elif change == "labels":
         conversion = dataclasses.replace(conversion, labels=LabelTable({10: 1, 11: 0, 12: 255}))
     elif change == "shards":
@@ -355,6 +365,29 @@ def test_images_only_shrink(conversion, scale, longer_side, size):
     conversion = dataclasses.replace(conversion, scale=scale, longer_side=longer_side)
     assert conversion.target_size(300, 400) == size
     assert conversion.target_size(400, 300) == size[::-1]
+
+
+@pytest.mark.parametrize(
+    ("scale", "longer_side", "size"),
+    [
+        (1.0, 800, (600, 800)),
+        (1.0, 100, (75, 100)),
+        (0.5, 800, (600, 800)),
+        (0.5, None, (150, 200)),
+    ],
+)
+def test_images_can_be_enlarged_to_the_longer_side(conversion, scale, longer_side, size):
+    conversion = dataclasses.replace(conversion, scale=scale, longer_side=longer_side, enlarge=True)
+    assert conversion.target_size(300, 400) == size
+    assert conversion.target_size(400, 300) == size[::-1]
+
+
+def test_a_pair_can_keep_its_size(conversion):
+    conversion = dataclasses.replace(conversion, longer_side=5)
+    pair = conversion.splits["train"][0]
+    own = conversion.read(dataclasses.replace(pair, keeps_size=True))
+    assert max(conversion.read(pair).label.shape) == 5 < max(own.label.shape)
+    assert own.image.shape[:2] == own.label.shape
 
 
 _FULL_DISK = """

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import cv2
 import numpy as np
@@ -41,6 +42,17 @@ def test_a_good_result_has_no_problems(conversion, tmp_path, parameters):
     area = 80 if not parameters else 20
     counts = {int(i): int(result.label_pixels["train"][i]) for i in (0, 1, 255)}
     assert counts == {0: 3 * area, 1: 2 * area, 255: 2 * area}
+
+
+def test_a_result_of_before_there_was_enlarging_has_no_problems(conversion, output):
+    path = output / "conversion.json"
+    manifest = json.loads(path.read_text())
+    assert manifest.pop("enlarge") is False
+    path.write_text(json.dumps(manifest))
+    assert _problems(conversion, output) == ""
+    assert "enlarge: converted with False, to be compared with True" in _problems(
+        dataclasses.replace(conversion, enlarge=True), output
+    )
 
 
 def test_what_was_left_out_is_not_missed(conversion, tmp_path):

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auto_deeplab.models.final.cell import FinalCell
-from auto_deeplab.models.final.drop_path import ScheduledDropPath, drawing_for_part, set_step_ratio
+from auto_deeplab.models.final.drawing import drawing_for
+from auto_deeplab.models.final.drop_path import ScheduledDropPath, set_step_ratio
 from auto_deeplab.search_space import Branch
 from tests.helpers import run_python
 
@@ -99,7 +100,7 @@ def test_the_parts_of_a_batch_are_dropped_independently():
     whole = kept(0.75)
     draws = []
     for part in (0, 1, tf.constant(1), 2):
-        with drawing_for_part(part):
+        with drawing_for(step=3, part=part):
             draws.append(kept(0.75))
     np.testing.assert_array_equal(draws[0], whole)
     np.testing.assert_array_equal(draws[1], draws[2])

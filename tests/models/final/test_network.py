@@ -10,6 +10,7 @@ import tf_keras
 
 from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.models.final.decoder import atrous_rates
+from auto_deeplab.models.final.drawing import drawing_for
 from auto_deeplab.models.final.network import build_network
 from auto_deeplab.search_space import Branch, Genotype
 from tests.helpers import skip_unless_computed
@@ -137,6 +138,54 @@ def batch_norm_values(network):
     }
 
 
+def test_aspp_and_decoder_can_have_an_epsilon_of_their_own():
+    network = small_network((4, 8), batch_norm_epsilon=0.02, head_batch_norm_epsilon=1e-5)
+    for layer in network.layers:
+        epsilon = 1e-5 if layer.name in ("aspp", "decoder") else 0.02
+        assert batch_norm_values(layer) <= {(0.9, epsilon)}
+    assert batch_norm_values(network) == {(0.9, 0.02), (0.9, 1e-5)}
+
+
+def test_initial_values_are_those_of_the_authors_code():
+    network = small_network(
+        (8,), backbone_initializer="third_fan_in_uniform", head_initializer="glorot_uniform"
+    )
+    *kernels, classifier = [v for v in network.trainable_variables if v.shape.rank == 4]
+    is_head = False
+    for kernel in kernels:
+        is_head |= "aspp" in kernel.name or kernel.shape[-1] == 256
+        height, width, inputs, outputs = kernel.shape
+        fans = (inputs + outputs) / 2 if is_head else 3 * inputs
+        bound = np.sqrt(3 / (height * width * fans))
+        values = kernel.numpy()
+        assert 0.8 * bound < np.abs(values).max() <= bound, kernel.name
+        # Five standard deviations of the variance of a uniform distribution.
+        tolerance = 5 * np.sqrt(0.8 / values.size)
+        assert abs(values.var() * 3 / bound**2 - 1) < tolerance, kernel.name
+    assert abs(classifier.numpy().std() / 0.01 - 1) < 0.15
+
+
+def test_initial_values_differ_from_layer_to_layer():
+    for name in ("he_normal", "third_fan_in_uniform"):
+        network = small_network((4, 4), backbone_initializer=name, head_initializer=None)
+        kernels = [v.numpy() for v in network.trainable_variables if v.shape.rank == 4]
+        for index, kernel in enumerate(kernels):
+            for other in kernels[index + 1 :]:
+                assert kernel.shape != other.shape or np.abs(kernel - other).max() > 1e-3
+
+
+def test_dropout_follows_aspp_in_training_alone():
+    tf_keras.utils.set_random_seed(0)
+    plain, network = small_network((4, 8)), small_network((4, 8), aspp_dropout=0.5)
+    network.set_weights(plain.get_weights())
+    images = random_images(33, 33)
+    np.testing.assert_array_equal(network(images), plain(images))
+    with drawing_for(step=1):
+        assert np.abs(network(images, training=True) - plain(images, training=True)).max() > 1e-3
+    (node,) = network.get_layer("aspp_dropout").inbound_nodes
+    assert node.inbound_layers.name == "aspp"
+
+
 def test_aspp_and_decoder_can_be_narrow():
     network = small_network((4, 8), aspp_filters=24, decoder_filters=40)
     shapes = {
@@ -181,6 +230,10 @@ def test_mixed_precision_keeps_float32_logits():
         ({"filters": 0}, "filters"),
         ({"filters": 3, "path": (2,)}, "stride 2"),
         ({"final_keep_prob": 0.0}, "final_keep_prob"),
+        ({"aspp_dropout": 1.0}, "aspp_dropout"),
+        ({"backbone_initializer": "he"}, "backbone_initializer"),
+        ({"head_initializer": "he"}, "head_initializer"),
+        ({"image_pooling_window": 0}, "image_pooling_window"),
     ],
 )
 def test_wrong_arguments_are_user_errors(arguments, message):
