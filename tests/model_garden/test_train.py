@@ -100,6 +100,6 @@ def test_what_is_wrong_is_said(tmp_path):
 def test_an_unknown_experiment_is_no_mistake_of_ours(tmp_path):
     done = run("--experiment=nope", "--mode=train", f"--model_dir={tmp_path}/run")
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("error: --experiment: expected what")
+    assert done.stderr.splitlines()[-1].startswith("error: --experiment: received what")
     assert "nope" in done.stderr
     assert not (tmp_path / "run").exists()

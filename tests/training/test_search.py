@@ -298,6 +298,6 @@ def test_warm_up_may_not_be_longer_than_the_search(configure_search):
 
 def test_a_split_too_small_for_a_batch(configure_search, tmp_path):
     configure_search("Search.batch_size = 6")
-    with pytest.raises(UserError, match="batch_size: 6 is more than the 5 examples"):
+    with pytest.raises(UserError, match="batch_size: received 6; expected at most 5"):
         search(tmp_path / "run")
     assert not (tmp_path / "run").exists()

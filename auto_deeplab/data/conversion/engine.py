@@ -129,8 +129,10 @@ def locked_folder(folder: Path) -> Iterator[None]:
                 try:
                     yield
                 finally:
-                    with contextlib.suppress(OSError):
-                        folder.rmdir()
+                    # After a renaming the path may be another process's folder, empty as yet.
+                    if _is_still(folder, descriptor):
+                        with contextlib.suppress(OSError):
+                            folder.rmdir()
                 return
         finally:
             os.close(descriptor)

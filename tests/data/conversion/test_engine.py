@@ -305,6 +305,17 @@ def test_finished_shards_of_other_parameters_are_not_reused(
     assert contents(output) == contents(tmp_path / "expected")
 
 
+def test_locked_folder_leaves_the_next_one_alone(tmp_path):
+    folder = tmp_path / "work"
+    with locked_folder(folder):
+        os.replace(folder, tmp_path / "done")
+        folder.mkdir()  # As another process does, which then waits or works.
+    assert folder.is_dir()
+    with locked_folder(folder):
+        pass
+    assert not folder.exists()
+
+
 def test_locked_folder_lets_one_in_at_a_time(tmp_path):
     folder, inside, most = tmp_path / "work", [], []
 

@@ -59,7 +59,7 @@ def test_the_classifier_is_copied_where_the_classes_are_the_same(trained, classe
 def test_a_folder_without_a_training(tmp_path):
     description = describe("road")
     network = build(description)
-    with pytest.raises(UserError, match=r"initial_model_dir: '\S+/missing' has no dataset\.json"):
+    with pytest.raises(UserError, match=r"'\S+/missing', which has no dataset\.json"):
         copy_initial_weights(network, build, description, ModelDir(tmp_path / "missing"))
 
 
