@@ -68,6 +68,9 @@ class PadToGrid(tf_keras.layers.Layer):
         if not pixel_grid():
             return images
         height, width = (size_on_grid(length, self.stride) for length in spatial_size(images))
+        known = images.shape[1:3]
+        if known.is_fully_defined() and known == (height, width):
+            return images
         # By the most first: what engines can do with a number of pixels that depends on the image
         # differs more than what they can do with a size.
         most = [0, self.stride - 1]
