@@ -110,7 +110,12 @@ def test_an_interrupted_submission_goes_on(tmp_path, class_maps):
 @pytest.mark.parametrize(
     ("kind", "classes", "names", "message"),
     [
-        ("voc", 19, NAMES, "voc: the dataset some has 19 classes; expected the 21 of voc"),
+        (
+            "voc",
+            19,
+            NAMES,
+            "submission='voc': the dataset some has 19 classes; expected the 21 of voc",
+        ),
         ("voc", 21, [NAMES[0]] * 2, "the record '2008_000006.jpg' is there twice"),
         ("cityscapes", 19, ["0.png"], "the record '0.png' has a name of another form"),
         ("voc", 21, [""], "the record '' has a name of another form"),

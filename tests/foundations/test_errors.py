@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from auto_deeplab.foundations.errors import UserError, argument, naming_flags, require_known
 
-VALUES = st.text() | st.integers() | st.booleans() | st.floats(allow_nan=False)
+VALUES = (
+    st.text() | st.integers() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False)
+)
 
 
 @pytest.mark.parametrize(

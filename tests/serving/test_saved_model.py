@@ -144,7 +144,7 @@ def test_a_failed_export_leaves_nothing(network, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(tf.saved_model, "save", full_disk)
-    with pytest.raises(UserError, match=r"network: cannot be written: No space left"):
+    with pytest.raises(UserError, match=r"network': cannot be written: No space left"):
         export_saved_model(network, DESCRIPTION, GENOTYPE, tmp_path / "network")
     assert list((tmp_path / "network").iterdir()) == []
 
@@ -194,7 +194,7 @@ def test_a_disk_that_takes_no_more_is_named_and_nothing_stays(network, tmp_path,
     # As a full disk does, it refuses a write in the midst of a file, to TensorFlow as well.
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
     try:
-        with pytest.raises(UserError, match=r"shapes: cannot be written: [^\n{]*File too large"):
+        with pytest.raises(UserError, match=r"shapes': cannot be written: [^\n{]*File too large"):
             export[format](network, DESCRIPTION, GENOTYPE, output)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

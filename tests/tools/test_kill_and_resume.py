@@ -88,7 +88,7 @@ def test_a_run_killed_at_each_moment_ends_as_one_that_was_not(kill_and_resume, t
     assert "1 of 1 ended identically" in again.stdout
     other = kill_and_resume("--runs=1", "--kills=1")
     assert other.returncode == 1
-    assert "results.jsonl is of" in other.stderr
+    assert "results.jsonl: received the settings" in other.stderr
 
 
 @pytest.mark.parametrize(

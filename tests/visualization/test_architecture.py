@@ -109,7 +109,9 @@ def test_an_existing_file_is_kept(tmp_path):
 
 
 def test_an_unknown_suffix(tmp_path):
-    with pytest.raises(UserError, match=r"picture\.jpg'; expected one of \.pdf, \.png, \.svg"):
+    with pytest.raises(
+        UserError, match=r"picture\.jpg'; expected a name that ends with \.pdf, \.png or \.svg"
+    ):
         save_architecture(tmp_path / "picture.jpg", Genotype.load("published"))
 
 

@@ -89,7 +89,9 @@ def test_the_path_can_be_read_back_from_the_picture(layers, strides, seed):
 
 def test_a_genotype_of_another_space():
     found = random_relaxation(0, 1, 3, (4, 8), OPERATIONS)
-    with pytest.raises(UserError, match=r"'published': its path .* is none of the searched"):
+    with pytest.raises(
+        UserError, match=r"'published': received the path .*; expected one of the searched"
+    ):
         describe(Genotype.load("published"), found)
     other = Genotype("mine", [4, 4, 4], [[("prev", "skip")] * 2] * 2)
     with pytest.raises(UserError, match="a cell of 2 blocks; expected 1, as"):

@@ -80,7 +80,7 @@ def test_an_evaluation_that_is_none_is_named(tmp_path, text):
         ({"outputs": ("class_map", "colored_maps")}, "did you mean colored_map"),
         ({"outputs": ("probabilities",)}, "expected class_map"),
         ({"kernel_dtype": "int8"}, "known: bfloat16, float16, float32"),
-        ({"max_pixels": 0}, "--max_pixels: received 0"),
+        ({"max_pixels": 0}, "max_pixels: received 0"),
     ],
 )
 def test_options_out_of_range(options, message):

@@ -195,7 +195,7 @@ def test_a_full_disk_leaves_the_old_checkpoint(tmp_path, monkeypatch):
         checkpoints.save()
         with pytest.raises(
             UserError,
-            match=r"needs [\d,]+ bytes, and 77 are free; the checkpoint of step 1 is kept",
+            match=r"received 77 free bytes; expected [\d,]+; the checkpoint of step 1 is kept",
         ):
             checkpoints.wait()
     _, checkpoints = make_training(tmp_path)
@@ -211,7 +211,9 @@ def test_a_disk_that_fills_while_it_is_written_leaves_the_old_checkpoint(tmp_pat
         yield b"ab"
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(UserError, match=r"needs 3 bytes, and [\d,]+ are free; the checkpoint of"):
+    with pytest.raises(
+        UserError, match=r"received [\d,]+ free bytes; expected 3; the checkpoint of"
+    ):
         files.write(2, {".data": Content(3, filling())}, {})
     assert files.newest()[0].step == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-1.data", "step-1.json"]
