@@ -279,9 +279,9 @@ PARAMETERS = parameters()
 # Of parameters whose default is None or missing: what else they may be.
 OTHERS = {
     "dataset": str, "genotype": str, "initial_model_dir": str, "gradient_clip_norm": float,
-    "weight_average_decay": float, "head_batch_norm_epsilon": float, "validation_images": int, "input_size": tuple, "workers": int,
+    "weight_average_decay": float, "validation_images": int, "input_size": tuple, "workers": int,
     "steps": int, "batch_size": int, "crop_size": (int, tuple),
-    "image_pooling_window": (int, tuple), "head_initializer": str,
+    "image_pooling_window": (int, tuple), "head_batch_norm_epsilon": float, "head_initializer": str,
 }  # fmt: skip
 
 
