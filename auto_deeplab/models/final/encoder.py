@@ -20,23 +20,25 @@ class Stem(tf_keras.layers.Layer):
     """Three 3x3 convolutions with batch norm: 64 filters and stride 2, 64, 128 and stride 2.
 
     Maps images `[batch, height, width, 3]` to the outputs of the second and the third convolution:
-    `[batch, ceil(height / 2), ceil(width / 2), 64]` and `[batch, ceil(height / 4),
-    ceil(width / 4), 128]`. ReLU follows each when it is read, as it does between cells.
+    `[batch, ceil(height / 2), ceil(width / 2), filters]` and `[batch, ceil(height / 4),
+    ceil(width / 4), 2 * filters]`. ReLU follows each when it is read, as it does between cells.
 
     Args:
         batch_norm: Arguments for `tf_keras.layers.BatchNormalization`.
+        filters: Of the first two convolutions; the third has twice as many.
     """
 
-    def __init__(self, batch_norm: dict[str, Any] | None = None, **kwargs):
+    def __init__(self, batch_norm: dict[str, Any] | None = None, filters: int = 64, **kwargs):
         super().__init__(**kwargs)
         self.batch_norm = dict(batch_norm or {})
+        self.filters = filters
 
     def build(self, input_shape: tf.TensorShape) -> None:
         """Creates the convolutions."""
         self.half = tf_keras.Sequential(
             [
                 tf_keras.layers.Conv2D(
-                    64,
+                    self.filters,
                     3,
                     strides=2,
                     padding="same",
@@ -44,10 +46,10 @@ class Stem(tf_keras.layers.Layer):
                     kernel_initializer=KERNEL_INITIALIZER,
                 ),
                 tf_keras.layers.BatchNormalization(**self.batch_norm),
-                relu_convolution_norm(64, 3, self.batch_norm),
+                relu_convolution_norm(self.filters, 3, self.batch_norm),
             ]
         )
-        self.quarter = relu_convolution_norm(128, 3, self.batch_norm, stride=2)
+        self.quarter = relu_convolution_norm(2 * self.filters, 3, self.batch_norm, stride=2)
         super().build(input_shape)
 
     def call(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -57,7 +59,10 @@ class Stem(tf_keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments as JSON values."""
-        return super().get_config() | {"batch_norm": dict(self.batch_norm)}
+        return super().get_config() | {
+            "batch_norm": dict(self.batch_norm),
+            "filters": self.filters,
+        }
 
 
 class EncoderFeatures(NamedTuple):
@@ -80,6 +85,7 @@ def encode(
     filters: int,
     batch_norm: dict[str, Any],
     final_keep_prob: float = 1.0,
+    stem_filters: int = 64,
 ) -> EncoderFeatures:
     """Applies the stem and then one cell a layer along the genotype's path.
 
@@ -89,11 +95,12 @@ def encode(
         filters: F; a cell at stride s has F * s / 4 channels a block.
         batch_norm: Arguments for `tf_keras.layers.BatchNormalization`.
         final_keep_prob: Of scheduled drop path.
+        stem_filters: See `Stem.filters`.
 
     Raises:
         UserError: F * s / 4 is no whole number for a stride of the path.
     """
-    half, quarter = Stem(batch_norm, name="stem")(images)
+    half, quarter = Stem(batch_norm, stem_filters, name="stem")(images)
     # The newest features of each stride: what goes up takes their size. A path reaches a finer
     # stride only where it has been before, or where the stem has.
     newest = {1: images, 2: half, STEM.stride: quarter}

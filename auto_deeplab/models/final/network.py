@@ -24,6 +24,7 @@ def build_network(
     input_size: Size | None = None,
     aspp_filters: Annotated[int, Ge(1), Le(1024)] = 256,
     decoder_filters: Annotated[int, Ge(1), Le(1024)] = 256,
+    stem_filters: Annotated[int, Ge(1), Le(1024)] = 64,
 ) -> tf_keras.Model:
     """Builds the network of a genotype.
 
@@ -46,6 +47,8 @@ def build_network(
         aspp_filters: The channels of each of ASPP's branches. In a narrow network ASPP and decoder
             cost more than all cells; DeepLab's 256 suit filters of 20 and more.
         decoder_filters: The channels of the decoder's two 3x3 convolutions.
+        stem_filters: The channels of the stem's first two convolutions; the third has twice as
+            many. In a narrow network DeepLab's 64 cost several times as much as all cells.
 
     Raises:
         UserError: An argument is out of range.
@@ -66,7 +69,7 @@ def build_network(
         "epsilon": batch_norm_epsilon,
         "synchronized": synchronized_batch_norm,
     }
-    features = encode(images, genotype, filters, batch_norm, final_keep_prob)
+    features = encode(images, genotype, filters, batch_norm, final_keep_prob, stem_filters)
     logits = decode(
         images,
         features,
