@@ -102,6 +102,12 @@ def configured_retraining(planned: PlannedTraining, folder: Path, **values: Any)
     return Retrain(genotype=str(path), seed=planned.seed, **values)
 
 
+def configured_dataset() -> str:
+    """Returns the folder of gin's dataset, made if need be."""
+    # A retraining needs some architecture; which one does not matter to its dataset.
+    return dataset_dir(Retrain(genotype="published").dataset)
+
+
 def train(planned: PlannedTraining, validations: int = 1, **values: Any) -> TrainedNetwork:
     """Trains a network by gin's configuration and validates it.
 
