@@ -88,8 +88,9 @@ def show_comparison(
             "regret": lambda row: f"{100 * np.mean(row['regrets']):.2f}",
             "k": lambda row: str(row["k"]),
             "best of k random": lambda row: (
-                f"{row['random_mean_iou']:.2%} "
-                "({:.2%} to {:.2%})".format(*row["random_interval"])
+                f"{row['random_mean_iou']:.2%} ({{:.2%}} to {{:.2%}})".format(
+                    *row["random_interval"]
+                )
             ),
             "beats it": lambda row: f"{row['above_random']:.0%}",
         },

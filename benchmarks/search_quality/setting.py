@@ -1,7 +1,6 @@
 """What a tabular benchmark is made of: its search space, and which trainings fill it."""
 
 import dataclasses
-import random as random_module
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -91,27 +90,14 @@ class TabularBenchmark:
 
         These are the draws of `random_search` without a band, from the same seed.
         """
-        return numbered_draw(
-            f"random_{number}", self.cell, self.trellis, self.draw_seed, number
-        )
+        return numbered_draw(f"random_{number}", self.cell, self.trellis, self.draw_seed, number)
 
     def trainings(self) -> list[PlannedTraining]:
         """Returns all trainings: every architecture from seed 0 first, then the repetitions."""
         genotypes = [self.genotype(number) for number in range(1, self.architectures + 1)]
         return plan(genotypes, 1) + [
-            training
-            for training in plan(genotypes[: self.repeated], self.seeds)
-            if training.seed
+            training for training in plan(genotypes[: self.repeated], self.seeds) if training.seed
         ]
-
-    def ranking_sample(self, count: int) -> list[int]:
-        """Returns which draws stand for the table where all would cost too much: `count` of them.
-
-        A supernet's ranking is measured on these, the same for every supernet.
-        """
-        count = min(count, self.architectures)
-        generator = random_module.Random(f"ranking {self.draw_seed}")
-        return sorted(generator.sample(range(1, self.architectures + 1), count))
 
 
 def plan(genotypes: Sequence[Genotype], seeds: int) -> list[PlannedTraining]:

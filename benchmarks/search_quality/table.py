@@ -61,9 +61,7 @@ class Entry(BaseModel):
     @property
     def genotype(self) -> Genotype:
         """The architecture."""
-        cell = tuple(
-            (Branch(*left), Branch(*right)) for left, right in self.cell
-        )
+        cell = tuple((Branch(*left), Branch(*right)) for left, right in self.cell)
         return Genotype(self.name, tuple(self.network), cell)
 
     @property
