@@ -1,4 +1,4 @@
-"""The table as a versioned file: what all trainings share in the first line, then one network a line.
+"""The table as a versioned file: first what all trainings share, then one network a line.
 
 A line holds a network with all its trainings, so that a further one changes a single line.
 """
