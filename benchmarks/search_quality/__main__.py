@@ -57,10 +57,10 @@ _TABLE = command_line.define_path(
     "benchmarks/search_quality/table_camvid_quarter.jsonl",
     "The table to compare with.",
 )
-_METHODS = command_line.define_paths("methods", [], "What `collect --method` wrote, to compare.")
+_METHODS = command_line.define_paths("methods", None, "What `collect --method` wrote, to compare.")
 _METHOD = flags.DEFINE_string("method", None, "The name of what found --genotypes.")
 _GENOTYPES = command_line.define_paths(
-    "genotypes", [], "What a method found: a file for each of its searches."
+    "genotypes", None, "What a method found: a file for each of its searches."
 )
 _SEARCH_SECONDS = flags.DEFINE_float(
     "search_seconds",
@@ -225,7 +225,7 @@ def _figure() -> None:
 
     output = _needed("output", _OUTPUT.value)
     table = Table.load(_TABLE.value)
-    save_figure(table_figure(table, load_methods(table, _METHODS.value)), output)
+    save_figure(table_figure(table, load_methods(table, _METHODS.value or [])), output)
     print(f"written to {output}")
 
 
@@ -246,7 +246,7 @@ def _needed(flag: str, value: Any) -> Any:
     Raises:
         UserError: It has none.
     """
-    if value is None or value == []:
+    if value in (None, [], ""):
         raise UserError(f"--{flag}: received nothing; expected a value, see --help")
     return value
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from auto_deeplab.foundations.errors import UserError
-from benchmarks.measuring.results import show
 from benchmarks.search_quality.comparison import MethodComparison, compare, spreads, trainings_for
 from benchmarks.search_quality.table import Table
 
@@ -64,38 +63,17 @@ def show_comparison(
             f"standard deviation between architectures {100 * found.architectures:.2f} points, "
             f"between seeds {100 * found.seeds:.2f}: ratio {found.ratio:.2f}"
         )
-    rows = [
-        {
-            "name": each.name,
-            "networks": each.networks,
-            "mean_iou": each.mean_iou,
-            "percentiles": each.percentiles,
-            "regrets": each.regrets,
-            "k": each.k,
-            "random_mean_iou": each.random_mean_iou,
-            "random_interval": each.random_interval,
-            "above_random": each.above_random,
-        }
-        for each in comparisons
-    ]
-    show(
-        rows,
-        {"method": lambda row: row["name"]},
-        {
-            "searches": lambda row: str(row["networks"]),
-            "mean IOU": lambda row: _mean_and_range(row["mean_iou"], ".2%"),
-            "percentile": lambda row: _mean_and_range(row["percentiles"], ".0f"),
-            "regret": lambda row: f"{100 * np.mean(row['regrets']):.2f}",
-            "k": lambda row: str(row["k"]),
-            "best of k random": lambda row: (
-                f"{row['random_mean_iou']:.2%} ({{:.2%}} to {{:.2%}})".format(
-                    *row["random_interval"]
-                )
-            ),
-            "beats it": lambda row: f"{row['above_random']:.0%}",
-        },
-        as_json=False,
-    )
+    for each in comparisons:
+        low, high = each.random_interval
+        print(
+            f"\n{each.name}, {each.networks} searches\n"
+            f"  mean IOU              {_mean_and_range(each.mean_iou, '.2%')}\n"
+            f"  percentile            {_mean_and_range(each.percentiles, '.0f')}\n"
+            f"  regret                {100 * np.mean(each.regrets):.2f} points\n"
+            f"  best of {f'{each.k} random':<14}{each.random_mean_iou:.2%} "
+            f"({low:.2%} to {high:.2%})\n"
+            f"  beats it              {each.above_random:.0%}"
+        )
 
 
 def _mean_and_range(values: Sequence[float], form: str) -> str:

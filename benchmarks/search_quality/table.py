@@ -19,7 +19,7 @@ from auto_deeplab.search_space import Branch, Genotype
 from benchmarks.search_quality.setting import PlannedTraining
 from benchmarks.search_quality.shared_folder import SharedFolder
 
-FORMAT = 1
+FORMAT: Literal[1] = 1
 
 
 class TableTraining(BaseModel):

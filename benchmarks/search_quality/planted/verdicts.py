@@ -1,7 +1,7 @@
 """Whether a plant holds, and whether a search finds what was planted.
 
-Both are told by training networks for real, as often as not by pixel accuracy beside the coin's
-50%: a plant holds where its right network beats its wrong one clearly; a search passes where the
+Both are told by training networks for real, by their pixel accuracy, of which a coin has 50%: a
+plant holds where its right network beats its wrong one clearly; a search passes where the
 network that it found comes most of the way from the wrong one's accuracy to the right one's,
 whatever it looks like. How much of it is `skip` is shown beside.
 """

@@ -69,7 +69,7 @@ def test_a_table_tells_what_each_network_is_costs_and_reaches(table):
         for training in entry.trainings:
             assert training.steps == 2
             assert 0 < training.mean_iou < 1
-            assert 0 < training.seconds
+            assert training.seconds > 0
     assert loaded.header.setting["dataset"]["name"] == "noise"
     assert loaded.header.setting["values"]["Retrain.steps"] == "2"
     assert sum(loaded.header.machines.values()) == 4
