@@ -15,6 +15,7 @@ from auto_deeplab.visualization.figures import (
     series_color,
     soften,
 )
+from benchmarks.search_quality.comparison import percentile
 from benchmarks.search_quality.table import Table
 
 _SIZE = (8.2, 3.6)
@@ -41,7 +42,7 @@ def table_figure(table: Table, methods: Sequence[Table]) -> Figure:
     costs.set_xlabel("multiply-adds (millions)", color=INK)
     ranks.set_xlabel("percentile among the random networks", color=INK)
     costs.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    ranks.set_xlim(0, 100)
+    ranks.set_xlim(-2, 102)
 
     values = table.mean_ious
     shown = [costs.scatter(_millions(table), values, s=14, color=MUTED, lw=0, alpha=0.8)]
@@ -55,9 +56,10 @@ def table_figure(table: Table, methods: Sequence[Table]) -> Figure:
             costs.scatter(_millions(method), found, s=34, color=color, ec="white", lw=0.8, zorder=3)
         )
         labels.append(f"{method.header.name} ({len(found)})")
-        for value in found:
-            ranks.axhline(value, color=color, lw=0.9, alpha=0.8)
-    add_legend(costs, shown, labels, frameon=False, fontsize=8, loc="lower right")
+        places = [percentile(value, values) for value in found]
+        ranks.scatter(places, found, s=34, color=color, ec="white", lw=0.8, zorder=3)
+    options = {"loc": "outside upper left", "ncols": len(labels), "frameon": False, "fontsize": 9}
+    add_legend(figure, shown, labels, **options)
     return figure
 
 

@@ -68,9 +68,10 @@ def test_a_figure_has_a_point_for_each_network(table):
     assert [len(each) for each in points] == [4, 2]
     np.testing.assert_allclose(points[1][:, 1], [0.9, 0.5])
     np.testing.assert_allclose(points[0][:, 0], [41, 42, 43, 44])
-    steps, *lines = ranks.lines
+    (steps,) = ranks.lines
     np.testing.assert_allclose(steps.get_xdata(), [12.5, 37.5, 62.5, 87.5])
-    assert [line.get_ydata()[0] for line in lines] == [0.9, 0.5]
+    (places,) = ranks.collections
+    np.testing.assert_allclose(places.get_offsets(), [[100, 0.9], [37.5, 0.5]])
 
 
 def test_a_pilot_prints_both_spreads(tmp_path, capsys):
