@@ -118,7 +118,9 @@ def _configure() -> "TabularBenchmark":
         return TabularBenchmark()
 
 
-def _work(folder: Path, planned: Sequence["PlannedTraining"], **values: Any) -> None:
+def _work(
+    folder: Path, planned: Sequence["PlannedTraining"], validations: int = 1, **values: Any
+) -> None:
     """Trains what is planned, together with other processes; `values` replace `Retrain`'s."""
     from auto_deeplab.foundations import gin_files
     from benchmarks.search_quality.shared_folder import SharedFolder
@@ -129,13 +131,13 @@ def _work(folder: Path, planned: Sequence["PlannedTraining"], **values: Any) -> 
         work(
             SharedFolder(folder),
             planned,
-            train=lambda training: train(training, **values),
+            train=lambda training: train(training, validations, **values),
             setting=lambda: shared_setting(configured_dataset()),
         )
 
 
 def _pilot() -> None:
-    from benchmarks.search_quality.pilot import show_spreads
+    from benchmarks.search_quality.pilot import PILOT_VALIDATIONS, show_spreads
     from benchmarks.search_quality.setting import plan
     from benchmarks.search_quality.shared_folder import SharedFolder
 
@@ -148,7 +150,7 @@ def _pilot() -> None:
             raise UserError(f"--lengths: received {text!r}; expected numbers of steps, such as 150")
         folders[int(text)] = Path(_FOLDER.value) / "pilot" / f"steps_{int(text)}"
     for steps, folder in folders.items():
-        _work(folder, planned, steps=steps)
+        _work(folder, planned, PILOT_VALIDATIONS, steps=steps)
     show_spreads({steps: SharedFolder(folder) for steps, folder in folders.items()}, planned)
 
 

@@ -3,6 +3,7 @@
 Each length is trained by itself, though one long training passes through all of them: the
 polynomial schedule ends at 0, and a network in the middle of a longer schedule still has a large
 learning rate, with which results differ more from seed to seed than those of a finished training.
+What is validated on the way shows it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,9 +16,11 @@ from benchmarks.search_quality.comparison import spread_ratio_interval, spreads
 from benchmarks.search_quality.setting import PlannedTraining
 from benchmarks.search_quality.shared_folder import SharedFolder
 
+PILOT_VALIDATIONS = 2
+
 
 def show_spreads(folders: Mapping[int, SharedFolder], planned: Sequence[PlannedTraining]) -> None:
-    """Prints the spreads of each length.
+    """Prints the spreads of each length, and of the validations on the way to it.
 
     Args:
         folders: By steps, where the results of all that is planned are.
@@ -25,40 +28,49 @@ def show_spreads(folders: Mapping[int, SharedFolder], planned: Sequence[PlannedT
     """
     rows = []
     for steps, folder in folders.items():
-        groups: dict[str, list[float]] = {}
-        seconds = []
-        for training in planned:
-            measured = folder.result(training.key)["training"]
-            groups.setdefault(training.genotype.name, []).append(measured["mean_iou"])
-            seconds.append(measured["cpu_seconds"])
-        values = list(groups.values())
-        found = spreads(values)
-        low, high = spread_ratio_interval(values)
-        by_seed = np.array(values).T
-        rows.append(
-            {
-                "steps": steps,
-                "mean_iou": float(by_seed.mean()),
-                "architectures": found.architectures,
-                "seeds": found.seeds,
-                "ratio": found.ratio,
-                "interval": [low, high],
-                "tau": float(stats.kendalltau(by_seed[0], by_seed[1]).statistic),
-                "cpu_seconds": float(np.median(seconds)),
-            }
-        )
+        results = {each: folder.result(each.key)["training"] for each in planned}
+        points = len(next(iter(results.values()))["curve"])
+        for point in range(points):
+            groups: dict[str, list[float]] = {}
+            for training, result in results.items():
+                mean_iou = result["curve"][point]["mean_iou"]
+                groups.setdefault(training.genotype.name, []).append(mean_iou)
+            by_seed = np.array(list(groups.values())).T
+            rows.append(
+                {
+                    "step": next(iter(results.values()))["curve"][point]["step"],
+                    "steps": steps,
+                    "mean_iou": float(by_seed.mean()),
+                    "spreads": spreads(list(groups.values())),
+                    "interval": spread_ratio_interval(list(groups.values())),
+                    "tau": float(stats.kendalltau(by_seed[0], by_seed[1]).statistic),
+                    "cpu_seconds": float(
+                        np.median([result["cpu_seconds"] for result in results.values()])
+                    ),
+                }
+            )
+    print(
+        "Standard deviations in points of mean IOU: between architectures, between seeds.\n"
+        "Ratio with its 90% interval. Tau: of the orders that two seeds give."
+    )
     show(
         rows,
-        {"steps": lambda row: str(row["steps"])},
         {
-            "mean IOU": lambda row: f"{row['mean_iou']:.2%}",
-            "between architectures": lambda row: f"{100 * row['architectures']:.2f}",
-            "between seeds": lambda row: f"{100 * row['seeds']:.2f}",
-            "ratio": lambda row: f"{row['ratio']:.2f}",
-            "90% interval": lambda row: "{:.2f} to {:.2f}".format(*row["interval"]),
-            "tau of two seeds": lambda row: f"{row['tau']:.2f}",
-            "processor s": lambda row: f"{row['cpu_seconds']:.0f}",
+            "step": lambda row: (
+                str(row["steps"])
+                if row["step"] == row["steps"]
+                else f"{row['step']} of {row['steps']}"
+            )
+        },
+        {
+            "mIOU": lambda row: f"{row['mean_iou']:.2%}",
+            "arch.": lambda row: f"{100 * row['spreads'].architectures:.2f}",
+            "seeds": lambda row: f"{100 * row['spreads'].seeds:.2f}",
+            "ratio": lambda row: "{:.2f} ({:.2f}-{:.2f})".format(
+                row["spreads"].ratio, *row["interval"]
+            ),
+            "tau": lambda row: f"{row['tau']:.2f}",
+            "CPU s": lambda row: f"{row['cpu_seconds']:.0f}" if row["step"] == row["steps"] else "",
         },
         as_json=False,
-        title="Standard deviations in points of mean IOU",
     )

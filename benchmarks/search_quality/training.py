@@ -21,7 +21,6 @@ from auto_deeplab.distribution.workers import Workers
 from auto_deeplab.evaluation.inference import ReplicatedPrediction
 from auto_deeplab.models.counting import count_multiply_adds, count_parameters
 from auto_deeplab.runs.model_dir import ModelDir
-from auto_deeplab.search_space import Genotype
 from auto_deeplab.training.checkpoints.files import SCORE
 from auto_deeplab.training.job import dataset_dir
 from auto_deeplab.training.loop.epochs import Validation
@@ -97,8 +96,7 @@ def configured_retraining(planned: PlannedTraining, folder: Path, **values: Any)
         values: Replace gin's.
     """
     path = folder / f"{planned.genotype.name}.json"
-    if not path.exists() or Genotype.load(path) != planned.genotype:
-        planned.genotype.save(path, overwrite=True)
+    planned.genotype.save(path)
     return Retrain(genotype=str(path), seed=planned.seed, **values)
 
 

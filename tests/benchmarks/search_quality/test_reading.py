@@ -79,13 +79,17 @@ def test_a_pilot_prints_both_spreads(tmp_path, capsys):
     settings = TabularBenchmark(layers=1, blocks=1)
     planned = plan([settings.genotype(1), settings.genotype(2)], 2)
     for training, mean_iou in zip(planned, (0.1, 0.3, 0.12, 0.34), strict=True):
-        result = {"training": {"mean_iou": mean_iou, "cpu_seconds": 7.0}}
+        # Half-way all are as good.
+        curve = [{"step": 75, "mean_iou": 0.25}, {"step": 150, "mean_iou": mean_iou}]
+        result = {"training": {"curve": curve, "cpu_seconds": 7.0}}
         folder.write_result(training.key, result)
     show_spreads({150: folder}, planned)
-    printed = capsys.readouterr().out.split()
+    *_, half_way, end, _ = capsys.readouterr().out.splitlines()
+    assert "75 of 150" in half_way
+    assert "25.00%" in half_way
     # Means of 11 and 32 points; variances of 2 and 8 within.
-    assert {"150", "21.50%", f"{np.sqrt(220.5 - 2.5):.2f}", f"{np.sqrt(5):.2f}", "1.00"} <= {
-        *printed
+    assert {"150", "21.50%", f"{np.sqrt(220.5 - 2.5):.2f}", f"{np.sqrt(5):.2f}", "1.00", "7"} <= {
+        *end.split()
     }
 
 
