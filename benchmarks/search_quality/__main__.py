@@ -68,7 +68,7 @@ _SEARCH_SECONDS = flags.DEFINE_float(
     "Processor seconds (user and system) that one search of --method took on the table's machine.",
     lower_bound=0,
 )
-_LENGTHS = flags.DEFINE_list("lengths", ["150", "300"], "Steps of the pilot's trainings.")
+_LENGTHS = flags.DEFINE_list("lengths", ["300", "600"], "Steps of the pilot's trainings.")
 _PILOT_ARCHITECTURES = flags.DEFINE_integer(
     "pilot_architectures", 8, "How many the pilot trains.", lower_bound=2
 )
