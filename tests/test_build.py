@@ -54,10 +54,12 @@ def targets():
 def test_every_command_is_a_binary(targets):
     commands = {
         path
-        for path in repository_files("auto_deeplab/*.py", "benchmarks/*.py", "tools/*.py")
+        for path in repository_files(
+            "auto_deeplab/*.py", "benchmarks/*.py", "benchmarks/*/__main__.py", "tools/*.py"
+        )
         if 'if __name__ == "__main__"' in (REPOSITORY / path).read_text()
     }
-    assert {"auto_deeplab/decode.py", "auto_deeplab/draw.py"} <= commands
+    assert {"auto_deeplab/decode.py", "benchmarks/search_quality/__main__.py"} <= commands
     assert {target["main"] for target in targets["py_binary"]} == commands
 
 

@@ -34,7 +34,12 @@ from auto_deeplab.search_space.genotype import Branch, Genotype, GenotypeError, 
 from auto_deeplab.search_space.history import HistoryEntry, append_history, read_history
 from auto_deeplab.search_space.operations import OPERATIONS
 from auto_deeplab.search_space.presets import PRESETS
-from auto_deeplab.search_space.relaxation import Relaxation, branch_weights, searched_relaxation
+from auto_deeplab.search_space.relaxation import (
+    Relaxation,
+    branch_weights,
+    one_hot_operation_weights,
+    searched_relaxation,
+)
 from auto_deeplab.search_space.sampling import (
     numbered_draw,
     path_of_rank,
@@ -63,6 +68,7 @@ __all__ = [
     "decode_cell",
     "decode_network",
     "numbered_draw",
+    "one_hot_operation_weights",
     "path_arcs",
     "path_of_rank",
     "read_history",

@@ -148,6 +148,58 @@ def branch_weights(genotype: Genotype, relaxation: Relaxation) -> list[list[floa
     ]
 
 
+def one_hot_operation_weights(genotype: Genotype, cell: CellGraph) -> np.ndarray:
+    """Returns what stands for softmax(alpha) when a cell is chosen: weights that are 0 or 1.
+
+    Args:
+        genotype: The architecture.
+        cell: The cells that are weighed.
+
+    Returns:
+        float64 [edges, operations]: 1 for the operation of each edge that a block keeps. An edge
+        that no block keeps has 1 for `none` where that is an operation, and 0 for all others.
+
+    Raises:
+        UserError: The genotype's cell is not one of them; or a block reads the same input twice,
+            and an edge has one operation.
+
+    Example:
+        >>> from auto_deeplab.search_space import Branch
+        >>> block = Branch("prev_prev", "skip"), Branch("prev", "sep_conv_3x3")
+        >>> genotype = Genotype("two layers of one block", network=(4, 8), cell=(block,))
+        >>> cell = CellGraph(blocks=1, operations=("none", "skip", "sep_conv_3x3"))
+        >>> one_hot_operation_weights(genotype, cell)
+        array([[0., 1., 0.],
+               [0., 0., 1.]])
+    """
+    if len(genotype.cell) != cell.blocks:
+        raise UserError(
+            f"genotype: received {genotype.name!r} of {len(genotype.cell)} blocks; expected "
+            f"{cell.blocks}"
+        )
+    weights = np.zeros((len(cell.edges), len(cell.operations)))
+    kept: set[Edge] = set()
+    for block, branches in enumerate(genotype.cell, start=1):
+        for branch in branches:
+            edge = Edge(block, branch.input)
+            if branch.op not in cell.operations:
+                raise UserError(
+                    f"genotype: received {genotype.name!r} with {branch.op}; expected operations "
+                    f"among {', '.join(cell.operations)}"
+                )
+            if edge in kept:
+                raise UserError(
+                    f"genotype: received {genotype.name!r}, whose block {block} reads "
+                    f"{branch.input} twice; expected two different inputs"
+                )
+            kept.add(edge)
+            weights[cell.edges.index(edge), cell.operations.index(branch.op)] = 1.0
+    if "none" in cell.operations:
+        left = [row for row, edge in enumerate(cell.edges) if edge not in kept]
+        weights[left, cell.operations.index("none")] = 1.0
+    return weights
+
+
 def _check_numbers(values: object, field: str) -> None:
     """Checks that a JSON value is a list of numbers, or of such lists.
 

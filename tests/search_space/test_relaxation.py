@@ -9,12 +9,17 @@ from hypothesis import strategies as st
 from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.search_space import (
     STEM,
+    Branch,
     CellGraph,
+    Edge,
+    Genotype,
     Relaxation,
     TrellisGraph,
     append_history,
     decode_cell,
     decode_network,
+    numbered_draw,
+    one_hot_operation_weights,
     read_history,
 )
 from tests.architectures import random_relaxation
@@ -179,3 +184,36 @@ def test_wrong_lines(tmp_path, line, message):
 def test_no_history(tmp_path):
     with pytest.raises(UserError, match=r"architecture\.jsonl: no such file"):
         read_history(tmp_path / "architecture.jsonl")
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(1, 10**6), st.integers(1, 5))
+def test_one_hot_weights_are_those_of_an_alpha_that_decodes_to_the_cell(number, blocks):
+    cell, trellis = CellGraph(blocks), TrellisGraph(2)
+    genotype = numbered_draw("drawn", cell, trellis, 0, number)
+    weights = one_hot_operation_weights(genotype, cell)
+    alpha = np.where(weights, 0.0, -1000.0)
+    relaxation = Relaxation(cell, trellis, alpha, np.zeros(len(trellis.arcs)))
+    assert relaxation.decode("again").cell == genotype.cell
+    np.testing.assert_array_equal(relaxation.operation_weights(), weights)
+    kept = {
+        Edge(block, branch.input): branch.op
+        for block, branches in enumerate(genotype.cell, start=1)
+        for branch in branches
+    }
+    for edge, row in zip(cell.edges, weights, strict=True):
+        assert cell.operations[row.argmax()] == kept.get(edge, "none")
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        (((Branch("prev", "skip"), Branch("prev_prev", "skip")),) * 2, "of 2 blocks; expected 1"),
+        (((Branch("prev", "skip"), Branch("prev_prev", "max_pool_3x3")),), "with max_pool_3x3"),
+        (((Branch("prev", "skip"), Branch("prev", "sep_conv_3x3")),), "block 1 reads prev twice"),
+    ],
+)
+def test_a_cell_of_another_space_has_no_one_hot_weights(cell, message):
+    space = CellGraph(1, ("none", "skip", "sep_conv_3x3"))
+    with pytest.raises(UserError, match=message):
+        one_hot_operation_weights(Genotype("other", (4,), cell), space)

@@ -21,30 +21,33 @@ class Stem(tf_keras.layers.Layer):
     """Three 3x3 convolutions with batch norm: 64 filters and stride 2, 64, 128 and stride 2.
 
     Maps images `[batch, height, width, 3]` to the outputs of the second and the third convolution:
-    `[batch, ceil(height / 2), ceil(width / 2), 64]` and `[batch, ceil(height / 4),
-    ceil(width / 4), 128]`. ReLU follows each when it is read, as it does between cells.
+    `[batch, ceil(height / 2), ceil(width / 2), filters]` and `[batch, ceil(height / 4),
+    ceil(width / 4), 2 * filters]`. ReLU follows each when it is read, as it does between cells.
 
     Args:
         batch_norm: Arguments for `tf_keras.layers.BatchNormalization`.
         initializer: Of kernels, one of `INITIALIZERS`.
+        filters: Of the first two convolutions; the third has twice as many.
     """
 
     def __init__(
         self,
         batch_norm: dict[str, Any] | None = None,
         initializer: str = "he_normal",
+        filters: int = 64,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.batch_norm = dict(batch_norm or {})
         self.initializer = initializer
+        self.filters = filters
 
     def build(self, input_shape: tf.TensorShape) -> None:
         """Creates the convolutions."""
         self.half = LayerSequence(
             [
                 tf_keras.layers.Conv2D(
-                    64,
+                    self.filters,
                     3,
                     strides=2,
                     padding="same",
@@ -52,10 +55,14 @@ class Stem(tf_keras.layers.Layer):
                     kernel_initializer=INITIALIZERS[self.initializer],
                 ),
                 tf_keras.layers.BatchNormalization(**self.batch_norm),
-                relu_convolution_norm(64, 3, self.batch_norm, initializer=self.initializer),
+                relu_convolution_norm(
+                    self.filters, 3, self.batch_norm, initializer=self.initializer
+                ),
             ]
         )
-        self.quarter = relu_convolution_norm(128, 3, self.batch_norm, 2, self.initializer)
+        self.quarter = relu_convolution_norm(
+            2 * self.filters, 3, self.batch_norm, 2, self.initializer
+        )
         super().build(input_shape)
 
     def call(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -68,6 +75,7 @@ class Stem(tf_keras.layers.Layer):
         return super().get_config() | {
             "batch_norm": dict(self.batch_norm),
             "initializer": self.initializer,
+            "filters": self.filters,
         }
 
 
@@ -92,6 +100,7 @@ def encode(
     batch_norm: dict[str, Any],
     final_keep_prob: float = 1.0,
     initializer: str = "he_normal",
+    stem_filters: int = 64,
 ) -> EncoderFeatures:
     """Applies the stem and then one cell a layer along the genotype's path.
 
@@ -102,11 +111,12 @@ def encode(
         batch_norm: Arguments for `tf_keras.layers.BatchNormalization`.
         final_keep_prob: Of scheduled drop path.
         initializer: Of kernels, one of `INITIALIZERS`.
+        stem_filters: See `Stem.filters`.
 
     Raises:
         UserError: F * s / 4 is no whole number for a stride of the path.
     """
-    half, quarter = Stem(batch_norm, initializer, name="stem")(images)
+    half, quarter = Stem(batch_norm, initializer, stem_filters, name="stem")(images)
     # The newest features of each stride: what goes up takes their size. A path reaches a finer
     # stride only where it has been before, or where the stem has.
     newest = {1: images, 2: half, STEM.stride: quarter}

@@ -38,6 +38,7 @@ def build_network(
     backbone_initializer: InitializerName = "he_normal",
     head_initializer: InitializerName | None = None,
     image_pooling_window: Pixels | Size | None = None,
+    stem_filters: Annotated[int, Ge(1), Le(1024)] = 64,
 ) -> tf_keras.Model:
     """Builds the network of a genotype.
 
@@ -76,6 +77,8 @@ def build_network(
             or one number, for an image pooling that averages over windows of this size in larger
             images too, as DeepLab's code does at evaluation. None for the mean of the whole image.
             On crops of this size, and on smaller images, both are the same.
+        stem_filters: The channels of the stem's first two convolutions; the third has twice as
+            many. In a narrow network DeepLab's 64 cost several times as much as all cells.
 
     Raises:
         UserError: An argument is out of range.
@@ -97,7 +100,15 @@ def build_network(
         "synchronized": synchronized_batch_norm,
     }
     padded = PadToGrid(max(STEM.stride, *genotype.network), name="pad_to_grid")(images)
-    features = encode(padded, genotype, filters, batch_norm, final_keep_prob, backbone_initializer)
+    features = encode(
+        padded,
+        genotype,
+        filters,
+        batch_norm,
+        final_keep_prob,
+        backbone_initializer,
+        stem_filters,
+    )
     logits = decode(
         images,
         padded,

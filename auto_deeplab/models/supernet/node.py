@@ -150,7 +150,7 @@ class Node(tf_keras.layers.Layer):
         moving = cast(Statistics, inputs.moving) if inputs.moving else None
         batch_norms = BatchNorms(moving, self.normalized_channels, self.synchronized_batch_norm)
         arcs = [
-            batch_norms(self._bring(images, source, size, kernels[f"arc_from_{source}"]))
+            batch_norms(self.bring(images, source, size, kernels[f"arc_from_{source}"]))
             for images, source in zip(inputs.prev, self.sources, strict=True)
         ]
         prev_prev = None
@@ -175,7 +175,7 @@ class Node(tf_keras.layers.Layer):
         ]
         return tf.nn.relu(tf.add_n(weighted)), batch_norms.statistics()
 
-    def _bring(self, images, source, size, kernel):
+    def bring(self, images, source, size, kernel):
         """Brings a node of layer l-1 to this stride and `filters` channels."""
         if source < self.stride:
             return grouped.convolution(images, kernel, stride=2)

@@ -202,6 +202,21 @@ def test_aspp_and_decoder_can_be_narrow():
     assert network(random_images(33, 33)).shape == (2, 33, 33, CLASSES)
 
 
+def test_the_stem_can_be_narrow():
+    network = small_network((4, 8), stem_filters=12)
+    kernels = [
+        tuple(variable.shape)
+        for variable in network.get_layer("stem").trainable_variables
+        if variable.shape.rank == 4
+    ]
+    assert kernels == [(3, 3, 3, 12), (3, 3, 12, 12), (3, 3, 12, 24)]
+    assert network(random_images(33, 33)).shape == (2, 33, 33, CLASSES)
+    again = tf_keras.Model.from_config(network.get_config())
+    assert [weight.shape for weight in again.weights] == [
+        weight.shape for weight in network.weights
+    ]
+
+
 def test_gin_configures_the_network_but_not_what_data_and_search_say():
     gin.parse_config("build_network.filters = 8")
     network = build_network(genotype((4,)), CLASSES)

@@ -1,0 +1,1 @@
+"""Generated datasets of which it is known beforehand what kind of network must win."""

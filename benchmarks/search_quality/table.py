@@ -1,0 +1,206 @@
+"""The table as a versioned file: first what all trainings share, then one network a line.
+
+A line holds a network with all its trainings, so that a further one changes a single line.
+"""
+
+import dataclasses
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from auto_deeplab.foundations import json_files
+from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.search_space import Branch, Genotype
+from benchmarks.search_quality.setting import PlannedTraining
+from benchmarks.search_quality.shared_folder import SharedFolder
+
+FORMAT: Literal[1] = 1
+
+
+class TableTraining(BaseModel):
+    """One training of an entry, as `training.Training` has it, without its curve and phases."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seed: int
+    steps: int
+    mean_iou: float
+    pixel_accuracy: float
+    loss: float | None
+    seconds: float
+    cpu_seconds: float
+
+
+class Entry(BaseModel):
+    """A network of a table.
+
+    Args:
+        name: Of the genotype.
+        network: The stride of each layer.
+        cell: The branches of each block: input and operation.
+        parameters: Trainable ones.
+        multiply_adds: Of its convolutions, for one validation image.
+        trainings: By seed, in order; the first counts wherever networks are compared: the mean of
+            several has less noise than the single result of another network.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    network: list[int]
+    cell: list[list[list[str]]]
+    parameters: int
+    multiply_adds: int
+    trainings: list[TableTraining]
+
+    @property
+    def genotype(self) -> Genotype:
+        """The architecture."""
+        cell = tuple((Branch(*left), Branch(*right)) for left, right in self.cell)
+        return Genotype(self.name, tuple(self.network), cell)
+
+    @property
+    def mean_iou(self) -> float:
+        """Of the first training."""
+        return self.trainings[0].mean_iou
+
+
+class Header(BaseModel):
+    """What all entries share.
+
+    Args:
+        format: Of the file.
+        name: "table", or a method's.
+        setting: The configuration in effect and the dataset, see `work.shared_setting`.
+        space: The space that random ones are drawn from, and how; None for a method.
+        search_seconds: What one search of the method cost, with the machine of the table; None for
+            the table.
+        machines: How many trainings each machine did.
+        versions: Of the packages.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: Literal[1]
+    name: str
+    setting: dict[str, Any]
+    space: dict[str, Any] | None = None
+    search_seconds: float | None = None
+    machines: dict[str, int]
+    versions: list[dict[str, str]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Networks that were trained alike.
+
+    Args:
+        header: What they share.
+        entries: The networks.
+    """
+
+    header: Header
+    entries: Sequence[Entry]
+
+    @property
+    def mean_ious(self) -> np.ndarray:
+        """One for each entry, float64, 0 to 1."""
+        return np.array([entry.mean_iou for entry in self.entries])
+
+    @property
+    def seconds_per_training(self) -> float:
+        """The median of processor seconds, which other work on the machine hardly changes."""
+        return float(
+            np.median([each.cpu_seconds for entry in self.entries for each in entry.trainings])
+        )
+
+    def groups(self) -> list[list[float]]:
+        """Returns the mIOU of each entry that was trained from several seeds."""
+        return [
+            [each.mean_iou for each in entry.trainings]
+            for entry in self.entries
+            if len(entry.trainings) > 1
+        ]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the table, whole or not at all."""
+        lines = [self.header.model_dump(), *(entry.model_dump() for entry in self.entries)]
+        json_files.write_lines(path, lines)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Table":
+        """Reads what `save` wrote.
+
+        Raises:
+            UserError: It is missing, or is no table.
+        """
+        lines = json_files.read_lines(path)
+        source, first = next(lines, (str(path), None))
+        header = json_files.check(first, Header, source)
+        entries = [json_files.check(line, Entry, source) for source, line in lines]
+        if not entries or not all(entry.trainings for entry in entries):
+            raise UserError(f"{path}: received no trained networks; expected at least one")
+        return cls(header, entries)
+
+
+def collect(
+    folder: SharedFolder,
+    planned: Iterable[PlannedTraining],
+    name: str,
+    space: dict[str, Any] | None = None,
+    search_seconds: float | None = None,
+) -> Table:
+    """Returns the results of a folder as a table.
+
+    Args:
+        folder: Where they are.
+        planned: Which trainings, and in which order; those without a result are left out.
+        name: See `Header`.
+        space: See `Header`.
+        search_seconds: See `Header`.
+
+    Raises:
+        UserError: There is no result yet.
+    """
+    setting = folder.setting()
+    finished = folder.finished()
+    entries: dict[str, dict[str, Any]] = {}
+    machines: Counter[str] = Counter()
+    versions: list[dict[str, str]] = []
+    for training in planned:
+        if training.key not in finished:
+            continue
+        result = folder.result(training.key)
+        entry = entries.setdefault(
+            training.genotype.name,
+            {
+                "name": result["name"],
+                **result["genotype"],
+                "parameters": result["parameters"],
+                "multiply_adds": result["multiply_adds"],
+                "trainings": [],
+            },
+        )
+        one = {field: result["training"][field] for field in TableTraining.model_fields}
+        entry["trainings"].append(one)
+        machines[result["machine"]] += 1
+        if result["versions"] not in versions:
+            versions.append(result["versions"])
+    if not entries:
+        raise UserError(f"--folder: {folder.path} has no results; expected those of a training")
+    header = Header(
+        format=FORMAT,
+        name=name,
+        setting=setting,
+        space=space,
+        search_seconds=search_seconds,
+        machines=dict(sorted(machines.items())),
+        versions=versions,
+    )
+    source = str(Path(folder.path, "results"))
+    return Table(header, [json_files.check(each, Entry, source) for each in entries.values()])
