@@ -39,7 +39,9 @@ def resize_bilinear_by_gathering(features: tf.Tensor, size: Size) -> tf.Tensor:
     (TensorFlow 2.20; its issue 118344), and at others several times slower than this.
     """
     resized = tf.cast(features, tf.float32)
-    for axis, source, target in zip((1, 2), spatial_size(features), size, strict=True):
+    # By index: a graph cannot iterate over a tensor.
+    targets = size[0], size[1]
+    for axis, source, target in zip((1, 2), spatial_size(features), targets, strict=True):
         # In the steps and the precision of TensorFlow's kernels.
         if pixel_grid():
             intervals = tf.cast(tf.maximum(target - 1, 1), tf.float32)

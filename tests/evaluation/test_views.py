@@ -51,6 +51,12 @@ def test_is_the_mean_over_scales_and_mirror_images(model, scales, flip):
     probabilities = mean_probabilities(model, tf.constant(images), scales, flip)
     assert probabilities.dtype == tf.float32
     np.testing.assert_allclose(probabilities, expected / views, atol=1e-5)
+    compiled = tf.function(
+        lambda images: mean_probabilities(model, images, scales, flip),
+        jit_compile=True,
+        autograph=False,
+    )
+    np.testing.assert_allclose(compiled(tf.constant(images)), expected / views, atol=1e-5)
 
 
 def test_aligned_sizes_stay_aligned():
