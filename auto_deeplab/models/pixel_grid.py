@@ -62,6 +62,8 @@ class PadToGrid(tf_keras.layers.Layer):
     def __init__(self, stride: int, **kwargs):
         super().__init__(**kwargs)
         self.stride = stride
+        # Not only when the network is traced: a training keeps the values in effect before that.
+        pixel_grid()
 
     def call(self, images: tf.Tensor) -> tf.Tensor:
         """Returns the images at their new size."""

@@ -1,5 +1,6 @@
 """Whole retrainings, interrupted and not."""
 
+import gin
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -51,7 +52,10 @@ def configure_retraining(colored_dataset, tmp_path):
 
 
 def retrain(folder):
-    configured_job().train(ModelDir(folder), tf.distribute.get_strategy())
+    model_dir = ModelDir(folder)
+    configured_job().train(model_dir, tf.distribute.get_strategy())
+    # Nothing was asked for a value later than the values in effect were kept.
+    assert model_dir.config.read_text() == gin.operative_config_str()
 
 
 def test_an_interrupted_retraining_ends_as_if_it_had_not_been(

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 
+import gin
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -36,7 +37,10 @@ class Interruption(Exception):
 
 
 def search(folder):
-    configured_job().train(ModelDir(folder), tf.distribute.get_strategy())
+    model_dir = ModelDir(folder)
+    configured_job().train(model_dir, tf.distribute.get_strategy())
+    # Nothing was asked for a value later than the values in effect were kept.
+    assert model_dir.config.read_text() == gin.operative_config_str()
 
 
 def contents(folder):
