@@ -123,14 +123,14 @@ class Job(abc.ABC):
                 self.kept_checkpoints,
                 **training.tracked,
             )
-        # All that gin configures is called now: the values in effect are known.
-        training.batches(0, 1)
+        crop_size = training.image_size
+        # All that gin configures has been called now: the values in effect are known.
         with workers.chief_first():
             write_once(model_dir, records.description)
             self.keep(model_dir)
         tell_replicas(strategy, self.batch_size, training.synchronized)
         if workers.is_chief:
-            warn_of_padding(training)
+            warn_of_padding(training.tracked["model"], crop_size)
         with naming_corrupt_records(records, validation.records):
             trained = train_to_end(training, model_dir, checkpoints, validation)
         if workers.is_chief:
@@ -215,21 +215,22 @@ def tell_replicas(strategy: tf.distribute.Strategy, batch_size: int, shares: boo
         )
 
 
-def warn_of_padding(training: Training) -> None:
+def warn_of_padding(network: tf_keras.Model, crop_size: tuple[int, int]) -> None:
     """Warns where crops have to be filled up to the network's pixel grid: it costs and is no use.
 
     Args:
-        training: What will be trained.
+        network: What will be trained.
+        crop_size: The height and width that it is trained on, in pixels.
     """
-    images, *_ = tf.nest.flatten(training.pipeline(0, 1, tf.distribute.InputContext()).element_spec)
-    crop = tuple(images.shape[1:3])
-    for layer in training.tracked["model"].submodules:
+    for layer in network.submodules:
         if not isinstance(layer, PadToGrid) or not pixel_grid():
             continue
-        larger = [size_on_grid(length, layer.stride) for length in crop]
-        smaller = [length - (length - 1) % layer.stride for length in crop]
+        larger = [size_on_grid(length, layer.stride) for length in crop_size]
+        smaller = [length - (length - 1) % layer.stride for length in crop_size]
         if larger != smaller:
-            filled, enough, less = ("x".join(map(str, size)) for size in (crop, larger, smaller))
+            filled, enough, less = (
+                "x".join(map(str, size)) for size in (crop_size, larger, smaller)
+            )
             logging.warning(
                 "training_batches.crop_size: crops of %s are filled up to %s with the mean pixel, "
                 "so that maps of all strides, up to %d, lie on one pixel grid; expected a size of "

@@ -294,11 +294,10 @@ class RetrainTraining(Training):
         return cross_entropy(labels, logits, self._records.description.ignore_label)
 
     def _check_image_size(self) -> None:
-        images, _ = self.pipeline(0, 1, tf.distribute.InputContext()).element_spec
         for taken in self._network.inputs or ():
-            if not taken.shape[1:3].is_compatible_with(images.shape[1:3]):
+            if not taken.shape[1:3].is_compatible_with(self.image_size):
                 raise UserError(
                     f"{self._settings.network.__name__}.input_size: received "
-                    f"{tuple(taken.shape[1:3])}; expected None, or {tuple(images.shape[1:3])} as "
+                    f"{tuple(taken.shape[1:3])}; expected None, or {self.image_size} as "
                     "training_batches.crop_size"
                 )

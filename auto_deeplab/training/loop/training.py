@@ -1,6 +1,7 @@
 """What the loop trains: all in which a search and a retraining differ."""
 
 import abc
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -51,6 +52,16 @@ class Training(abc.ABC):
         return self.strategy.distribute_datasets_from_function(
             lambda context: self.pipeline(first_step, steps, context)
         )
+
+    @functools.cached_property
+    def image_size(self) -> tuple[int, int]:
+        """The height and width of the images of a batch, in pixels.
+
+        Asking for it builds an input pipeline, with all that gin configures of one.
+        """
+        images, *_ = tf.nest.flatten(self.pipeline(0, 1, tf.distribute.InputContext()).element_spec)
+        height, width = images.shape[1:3]
+        return height, width
 
     @abc.abstractmethod
     def pipeline(
