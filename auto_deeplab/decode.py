@@ -32,7 +32,7 @@ def main(argv: list[str]) -> None:
     del argv
     from auto_deeplab.runs.decode import decode_model_dir
     from auto_deeplab.search_space import Genotype, searched_relaxation
-    from auto_deeplab.visualization.architecture_text import describe
+    from auto_deeplab.visualization.architecture_text import describe, describe_diagnosis
 
     if (_MODEL_DIR.value is None) == (_GENOTYPE.value is None):
         raise UserError(
@@ -52,6 +52,7 @@ def main(argv: list[str]) -> None:
         _MODEL_DIR.value, _EPOCH.value, _OUTPUT.value, _NAME.value, _OVERWRITE.value
     )
     print(describe(decoded.genotype, decoded.entry.relaxation))
+    print(describe_diagnosis(decoded.entry.relaxation))
     print(
         f"Epoch {decoded.entry.epoch}, step {decoded.entry.step}: "
         f"{'written to' if decoded.written else 'already in'} {decoded.path}"

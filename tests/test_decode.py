@@ -1,4 +1,5 @@
 import functools
+import re
 import time
 
 import pytest
@@ -11,6 +12,7 @@ from auto_deeplab.search_space import (
     append_history,
     decode_cell,
     decode_network,
+    diagnose,
 )
 from tests.architectures import random_relaxation
 from tests.helpers import output_of, run_command, run_without_slow_imports
@@ -38,6 +40,8 @@ def test_decode_writes_and_prints(model_dir):
             assert branch.input in result.stdout
             assert branch.op in result.stdout
     assert result.stdout.count("●") == 13
+    skips = diagnose(relaxation).skip_branches
+    assert re.search(rf"^  skip branches +{skips}$", result.stdout, re.MULTILINE)
     assert f"Epoch 2, step 20: written to {folder}/genotype.json" in result.stdout
 
     again = decode(f"--model_dir={folder}")

@@ -22,7 +22,7 @@ from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.models.supernet.supernet import Supernet
 from auto_deeplab.runs.decode import decode_model_dir
 from auto_deeplab.runs.model_dir import ModelDir
-from auto_deeplab.search_space import append_history
+from auto_deeplab.search_space import append_history, diagnose
 from auto_deeplab.training.job import Job
 from auto_deeplab.training.loop.training import Training
 from auto_deeplab.training.optimization import schedules
@@ -89,9 +89,11 @@ class Search(Job):
             return SearchTraining(self, supernet, half_a, half_b, epoch_steps, model_dir.history)
 
     def finish(self, model_dir: ModelDir, trained: bool) -> None:
-        """Decodes the genotype."""
+        """Decodes the genotype, and says where the search went wrong."""
         if trained or not model_dir.genotype.exists():
-            decode_model_dir(model_dir.path, overwrite=True)
+            decoded = decode_model_dir(model_dir.path, overwrite=True)
+            for finding in diagnose(decoded.entry.relaxation).findings():
+                print(finding, flush=True)
 
 
 class SearchTraining(Training):
@@ -182,6 +184,10 @@ class SearchTraining(Training):
         images, labels = batch["architecture" if name == "architecture_loss" else "network"]
         logits = self._supernet(images, training=True)
         return cross_entropy(labels, logits, self._half_a.description.ignore_label)
+
+    def epoch_figures(self) -> dict[str, float]:
+        """Returns how far alpha and beta have come, see `Diagnosis`."""
+        return diagnose(self._supernet.relaxation()).figures()
 
     def on_epoch_end(self, epoch: int, step: int) -> None:
         """Keeps alpha and beta."""

@@ -18,7 +18,7 @@ from auto_deeplab.foundations import gin_files
 from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.runs.model_dir import ModelDir
 from auto_deeplab.runs.run import read_run
-from auto_deeplab.search_space import Genotype, read_history
+from auto_deeplab.search_space import Genotype, diagnose, read_history
 from auto_deeplab.training.checkpoints.files import CheckpointFiles
 from auto_deeplab.training.job import configured_job
 from auto_deeplab.training.loop import epochs
@@ -93,9 +93,16 @@ def test_what_a_search_leaves(uninterrupted):
     assert metrics[-1]["learning_rate"] == pytest.approx(last_step, rel=1e-4)
     assert all(0 < line["val_mean_iou"] <= line["val_pixel_accuracy"] <= 1 for line in metrics)
     assert metrics[-1]["loss"] < metrics[0]["loss"]
+    # Initial values are 1e-3 times normal ones, and nothing has moved them in the warm-up.
+    assert metrics[0]["alpha_entropy"] == pytest.approx(1, abs=1e-5)
+    assert metrics[-1]["alpha_entropy"] < metrics[0]["alpha_entropy"]
 
     history = read_history(uninterrupted / "architecture.jsonl")
     assert [(entry.epoch, entry.step) for entry in history] == [(1, 5), (2, 10), (3, 15)]
+    for line, entry in zip(metrics, history, strict=True):
+        figures = diagnose(entry.relaxation).figures()
+        assert len(figures) == 6
+        assert {name: line[name] for name in figures} == figures
     warm, moved, end = (entry.relaxation for entry in history)
     # 5 steps of Adam move a value by about 5 times the rate.
     assert np.abs(warm.alpha).max() < 0.01 < np.abs(moved.alpha - warm.alpha).max() < 0.11
@@ -117,7 +124,8 @@ def test_tensorboard_logs(uninterrupted):
         for event in summary_iterator(str(file)):
             for value in event.summary.value:
                 tags.setdefault(value.tag, []).append(event.step)
-    for tag in ("loss", "val_mean_iou", "architecture/alpha", "architecture/beta"):
+    tags_of_each = ("loss", "val_mean_iou", "skip_weight", "architecture/alpha", "architecture/beta")
+    for tag in tags_of_each:
         assert {5, 10, 15} <= set(tags[tag]), tag
     assert tags["step/loss"] == [10]
     assert set(tags["learning_rate"]) == {5, 10, 15}
