@@ -22,6 +22,13 @@ _OUTPUT = command_line.define_path(
     "output", None, "The file to write, instead of MODEL_DIR/genotype.json."
 )
 _NAME = flags.DEFINE_string("name", None, "The architecture's name; the folder's by default.")
+_MOST_SKIPS = flags.DEFINE_integer(
+    "most_skips",
+    None,
+    "How many branches of the cell may be skip: the weakest ones above give way to their edge's "
+    "next operation. By default as many as Search.most_skips of the search's configuration allows.",
+    lower_bound=0,
+)
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a file that holds something else.")
 _GENOTYPE = command_line.define_path(
     "genotype", None, "A file or a known name (such as published) to print; nothing is written."
@@ -40,7 +47,7 @@ def main(argv: list[str]) -> None:
             "--model_dir=DIR or --genotype=NAME_OR_FILE"
         )
     if _GENOTYPE.value is not None:
-        for flag in (_EPOCH, _OUTPUT, _NAME):
+        for flag in (_EPOCH, _OUTPUT, _NAME, _MOST_SKIPS):
             if flag.value is not None:
                 raise UserError(
                     f"--{flag.name}: received with --genotype; expected with --model_dir alone"
@@ -49,7 +56,12 @@ def main(argv: list[str]) -> None:
         print(describe(genotype, searched_relaxation(genotype, _GENOTYPE.value)), end="")
         return
     decoded = decode_model_dir(
-        _MODEL_DIR.value, _EPOCH.value, _OUTPUT.value, _NAME.value, _OVERWRITE.value
+        _MODEL_DIR.value,
+        _EPOCH.value,
+        _OUTPUT.value,
+        _NAME.value,
+        _OVERWRITE.value,
+        _MOST_SKIPS.value,
     )
     print(describe(decoded.genotype, decoded.entry.relaxation))
     print(describe_diagnosis(decoded.entry.relaxation))

@@ -62,6 +62,16 @@ def test_decode_writes_and_prints(model_dir):
     assert forced.stdout.startswith(printed.stdout)
 
 
+def test_the_skips_can_be_limited(model_dir):
+    folder, relaxation = model_dir
+    assert diagnose(relaxation).skip_branches > 0
+    result = decode(f"--model_dir={folder}", "--most_skips=0")
+    assert result.returncode == 0, result.stderr
+    cell = Genotype.load(folder / "genotype.json").cell
+    assert cell == decode_cell(relaxation.alpha, CellGraph(), most_skips=0)
+    assert not [branch for block in cell for branch in block if branch.op == "skip"]
+
+
 def test_published_is_printed():
     result = decode("--genotype=published")
     assert result.returncode == 0

@@ -69,7 +69,8 @@ class Diagnosis:
             found.append(
                 f"alpha prefers skip on {self.skip_branches} of the cell's {self.branches} "
                 "branches: the search has collapsed; train the weights longer before alpha begins "
-                "to learn (Search.warm_up_epochs)"
+                "to learn (Search.warm_up_epochs), or decode at most some of them "
+                "(Search.most_skips)"
             )
         if self.none_weight is not None and self.none_weight > MOST_OF_THE_WEIGHT:
             found.append(

@@ -47,6 +47,8 @@ class Search(Job):
         network_weight_decay: L2 weight decay of w.
         architecture_learning_rate: Of alpha and beta.
         architecture_weight_decay: L2 weight decay of alpha and beta.
+        most_skips: How many branches of the cell that is decoded at the end may be `skip`, see
+            `decode_cell`; None for all.
     """
 
     length = "epochs"
@@ -60,6 +62,8 @@ class Search(Job):
     network_weight_decay: NotNegative = 3e-4
     architecture_learning_rate: NotNegative = 3e-3
     architecture_weight_decay: NotNegative = 1e-3
+    # What the paper does not have; docs/searching.md.
+    most_skips: CountOrZero | None = None
 
     def __post_init__(self) -> None:
         if self.warm_up_epochs > self.epochs:
@@ -86,6 +90,8 @@ class Search(Job):
         epoch_steps = steps_per_epoch(half_a, self.batch_size)
         with strategy.scope():
             supernet = self.build_model(records.description, model_dir)
+            # A limit that no cell of this space can keep to is refused now, not at the end.
+            supernet.relaxation().decode("now", most_skips=self.most_skips)
             return SearchTraining(self, supernet, half_a, half_b, epoch_steps, model_dir.history)
 
     def finish(self, model_dir: ModelDir, trained: bool) -> None:

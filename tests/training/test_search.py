@@ -313,3 +313,10 @@ def test_a_split_too_small_for_a_batch(configure_search, tmp_path):
     with pytest.raises(UserError, match="batch_size: received 6; expected at most 5"):
         search(tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_limit_of_skips_that_no_cell_can_keep_to(configure_search, tmp_path):
+    configure_search("Supernet.operations = ('none', 'skip')", "Search.most_skips = 1")
+    with pytest.raises(UserError, match="most_skips: received 1; expected at least 2"):
+        search(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
