@@ -49,6 +49,10 @@ class Search(Job):
         architecture_weight_decay: L2 weight decay of alpha and beta.
         most_skips: How many branches of the cell that is decoded at the end may be `skip`, see
             `decode_cell`; None for all.
+        auxiliary_skip: How much of its input each mixed operation has beside it at the start, see
+            `Supernet`; it falls to 0 at the last step.
+        auxiliary_skip_falls_in_warm_up: Whether it begins to fall at the first step; else after the
+            warm-up, while alpha learns.
     """
 
     length = "epochs"
@@ -64,6 +68,8 @@ class Search(Job):
     architecture_weight_decay: NotNegative = 1e-3
     # What the paper does not have; docs/searching.md.
     most_skips: CountOrZero | None = None
+    auxiliary_skip: NotNegative = 0.0
+    auxiliary_skip_falls_in_warm_up: bool = False
 
     def __post_init__(self) -> None:
         if self.warm_up_epochs > self.epochs:
@@ -80,7 +86,24 @@ class Search(Job):
     def build_model(self, description: DatasetDescription, model_dir: ModelDir) -> Supernet:
         """Returns the supernet, initialized by the seed."""
         tf_keras.utils.set_random_seed(self.seed)
-        return Supernet(len(description.classes))
+        return Supernet(len(description.classes), auxiliary_skip=self.auxiliary_skip > 0)
+
+    def further_schedules(self, steps_per_epoch: int) -> dict[str, schedules.Linear]:
+        """Returns what changes from step to step beside learning rates, by name; only what is on.
+
+        Args:
+            steps_per_epoch: Of a pass over trainA.
+        """
+        warm, last = self.warm_up_epochs * steps_per_epoch, self.epochs * steps_per_epoch - 1
+        skip_falls_from = 0 if self.auxiliary_skip_falls_in_warm_up else warm
+        of_all = {
+            "auxiliary_skip": schedules.Linear(self.auxiliary_skip, 0.0, skip_falls_from, last),
+        }
+        return {
+            name: schedule
+            for name, schedule in of_all.items()
+            if schedule.initial != schedule.final
+        }
 
     def prepare(
         self, records: SegmentationRecords, model_dir: ModelDir, strategy: tf.distribute.Strategy
@@ -131,12 +154,16 @@ class SearchTraining(Training):
         self._schedule = schedules.cosine(
             settings.network_learning_rate, settings.network_final_learning_rate, total_steps
         )
+        self._scheduled = schedules.ScheduledVariables(
+            settings.further_schedules(steps_per_epoch), {"auxiliary_skip": supernet.auxiliary_skip}
+        )
         model = SearchModel(
             supernet,
             half_a.description.ignore_label,
             settings.network_weight_decay,
             settings.architecture_weight_decay,
             settings.gradient_accumulation_steps,
+            self._scheduled,
         )
         # The fused updates of these optimizers are one operation a variable.
         model.compile(
@@ -176,13 +203,14 @@ class SearchTraining(Training):
         return tf.data.Dataset.zip(streams)
 
     def learning_rates(self, step: int) -> dict[str, float]:
-        """Returns those of w and of the architecture."""
+        """Returns those of w and of the architecture, and what else follows a schedule."""
         is_warm = step >= self._warm_up_steps
         return {
             "learning_rate": float(self._schedule(step)),
             "architecture_learning_rate": self._settings.architecture_learning_rate
             if is_warm
             else 0.0,
+            **self._scheduled.values(step),
         }
 
     def loss(self, batch: dict[str, tuple[tf.Tensor, tf.Tensor]], name: str) -> tf.Tensor:

@@ -320,3 +320,54 @@ def test_a_limit_of_skips_that_no_cell_can_keep_to(configure_search, tmp_path):
     with pytest.raises(UserError, match="most_skips: received 1; expected at least 2"):
         search(tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_an_auxiliary_skip_falls_to_0_and_goes_on_where_it_was(
+    searches, configure_search, monkeypatch
+):
+    """It is constant in the warm-up; the values reach functions that are built once."""
+    traced, seen = [], []
+    for half in ("update_network", "update_architecture"):
+        original = getattr(SearchModel, half)
+
+        def noted(self, images, labels, half=half, original=original):
+            traced.append(half)
+            return original(self, images, labels)
+
+        monkeypatch.setattr(SearchModel, half, noted)
+    train_step = SearchModel.train_step
+
+    def noting_step(self, data):
+        if len(seen) == 7:
+            raise Interruption
+        logs = train_step(self, data)
+        seen.append(float(self.supernet.auxiliary_skip))
+        return logs
+
+    monkeypatch.setattr(SearchModel, "train_step", noting_step)
+    folder = searches / "auxiliary"
+    option = "Search.auxiliary_skip = 0.9"
+    configure_search(WITHIN_EPOCHS, option)
+    with pytest.raises(Interruption):
+        search(folder)
+    assert float(load_trained(folder).model.auxiliary_skip) == pytest.approx(seen[-1])
+    seen.append(None)
+    configure_search(WITHIN_EPOCHS, option)
+    search(folder)
+    seen.remove(None)
+    assert traced == ["update_network", "update_architecture"] * 2
+    expected = np.interp(range(15), [5, 14], [0.9, 0])
+    np.testing.assert_allclose(seen, expected, atol=1e-7)
+    metrics = ModelDir(folder).read_metrics()
+    assert [line["auxiliary_skip"] for line in metrics] == pytest.approx(expected[4::5])
+    assert float(load_trained(folder).model.auxiliary_skip) == 0
+
+
+def test_schedules_are_those_of_what_is_on(configure_search):
+    configure_search()
+    assert configured_job().further_schedules(5) == {}
+    configure_search(
+        "Search.auxiliary_skip = 0.5", "Search.auxiliary_skip_falls_in_warm_up = True"
+    )
+    (schedule,) = configured_job().further_schedules(5).values()
+    assert [schedule(step) for step in (0, 7, 14)] == [0.5, 0.25, 0]

@@ -58,7 +58,8 @@ Operations = Annotated[
 ]
 
 
-@configurable
+# What a search asks for; of a gin file it is Search's.
+@configurable(denylist=["auxiliary_skip"])
 class Supernet(tf_keras.Model):
     """Every network of the search space at once (paper, section 4.1).
 
@@ -81,10 +82,14 @@ class Supernet(tf_keras.Model):
         synchronized_batch_norm: Whether replicas share the statistics of the batch. By default each
             has its own: the paper's whole batch was 2. Replicas cannot meet in a loop, so sharing
             needs `unroll`.
+        auxiliary_skip: Add `auxiliary_skip` times its input to each mixed operation: DARTS- (Chu et
+            al. 2020, https://arxiv.org/abs/2009.01027), where it falls to 0 over the search. While
+            it is there, `skip` need not help the gradient through, and shows what it is worth.
 
     Attributes:
         alpha: float32 [edges, operations], logits of the operations of each edge.
         beta: float32 [arcs], logits of the arcs; a softmax over the arcs that leave one node.
+        auxiliary_skip: float32 [], see above; None where there is none.
 
     Example:
         >>> supernet = Supernet(classes=5, layers=2, strides=(4, 8), blocks=1, filters=4)
@@ -108,6 +113,7 @@ class Supernet(tf_keras.Model):
         recompute: Recompute = "cell",
         unroll: bool = False,
         synchronized_batch_norm: bool = False,
+        auxiliary_skip: bool = False,
         name: GraphName = "supernet",
     ):
         super().__init__(name=name)
@@ -129,6 +135,7 @@ class Supernet(tf_keras.Model):
             [len(self.trellis_graph.arcs)],
             **ARCHITECTURE_WEIGHTS,
         )
+        self.auxiliary_skip = self._add_auxiliary_skip() if auxiliary_skip else None
         # Not named in a checkpoint: they hold no variables.
         self.pad_to_grid = PadToGrid(self.trellis_graph.strides[-1], dtype="float32")
         self.crop_like = CropLike(dtype="float32")
@@ -208,7 +215,7 @@ class Supernet(tf_keras.Model):
         outputs = self.trellis(
             features,
             image_size=size,
-            operation_weights=tf.nn.softmax(alpha),
+            operation_weights=self.operation_weights(alpha),
             arc_weights=self.arc_weights(beta),
             training=training,
             frozen=frozen,
@@ -220,6 +227,17 @@ class Supernet(tf_keras.Model):
         padded_logits = tf.add_n([resize_bilinear(of_stride, size) for of_stride in logits])
         return self.crop_like((padded_logits, images))
 
+    def operation_weights(self, alpha: tf.Tensor) -> tf.Tensor:
+        """Returns what weighs the operations, float32 [edges, operations]: softmax(alpha).
+
+        An auxiliary skip adds to the weight of `skip`, beside the softmax.
+        """
+        weights = tf.nn.softmax(alpha)
+        if self.auxiliary_skip is None:
+            return weights
+        is_skip = [float(operation == "skip") for operation in self.cell_graph.operations]
+        return weights + self.auxiliary_skip * tf.constant(is_skip)
+
     def arc_weights(self, beta: tf.Tensor) -> tf.Tensor:
         """Returns the softmax of beta, float32 [arcs], over the arcs that leave each node."""
         arcs = self.trellis_graph.arcs
@@ -230,6 +248,21 @@ class Supernet(tf_keras.Model):
         exponentials = tf.exp(beta - tf.gather(largest, group))
         sums = tf.math.unsorted_segment_sum(exponentials, group, count)
         return exponentials / tf.gather(sums, group)
+
+    def _add_auxiliary_skip(self) -> tf.Variable:
+        if "skip" not in self.cell_graph.operations:
+            raise UserError(
+                "Search.auxiliary_skip: received it with Supernet.operations = "
+                f"{self.cell_graph.operations}; expected 'skip' among them, or 0.0"
+            )
+        return self.add_weight(
+            "auxiliary_skip",
+            [],
+            initializer="zeros",
+            trainable=False,
+            dtype=tf.float32,
+            experimental_autocast=False,
+        )
 
     def relaxation(self) -> Relaxation:
         """Returns the current alpha and beta with the search space they live in."""

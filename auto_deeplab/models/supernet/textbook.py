@@ -65,6 +65,14 @@ def operation_weights(alpha, cell_graph: CellGraph):
     return dict(zip(cell_graph.edges, alpha_ji, strict=True))
 
 
+def with_auxiliary_skip(alpha, b):
+    """Adds `b·H_j` to each mixed operation, which is no part of the paper: see `Supernet`.
+
+    That is b more for the weight of skip.
+    """
+    return {edge: alpha_ji | {"skip": alpha_ji["skip"] + b} for edge, alpha_ji in alpha.items()}
+
+
 def cell(prev, prev_prev, alpha, w):
     """Equation (5): `H^l = Cell(H^{l-1}, H^{l-2}; alpha)`, which is the blocks side by side."""
     H = {"prev": prev} if prev_prev is None else {"prev": prev, "prev_prev": prev_prev}
@@ -114,7 +122,9 @@ def arc_weights(beta, trellis_graph: TrellisGraph):
     return {arc: e[arc] / sum(e[other] for other in leaving[arc]) for arc in e}
 
 
-def supernet(images, alpha, beta, w, cell_graph, trellis_graph, classes, F=8):
+def supernet(
+    images, alpha, beta, w, cell_graph, trellis_graph, classes, F=8, auxiliary_skip=None
+):
     """Figure 1: the stem, the trellis, and the sum of a head at each stride of the last layer.
 
     Args:
@@ -126,12 +136,15 @@ def supernet(images, alpha, beta, w, cell_graph, trellis_graph, classes, F=8):
         trellis_graph: The nodes and arcs of the network.
         classes: The number of classes.
         F: The filters.
+        auxiliary_skip: See `with_auxiliary_skip`; None for the paper's supernet.
 
     Returns:
         The logits, float64 [batch, height, width, classes].
     """
     images, alpha, beta = (tf.cast(tensor, tf.float64) for tensor in (images, alpha, beta))
     alpha, beta = operation_weights(alpha, cell_graph), arc_weights(beta, trellis_graph)
+    if auxiliary_skip is not None:
+        alpha = with_auxiliary_skip(alpha, tf.cast(auxiliary_skip, tf.float64))
     image_height, image_width = images.shape[1:3]
     images = pad_to_grid(images, max(trellis_graph.strides))
     height, width = images.shape[1:3]

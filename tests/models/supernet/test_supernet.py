@@ -162,6 +162,7 @@ def both_formulations(supernet, height, width, training):
             supernet.trellis_graph,
             CLASSES,
             channels * 4 // stride,
+            supernet.auxiliary_skip,
         )
         assert set(weights.kernels) == kernels, "the textbook had to make kernels of its own"
         assert set(weights.moving) == set(where)
@@ -229,7 +230,11 @@ CASES = {
 @pytest.mark.parametrize("training", [True, False], ids=["training", "inference"])
 @pytest.mark.parametrize(("size", "config"), CASES.values(), ids=CASES)
 def test_agrees_with_the_textbook(size, config, training, smooth):
-    gradients = both_formulations(make_supernet(**config), *size, training)
+    assert_same_gradients(both_formulations(make_supernet(**config), *size, training))
+
+
+def assert_same_gradients(gradients):
+    """Of each variable, beside its own size or beside the largest of all."""
     largest = max(np.linalg.norm(wanted) for _, wanted in gradients.values())
     for name, (gradient, wanted) in gradients.items():
         error = np.linalg.norm(gradient - wanted)
@@ -244,6 +249,45 @@ def test_agrees_with_the_textbook_but_where_derivatives_jump(case):
         np.concatenate([pair[index].ravel() for pair in gradients.values()]) for index in (0, 1)
     )
     assert relative_error(actual, expected) < 1e-2
+
+
+# Two layers of a stack, pools and skip beside what has kernels.
+CURED = {
+    "layers": 4,
+    "blocks": 2,
+    "filters": 4,
+    "strides": (4, 8),
+    "operations": ("none", "avg_pool_3x3", "skip", "sep_conv_3x3"),
+}
+
+
+@pytest.mark.parametrize("training", [True, False], ids=["training", "inference"])
+def test_an_auxiliary_skip_agrees_with_the_textbook(training, smooth):
+    supernet = make_supernet(**CURED, auxiliary_skip=True)
+    supernet.auxiliary_skip.assign(0.7)
+    assert supernet.auxiliary_skip.shape == []
+    assert_same_gradients(both_formulations(supernet, 33, 41, training))
+
+
+def test_an_auxiliary_skip_of_0_changes_nothing():
+    images, _ = make_batch(33, 33)
+    without, with_it = (
+        make_supernet(**CURED, auxiliary_skip=auxiliary_skip) for auxiliary_skip in (False, True)
+    )
+    for variable, value in zip(with_it.trainable_variables, without.trainable_variables, strict=True):
+        variable.assign(value)
+    with_it.auxiliary_skip.assign(0.0)
+    logits = [supernet(images, training=True).numpy() for supernet in (without, with_it)]
+    np.testing.assert_array_equal(*logits)
+    assert without.auxiliary_skip is None
+    assert len(with_it.variables) == len(without.variables) + 1
+    with_it.auxiliary_skip.assign(1.0)
+    assert relative_error(with_it(images, training=True), logits[0]) > 0.01
+
+
+def test_an_auxiliary_skip_needs_a_skip():
+    with pytest.raises(UserError, match=r"Search\.auxiliary_skip: received it with Supernet\.op"):
+        Supernet(CLASSES, operations=("none", "sep_conv_3x3"), auxiliary_skip=True)
 
 
 # The third and the fourth layer are alike; few operations, as each takes time to trace.
