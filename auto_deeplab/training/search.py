@@ -26,6 +26,7 @@ from auto_deeplab.search_space import append_history, diagnose
 from auto_deeplab.training.job import Job
 from auto_deeplab.training.loop.training import Training
 from auto_deeplab.training.optimization import schedules
+from auto_deeplab.training.optimization.architecture_penalties import ArchitecturePenalties
 from auto_deeplab.training.optimization.loss import cross_entropy
 from auto_deeplab.training.search_model import SearchModel
 
@@ -53,6 +54,9 @@ class Search(Job):
             `Supernet`; it falls to 0 at the last step.
         auxiliary_skip_falls_in_warm_up: Whether it begins to fall at the first step; else after the
             warm-up, while alpha learns.
+        logsumexp_weight: What `mean_logsumexp` of alpha is multiplied by in the last step; it grows
+            from 0 at the end of the warm-up.
+        entropy_weight: What `mean_entropy` of alpha is multiplied by, likewise.
     """
 
     length = "epochs"
@@ -70,6 +74,8 @@ class Search(Job):
     most_skips: CountOrZero | None = None
     auxiliary_skip: NotNegative = 0.0
     auxiliary_skip_falls_in_warm_up: bool = False
+    logsumexp_weight: NotNegative = 0.0
+    entropy_weight: NotNegative = 0.0
 
     def __post_init__(self) -> None:
         if self.warm_up_epochs > self.epochs:
@@ -98,6 +104,8 @@ class Search(Job):
         skip_falls_from = 0 if self.auxiliary_skip_falls_in_warm_up else warm
         of_all = {
             "auxiliary_skip": schedules.Linear(self.auxiliary_skip, 0.0, skip_falls_from, last),
+            "logsumexp_weight": schedules.Linear(0.0, self.logsumexp_weight, warm, last),
+            "entropy_weight": schedules.Linear(0.0, self.entropy_weight, warm, last),
         }
         return {
             name: schedule
@@ -154,8 +162,10 @@ class SearchTraining(Training):
         self._schedule = schedules.cosine(
             settings.network_learning_rate, settings.network_final_learning_rate, total_steps
         )
+        further = settings.further_schedules(steps_per_epoch)
+        penalties = ArchitecturePenalties(lambda: supernet.alpha, further)
         self._scheduled = schedules.ScheduledVariables(
-            settings.further_schedules(steps_per_epoch), {"auxiliary_skip": supernet.auxiliary_skip}
+            further, {"auxiliary_skip": supernet.auxiliary_skip} | penalties.weights
         )
         model = SearchModel(
             supernet,
@@ -164,6 +174,7 @@ class SearchTraining(Training):
             settings.architecture_weight_decay,
             settings.gradient_accumulation_steps,
             self._scheduled,
+            penalties or None,
         )
         # The fused updates of these optimizers are one operation a variable.
         model.compile(

@@ -44,6 +44,8 @@ class SearchModel(tf_keras.Model):
         gradient_accumulation_steps: How many parts of a replica's batch are computed one after the
             other, for one update of either level. Each is normalized with its own statistics.
         scheduled: What else changes from step to step, such as the supernet's auxiliary skip.
+        architecture_penalty: Returns a loss of alpha and beta alone, whose gradient joins that of
+            trainB's.
 
     Attributes:
         run_network_update, run_architecture_update: from `compile` on, the two updates as
@@ -60,6 +62,7 @@ class SearchModel(tf_keras.Model):
         architecture_weight_decay: float = 1e-3,
         gradient_accumulation_steps: int = 1,
         scheduled: ScheduledVariables | None = None,
+        architecture_penalty: Callable[[], tf.Tensor] | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -69,6 +72,7 @@ class SearchModel(tf_keras.Model):
         self.architecture_weight_decay = architecture_weight_decay
         self.gradient_accumulation_steps = gradient_accumulation_steps
         self.scheduled = scheduled or ScheduledVariables({}, {})
+        self.architecture_penalty = architecture_penalty
 
     def compile(
         self,
@@ -115,6 +119,7 @@ class SearchModel(tf_keras.Model):
             self.supernet.architecture_variables,
             self.architecture_optimizer,
             self.architecture_weight_decay,
+            self.architecture_penalty,
         )
 
     def train_step(self, data: dict[str, tuple[tf.Tensor, tf.Tensor]]) -> dict[str, tf.Tensor]:
@@ -139,7 +144,7 @@ class SearchModel(tf_keras.Model):
             self.train_function = lambda iterator: self.train_step(next(iterator))
         return self.train_function
 
-    def _update(self, images, labels, frozen, variables, optimizer, weight_decay):
+    def _update(self, images, labels, frozen, variables, optimizer, weight_decay, penalty=None):
         parts = self.gradient_accumulation_steps
         pixels = counted_pixels(labels, self.ignore_label)
 
@@ -148,7 +153,7 @@ class SearchModel(tf_keras.Model):
             logits = self.supernet(part_images, training=True, frozen=frozen)
             return cross_entropy(part_labels, logits, self.ignore_label, pixels=pixels)
 
-        return update(loss, variables, optimizer, weight_decay, parts=parts)
+        return update(loss, variables, optimizer, weight_decay, parts=parts, penalty=penalty)
 
     def _compiled(self, replica_update, jit_compile):
         strategy = self.distribute_strategy

@@ -9,6 +9,7 @@ import gin
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy import special, stats
 from tensorflow.python.summary.summary_iterator import summary_iterator
 
 from auto_deeplab.data.image_files import encode_png
@@ -361,6 +362,26 @@ def test_an_auxiliary_skip_falls_to_0_and_goes_on_where_it_was(
     metrics = ModelDir(folder).read_metrics()
     assert [line["auxiliary_skip"] for line in metrics] == pytest.approx(expected[4::5])
     assert float(load_trained(folder).model.auxiliary_skip) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "measure"),
+    [
+        ("logsumexp_weight", lambda alpha: special.logsumexp(alpha, axis=1).mean()),
+        ("entropy_weight", lambda alpha: stats.entropy(special.softmax(alpha, 1), axis=1).mean()),
+    ],
+)
+def test_what_is_penalized_ends_lower(uninterrupted, configure_search, tmp_path, name, measure):
+    configure_search(f"Search.{name} = 20.0")
+    search(tmp_path)
+    metrics = ModelDir(tmp_path).read_metrics()
+    expected = np.interp(range(15), [5, 14], [0, 20])
+    assert [line[name] for line in metrics] == pytest.approx(expected[4::5])
+    ends = [
+        measure(read_history(folder / "architecture.jsonl")[-1].relaxation.alpha)
+        for folder in (tmp_path, uninterrupted)
+    ]
+    assert ends[0] < ends[1]
 
 
 def test_schedules_are_those_of_what_is_on(configure_search):
