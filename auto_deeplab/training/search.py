@@ -57,6 +57,8 @@ class Search(Job):
         logsumexp_weight: What `mean_logsumexp` of alpha is multiplied by in the last step; it grows
             from 0 at the end of the warm-up.
         entropy_weight: What `mean_entropy` of alpha is multiplied by, likewise.
+        final_temperature: What alpha and beta are divided by in the last step before their
+            softmaxes; it goes there from 1 at the end of the warm-up.
     """
 
     length = "epochs"
@@ -76,6 +78,7 @@ class Search(Job):
     auxiliary_skip_falls_in_warm_up: bool = False
     logsumexp_weight: NotNegative = 0.0
     entropy_weight: NotNegative = 0.0
+    final_temperature: Positive = 1.0
 
     def __post_init__(self) -> None:
         if self.warm_up_epochs > self.epochs:
@@ -92,7 +95,11 @@ class Search(Job):
     def build_model(self, description: DatasetDescription, model_dir: ModelDir) -> Supernet:
         """Returns the supernet, initialized by the seed."""
         tf_keras.utils.set_random_seed(self.seed)
-        return Supernet(len(description.classes), auxiliary_skip=self.auxiliary_skip > 0)
+        return Supernet(
+            len(description.classes),
+            auxiliary_skip=self.auxiliary_skip != 0,
+            has_temperature=self.final_temperature != 1,
+        )
 
     def further_schedules(self, steps_per_epoch: int) -> dict[str, schedules.Linear]:
         """Returns what changes from step to step beside learning rates, by name; only what is on.
@@ -106,6 +113,7 @@ class Search(Job):
             "auxiliary_skip": schedules.Linear(self.auxiliary_skip, 0.0, skip_falls_from, last),
             "logsumexp_weight": schedules.Linear(0.0, self.logsumexp_weight, warm, last),
             "entropy_weight": schedules.Linear(0.0, self.entropy_weight, warm, last),
+            "temperature": schedules.Linear(1.0, self.final_temperature, warm, last),
         }
         return {
             name: schedule
@@ -163,10 +171,12 @@ class SearchTraining(Training):
             settings.network_learning_rate, settings.network_final_learning_rate, total_steps
         )
         further = settings.further_schedules(steps_per_epoch)
-        penalties = ArchitecturePenalties(lambda: supernet.alpha, further)
-        self._scheduled = schedules.ScheduledVariables(
-            further, {"auxiliary_skip": supernet.auxiliary_skip} | penalties.weights
-        )
+        penalties = ArchitecturePenalties(lambda: supernet.architecture_logits()[0], further)
+        of_supernet = {
+            "auxiliary_skip": supernet.auxiliary_skip,
+            "temperature": supernet.temperature,
+        }
+        self._scheduled = schedules.ScheduledVariables(further, of_supernet | penalties.weights)
         model = SearchModel(
             supernet,
             half_a.description.ignore_label,

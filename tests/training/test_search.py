@@ -384,6 +384,20 @@ def test_what_is_penalized_ends_lower(uninterrupted, configure_search, tmp_path,
     assert ends[0] < ends[1]
 
 
+def test_the_temperature_falls_and_is_in_what_is_kept_and_decoded(configure_search, tmp_path):
+    configure_search("Search.final_temperature = 0.05")
+    search(tmp_path)
+    metrics = ModelDir(tmp_path).read_metrics()
+    expected = np.interp(range(15), [5, 14], [1, 0.05])
+    assert [line["temperature"] for line in metrics] == pytest.approx(expected[4::5])
+    assert metrics[-1]["alpha_entropy"] < metrics[1]["alpha_entropy"]
+    supernet = load_trained(tmp_path).model
+    relaxation = read_history(tmp_path / "architecture.jsonl")[-1].relaxation
+    np.testing.assert_allclose(relaxation.alpha, supernet.alpha.numpy() / 0.05, rtol=1e-5)
+    np.testing.assert_allclose(relaxation.beta, supernet.beta.numpy() / 0.05, rtol=1e-5)
+    assert Genotype.load(tmp_path / "genotype.json").cell == relaxation.decode("x").cell
+
+
 def test_schedules_are_those_of_what_is_on(configure_search):
     configure_search()
     assert configured_job().further_schedules(5) == {}

@@ -59,7 +59,7 @@ Operations = Annotated[
 
 
 # What a search asks for; of a gin file it is Search's.
-@configurable(denylist=["auxiliary_skip"])
+@configurable(denylist=["auxiliary_skip", "has_temperature"])
 class Supernet(tf_keras.Model):
     """Every network of the search space at once (paper, section 4.1).
 
@@ -85,11 +85,14 @@ class Supernet(tf_keras.Model):
         auxiliary_skip: Add `auxiliary_skip` times its input to each mixed operation: DARTS- (Chu et
             al. 2020, https://arxiv.org/abs/2009.01027), where it falls to 0 over the search. While
             it is there, `skip` need not help the gradient through, and shows what it is worth.
+        has_temperature: Divide alpha and beta by `temperature` before their softmaxes. As it falls,
+            the mixture becomes the one architecture that is decoded.
 
     Attributes:
         alpha: float32 [edges, operations], logits of the operations of each edge.
         beta: float32 [arcs], logits of the arcs; a softmax over the arcs that leave one node.
         auxiliary_skip: float32 [], see above; None where there is none.
+        temperature: float32 [], 1 until it is set; None where there is none.
 
     Example:
         >>> supernet = Supernet(classes=5, layers=2, strides=(4, 8), blocks=1, filters=4)
@@ -114,6 +117,7 @@ class Supernet(tf_keras.Model):
         unroll: bool = False,
         synchronized_batch_norm: bool = False,
         auxiliary_skip: bool = False,
+        has_temperature: bool = False,
         name: GraphName = "supernet",
     ):
         super().__init__(name=name)
@@ -135,7 +139,12 @@ class Supernet(tf_keras.Model):
             [len(self.trellis_graph.arcs)],
             **ARCHITECTURE_WEIGHTS,
         )
-        self.auxiliary_skip = self._add_auxiliary_skip() if auxiliary_skip else None
+        self.auxiliary_skip = self.temperature = None
+        if auxiliary_skip:
+            self._check_skip()
+            self.auxiliary_skip = self._add_scheduled("auxiliary_skip", "zeros")
+        if has_temperature:
+            self.temperature = self._add_scheduled("temperature", "ones")
         # Not named in a checkpoint: they hold no variables.
         self.pad_to_grid = PadToGrid(self.trellis_graph.strides[-1], dtype="float32")
         self.crop_like = CropLike(dtype="float32")
@@ -202,7 +211,7 @@ class Supernet(tf_keras.Model):
         Returns:
             float32 [batch, height, width, classes], at the size of the images.
         """
-        alpha, beta = tf.identity(self.alpha), tf.identity(self.beta)
+        alpha, beta = self.architecture_logits()
         if frozen.operation_weights:
             alpha = tf.stop_gradient(alpha)
         if frozen.arc_weights:
@@ -249,23 +258,32 @@ class Supernet(tf_keras.Model):
         sums = tf.math.unsorted_segment_sum(exponentials, group, count)
         return exponentials / tf.gather(sums, group)
 
-    def _add_auxiliary_skip(self) -> tf.Variable:
+    def architecture_logits(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns alpha and beta as their softmaxes take them: divided by the temperature."""
+        alpha, beta = tf.identity(self.alpha), tf.identity(self.beta)
+        if self.temperature is None:
+            return alpha, beta
+        return alpha / self.temperature, beta / self.temperature
+
+    def relaxation(self) -> Relaxation:
+        """Returns the current alpha and beta, by the temperature, and the space they live in."""
+        alpha, beta = self.architecture_logits()
+        return Relaxation(self.cell_graph, self.trellis_graph, alpha.numpy(), beta.numpy())
+
+    def _check_skip(self) -> None:
         if "skip" not in self.cell_graph.operations:
             raise UserError(
                 "Search.auxiliary_skip: received it with Supernet.operations = "
                 f"{self.cell_graph.operations}; expected 'skip' among them, or 0.0"
             )
+
+    def _add_scheduled(self, name: str, initializer: str) -> tf.Variable:
+        """Adds a number that changes from step to step, and that checkpoints keep."""
         return self.add_weight(
-            "auxiliary_skip",
+            name,
             [],
-            initializer="zeros",
+            initializer=initializer,
             trainable=False,
             dtype=tf.float32,
             experimental_autocast=False,
-        )
-
-    def relaxation(self) -> Relaxation:
-        """Returns the current alpha and beta with the search space they live in."""
-        return Relaxation(
-            self.cell_graph, self.trellis_graph, self.alpha.numpy(), self.beta.numpy()
         )

@@ -123,7 +123,16 @@ def arc_weights(beta, trellis_graph: TrellisGraph):
 
 
 def supernet(
-    images, alpha, beta, w, cell_graph, trellis_graph, classes, F=8, auxiliary_skip=None
+    images,
+    alpha,
+    beta,
+    w,
+    cell_graph,
+    trellis_graph,
+    classes,
+    F=8,
+    auxiliary_skip=None,
+    temperature=None,
 ):
     """Figure 1: the stem, the trellis, and the sum of a head at each stride of the last layer.
 
@@ -137,11 +146,14 @@ def supernet(
         classes: The number of classes.
         F: The filters.
         auxiliary_skip: See `with_auxiliary_skip`; None for the paper's supernet.
+        temperature: Divides alpha and beta; None for the paper's supernet.
 
     Returns:
         The logits, float64 [batch, height, width, classes].
     """
     images, alpha, beta = (tf.cast(tensor, tf.float64) for tensor in (images, alpha, beta))
+    if temperature is not None:
+        alpha, beta = (logits / tf.cast(temperature, tf.float64) for logits in (alpha, beta))
     alpha, beta = operation_weights(alpha, cell_graph), arc_weights(beta, trellis_graph)
     if auxiliary_skip is not None:
         alpha = with_auxiliary_skip(alpha, tf.cast(auxiliary_skip, tf.float64))

@@ -163,6 +163,7 @@ def both_formulations(supernet, height, width, training):
             CLASSES,
             channels * 4 // stride,
             supernet.auxiliary_skip,
+            supernet.temperature,
         )
         assert set(weights.kernels) == kernels, "the textbook had to make kernels of its own"
         assert set(weights.moving) == set(where)
@@ -267,6 +268,15 @@ def test_an_auxiliary_skip_agrees_with_the_textbook(training, smooth):
     supernet.auxiliary_skip.assign(0.7)
     assert supernet.auxiliary_skip.shape == []
     assert_same_gradients(both_formulations(supernet, 33, 41, training))
+
+
+def test_a_temperature_agrees_with_the_textbook_and_is_in_the_relaxation(smooth):
+    supernet = make_supernet(**CURED, has_temperature=True)
+    supernet.temperature.assign(0.25)
+    relaxation = supernet.relaxation()
+    np.testing.assert_array_equal(relaxation.alpha, 4 * supernet.alpha.numpy())
+    np.testing.assert_array_equal(relaxation.beta, 4 * supernet.beta.numpy())
+    assert_same_gradients(both_formulations(supernet, 33, 41, training=True))
 
 
 def test_an_auxiliary_skip_of_0_changes_nothing():
