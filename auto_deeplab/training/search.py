@@ -13,6 +13,7 @@ from auto_deeplab.data.segmentation_records import SegmentationRecords
 from auto_deeplab.foundations.configurable import (
     Count,
     CountOrZero,
+    Decay,
     KerasMomentum,
     NotNegative,
     Positive,
@@ -48,6 +49,11 @@ class Search(Job):
         network_weight_decay: L2 weight decay of w.
         architecture_learning_rate: Of alpha and beta.
         architecture_weight_decay: L2 weight decay of alpha and beta.
+        architecture_adam_beta_1: How much of the mean of past gradients Adam keeps, of alpha and
+            beta. DARTS has 0.5.
+        architecture_adam_beta_2: How much of the mean of their squares.
+        architecture_adam_epsilon: What Adam adds to the root of that, so that it does not divide
+            by 0.
         most_skips: How many branches of the cell that is decoded at the end may be `skip`, see
             `decode_cell`; None for all.
         auxiliary_skip: How much of its input each mixed operation has beside it at the start, see
@@ -72,6 +78,9 @@ class Search(Job):
     network_weight_decay: NotNegative = 3e-4
     architecture_learning_rate: NotNegative = 3e-3
     architecture_weight_decay: NotNegative = 1e-3
+    architecture_adam_beta_1: Decay = 0.9
+    architecture_adam_beta_2: Decay = 0.999
+    architecture_adam_epsilon: Positive = 1e-7
     # What the paper does not have; docs/searching.md.
     most_skips: CountOrZero | None = None
     auxiliary_skip: NotNegative = 0.0
@@ -189,7 +198,12 @@ class SearchTraining(Training):
         # The fused updates of these optimizers are one operation a variable.
         model.compile(
             tf_keras.optimizers.legacy.SGD(self._schedule, settings.network_momentum),
-            tf_keras.optimizers.legacy.Adam(settings.architecture_learning_rate),
+            tf_keras.optimizers.legacy.Adam(
+                settings.architecture_learning_rate,
+                settings.architecture_adam_beta_1,
+                settings.architecture_adam_beta_2,
+                settings.architecture_adam_epsilon,
+            ),
             jit_compile=settings.jit_compile,
         )
         tracked = {

@@ -398,6 +398,33 @@ def test_the_temperature_falls_and_is_in_what_is_kept_and_decoded(configure_sear
     assert Genotype.load(tmp_path / "genotype.json").cell == relaxation.decode("x").cell
 
 
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        ((), (0.9, 0.999, 1e-7)),
+        (
+            (
+                "Search.architecture_adam_beta_1 = 0.5",
+                "Search.architecture_adam_beta_2 = 0.99",
+                "Search.architecture_adam_epsilon = 1e-3",
+            ),
+            (0.5, 0.99, 1e-3),
+        ),
+    ],
+)
+def test_adam_has_the_values_that_it_is_given(
+    configure_search, colored_dataset, tmp_path, parameters, expected
+):
+    configure_search(*parameters)
+    training = configured_job().prepare(
+        epochs.SegmentationRecords(str(colored_dataset), "train"),
+        ModelDir(tmp_path),
+        tf.distribute.get_strategy(),
+    )
+    values = training.tracked["architecture_optimizer"].get_config()
+    assert (values["beta_1"], values["beta_2"], values["epsilon"]) == pytest.approx(expected)
+
+
 def test_schedules_are_those_of_what_is_on(configure_search):
     configure_search()
     assert configured_job().further_schedules(5) == {}
