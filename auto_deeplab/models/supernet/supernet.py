@@ -82,9 +82,12 @@ class Supernet(tf_keras.Model):
         synchronized_batch_norm: Whether replicas share the statistics of the batch. By default each
             has its own: the paper's whole batch was 2. Replicas cannot meet in a loop, so sharing
             needs `unroll`.
+        normalized_skip: Whether `skip` is followed by a batch norm without learned scale and
+            offset, as the pools are, so that all operations are summed at one scale.
         auxiliary_skip: Add `auxiliary_skip` times its input to each mixed operation: DARTS- (Chu et
             al. 2020, https://arxiv.org/abs/2009.01027), where it falls to 0 over the search. While
-            it is there, `skip` need not help the gradient through, and shows what it is worth.
+            it is there, `skip` need not help the gradient through, and shows what it is worth. It
+            is normalized where `skip` is.
         has_temperature: Divide alpha and beta by `temperature` before their softmaxes. As it falls,
             the mixture becomes the one architecture that is decoded.
 
@@ -116,6 +119,7 @@ class Supernet(tf_keras.Model):
         recompute: Recompute = "cell",
         unroll: bool = False,
         synchronized_batch_norm: bool = False,
+        normalized_skip: bool = False,
         auxiliary_skip: bool = False,
         has_temperature: bool = False,
         name: GraphName = "supernet",
@@ -127,6 +131,7 @@ class Supernet(tf_keras.Model):
                 "in whose loop replicas cannot meet; expected Supernet.unroll = True, too"
             )
         self.synchronized_batch_norm = synchronized_batch_norm
+        self.normalized_skip = normalized_skip
         self.cell_graph = CellGraph(blocks, tuple(operations))
         self.trellis_graph = TrellisGraph(layers, tuple(strides))
         self.alpha = self.add_weight(
@@ -173,6 +178,7 @@ class Supernet(tf_keras.Model):
                 recompute,
                 unroll,
                 synchronized_batch_norm,
+                normalized_skip,
             )
         self.heads = {
             str(node.stride): AtrousSpatialPyramid(

@@ -73,6 +73,14 @@ def with_auxiliary_skip(alpha, b):
     return {edge: alpha_ji | {"skip": alpha_ji["skip"] + b} for edge, alpha_ji in alpha.items()}
 
 
+def with_normalized_skip(alpha):
+    """Lets batch norm follow skip, as it follows the pools; no part of the paper."""
+    return {
+        edge: {"normalized_skip" if k == "skip" else k: alpha_k for k, alpha_k in alpha_ji.items()}
+        for edge, alpha_ji in alpha.items()
+    }
+
+
 def cell(prev, prev_prev, alpha, w):
     """Equation (5): `H^l = Cell(H^{l-1}, H^{l-2}; alpha)`, which is the blocks side by side."""
     H = {"prev": prev} if prev_prev is None else {"prev": prev, "prev_prev": prev_prev}
@@ -133,6 +141,7 @@ def supernet(
     F=8,
     auxiliary_skip=None,
     temperature=None,
+    normalized_skip=False,
 ):
     """Figure 1: the stem, the trellis, and the sum of a head at each stride of the last layer.
 
@@ -147,6 +156,7 @@ def supernet(
         F: The filters.
         auxiliary_skip: See `with_auxiliary_skip`; None for the paper's supernet.
         temperature: Divides alpha and beta; None for the paper's supernet.
+        normalized_skip: Whether batch norm follows skip; False for the paper's supernet.
 
     Returns:
         The logits, float64 [batch, height, width, classes].
@@ -157,6 +167,8 @@ def supernet(
     alpha, beta = operation_weights(alpha, cell_graph), arc_weights(beta, trellis_graph)
     if auxiliary_skip is not None:
         alpha = with_auxiliary_skip(alpha, tf.cast(auxiliary_skip, tf.float64))
+    if normalized_skip:
+        alpha = with_normalized_skip(alpha)
     image_height, image_width = images.shape[1:3]
     images = pad_to_grid(images, max(trellis_graph.strides))
     height, width = images.shape[1:3]
@@ -209,6 +221,7 @@ OPERATIONS = {
     "max_pool_3x3": lambda H, w: pool(tf.nn.max_pool2d, H, w),
     "avg_pool_3x3": lambda H, w: pool(tf.nn.avg_pool2d, H, w),
     "skip": lambda H, w: H,
+    "normalized_skip": lambda H, w: batch_norm(H, w),
     "sep_conv_3x3": lambda H, w: separable_convolution(H, 3, w),
     "sep_conv_5x5": lambda H, w: separable_convolution(H, 5, w),
     "atrous_conv_3x3": lambda H, w: conv_bn(tf.nn.relu(H), H.shape[-1], 3, w, rate=2),

@@ -85,7 +85,7 @@ def textbook_weights(supernet, training):
         for position, layer in enumerate(segment.layers_covered):
             for node in segment.nodes:
                 name = f"layer{layer}/stride{node.stride}"
-                add_node(name, node, position, kernels, statistics)
+                add_node(name, node, position, kernels, statistics, supernet.normalized_skip)
     weights = textbook.Weights(
         {name: tf.cast(kernel, tf.float64) for name, kernel in kernels.items()},
         {
@@ -98,7 +98,7 @@ def textbook_weights(supernet, training):
     return weights, statistics
 
 
-def add_node(name, node, position, kernels, statistics):
+def add_node(name, node, position, kernels, statistics, normalized_skip):
     """Adds one layer's kernels and statistics of a node, which keeps each in one vector."""
     vectors = unpack(node.kernel_shapes, node.kernels[position])
     graph, filters = node.cell.graph, node.cell.filters
@@ -135,10 +135,10 @@ def add_node(name, node, position, kernels, statistics):
                     add_statistics(f"{edge}/{operation}", index)
                 start += padded
         for operation in graph.operations:
-            if "pool" in operation:
+            if "pool" in operation or (operation == "skip" and normalized_skip):
                 # The edges of a state share its pools, and so their batch norm.
                 for edge in names:
-                    add_statistics(f"{edge}/{operation}")
+                    add_statistics(f"{edge}/{operation.replace('skip', 'normalized_skip')}")
                 start += filters
     assert start == node.moving_mean.shape[1]
 
@@ -164,6 +164,7 @@ def both_formulations(supernet, height, width, training):
             channels * 4 // stride,
             supernet.auxiliary_skip,
             supernet.temperature,
+            supernet.normalized_skip,
         )
         assert set(weights.kernels) == kernels, "the textbook had to make kernels of its own"
         assert set(weights.moving) == set(where)
@@ -293,6 +294,15 @@ def test_an_auxiliary_skip_of_0_changes_nothing():
     assert len(with_it.variables) == len(without.variables) + 1
     with_it.auxiliary_skip.assign(1.0)
     assert relative_error(with_it(images, training=True), logits[0]) > 0.01
+
+
+@pytest.mark.parametrize("pool", [("avg_pool_3x3",), ()], ids=["pool", "no_pool"])
+@pytest.mark.parametrize("training", [True, False], ids=["training", "inference"])
+def test_a_normalized_skip_agrees_with_the_textbook(training, pool, smooth):
+    """With an auxiliary one, which is normalized with it."""
+    config = CURED | {"operations": ("none", *pool, "skip", "sep_conv_3x3")}
+    supernet = make_supernet(**config, normalized_skip=True, auxiliary_skip=True)
+    assert_same_gradients(both_formulations(supernet, 33, 41, training))
 
 
 def test_an_auxiliary_skip_needs_a_skip():
