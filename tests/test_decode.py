@@ -85,6 +85,8 @@ def test_published_is_printed():
         (["--genotype=published", "--model_dir=x"], "received both; expected either"),
         (["--genotype=publishd"], "did you mean published?"),
         (["--genotype=published", "--epoch=3"], "--epoch: received with --genotype; ex"),
+        (["--genotype=published", "--by=alpha"], "--by: received with --genotype; expected"),
+        (["--model_dir=x", "--images=3"], "--images: received with --by=alpha; expected with"),
         (["--model_dir=nowhere"], "error: --model_dir: received 'nowhere', which is no folder"),
     ],
 )

@@ -1,5 +1,6 @@
 """Decoding what a search left in its model_dir."""
 
+import dataclasses
 import os
 import re
 from pathlib import Path
@@ -11,6 +12,7 @@ from auto_deeplab.runs.model_dir import CONFIG_NAME, GENOTYPE_NAME, HISTORY_NAME
 from auto_deeplab.runs.versions import package_versions
 from auto_deeplab.search_space.genotype import Genotype
 from auto_deeplab.search_space.history import HistoryEntry, read_history
+from auto_deeplab.search_space.perturbation import PerturbationEffects
 
 
 class Decoded(NamedTuple):
@@ -55,6 +57,7 @@ def decode_model_dir(
     name: str | None = None,
     overwrite: bool = False,
     most_skips: int | None = None,
+    effects: PerturbationEffects | None = None,
 ) -> Decoded:
     """Decodes a search and writes the genotype, with its provenance.
 
@@ -66,6 +69,7 @@ def decode_model_dir(
         overwrite: Whether to replace a file that holds another genotype.
         most_skips: How many branches of the cell may be `skip`; by default as many as the search's
             `Search.most_skips` allows.
+        effects: What chooses the cell; by default alpha does.
 
     Raises:
         UserError: There is nothing to decode, or the file holds something else already.
@@ -76,9 +80,13 @@ def decode_model_dir(
     provenance = _provenance(Path(model_dir), entry)
     if most_skips is not None:
         provenance["most_skips"] = most_skips
+    if effects is not None:
+        provenance["perturbation"] = effects.to_json_dict()
     genotype = entry.relaxation.decode(
         name or Path(model_dir).resolve().name, provenance, most_skips
     )
+    if effects is not None:
+        genotype = dataclasses.replace(genotype, cell=effects.decode(most_skips))
     path = Path(output) if output else Path(model_dir) / GENOTYPE_NAME
     if path.is_file() and path.read_bytes() == genotype.to_json().encode():
         return Decoded(genotype, entry, path, written=False)

@@ -77,39 +77,56 @@ def decode_cell(
     """
     alpha = checked_values("alpha", alpha, (len(cell.edges), len(cell.operations)))
     log_weights = log_softmax(alpha)
+    but_none = [operation != "none" for operation in cell.operations]
+    return chosen_cell(log_weights, log_weights[:, but_none].max(axis=1), cell, most_skips)
+
+
+def chosen_cell(
+    scores: np.ndarray, strength: np.ndarray, cell: CellGraph, most_skips: int | None = None
+) -> tuple[tuple[Branch, Branch], ...]:
+    """Keeps each block's two strongest edges, each with its best operation but `none`.
+
+    Args:
+        scores: float64 [edges, operations]; changed.
+        strength: float64 [edges].
+        cell: The graph whose edges and operations they are of.
+        most_skips: See `decode_cell`.
+
+    Raises:
+        UserError: There are more skips than allowed, and no other operation to take.
+    """
     if "none" in cell.operations:
-        log_weights[:, cell.operations.index("none")] = -np.inf
-    strength = log_weights.max(axis=1)
+        scores[:, cell.operations.index("none")] = -np.inf
     kept = []
     for block in range(1, cell.blocks + 1):
         rows = [row for row, edge in enumerate(cell.edges) if edge.block == block]
         strongest = sorted(rows, key=lambda row: -strength[row])[:2]
         kept += sorted(strongest)
     if most_skips is not None and "skip" in cell.operations:
-        _replace_skips(log_weights, kept, cell, most_skips)
+        _replace_skips(scores, kept, cell, most_skips)
     branches = [
-        Branch(cell.edges[row].input, cell.operations[log_weights[row].argmax()]) for row in kept
+        Branch(cell.edges[row].input, cell.operations[scores[row].argmax()]) for row in kept
     ]
     return tuple(zip(branches[::2], branches[1::2], strict=True))
 
 
 def _replace_skips(
-    log_weights: np.ndarray, kept: list[int], cell: CellGraph, most_skips: int
+    scores: np.ndarray, kept: list[int], cell: CellGraph, most_skips: int
 ) -> None:
-    """Takes the weakest skips above a limit from `log_weights`; ties go to the earlier edge.
+    """Takes the weakest skips above a limit from `scores`; ties go to the earlier edge.
 
     Raises:
         UserError: There is no other operation.
     """
     skip = cell.operations.index("skip")
-    skips = [row for row in kept if log_weights[row].argmax() == skip]
-    weakest = sorted(skips, key=lambda row: -log_weights[row, skip])[most_skips:]
+    skips = [row for row in kept if scores[row].argmax() == skip]
+    weakest = sorted(skips, key=lambda row: -scores[row, skip])[most_skips:]
     if weakest and set(cell.operations) <= {"none", "skip"}:
         raise UserError(
             f"{argument('most_skips')}: received {most_skips}; expected at least {len(skips)}: the "
             f"operations are {', '.join(cell.operations)}, and there is none to take instead"
         )
-    log_weights[weakest, skip] = -np.inf
+    scores[weakest, skip] = -np.inf
 
 
 def decode_network(beta: np.ndarray, trellis: TrellisGraph) -> tuple[int, ...]:

@@ -204,7 +204,11 @@ class Supernet(tf_keras.Model):
         return [v for v in self.trainable_variables if id(v) not in architecture]
 
     def call(
-        self, images: tf.Tensor, training: bool = False, frozen: Frozen = NOTHING_FROZEN
+        self,
+        images: tf.Tensor,
+        training: bool = False,
+        frozen: Frozen = NOTHING_FROZEN,
+        operation_weights: tf.Tensor | None = None,
     ) -> tf.Tensor:
         """Computes the logits.
 
@@ -213,6 +217,8 @@ class Supernet(tf_keras.Model):
             training: Normalize with the batch's statistics and update the moving ones.
             frozen: `FROZEN_NETWORK` or `FROZEN_ARCHITECTURE`: what not to differentiate through,
                 which saves that part of the backward pass; by default nothing.
+            operation_weights: What weighs the operations, float32 [edges, operations]; by default
+                what `operation_weights` makes of alpha.
 
         Returns:
             float32 [batch, height, width, classes], at the size of the images.
@@ -222,6 +228,8 @@ class Supernet(tf_keras.Model):
             alpha = tf.stop_gradient(alpha)
         if frozen.arc_weights:
             beta = tf.stop_gradient(beta)
+        if operation_weights is None:
+            operation_weights = self.operation_weights(alpha)
         features = padded = self.pad_to_grid(images)
         size = padded.shape[1:3]
         size = np.array(size) if size.is_fully_defined() else tf.shape(padded)[1:3]
@@ -230,7 +238,7 @@ class Supernet(tf_keras.Model):
         outputs = self.trellis(
             features,
             image_size=size,
-            operation_weights=self.operation_weights(alpha),
+            operation_weights=operation_weights,
             arc_weights=self.arc_weights(beta),
             training=training,
             frozen=frozen,
