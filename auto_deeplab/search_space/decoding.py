@@ -110,9 +110,7 @@ def chosen_cell(
     return tuple(zip(branches[::2], branches[1::2], strict=True))
 
 
-def _replace_skips(
-    scores: np.ndarray, kept: list[int], cell: CellGraph, most_skips: int
-) -> None:
+def _replace_skips(scores: np.ndarray, kept: list[int], cell: CellGraph, most_skips: int) -> None:
     """Takes the weakest skips above a limit from `scores`; ties go to the earlier edge.
 
     Raises:

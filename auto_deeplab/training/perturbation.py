@@ -54,10 +54,10 @@ def measure_effects(
 ) -> PerturbationEffects:
     """Measures by how much the cross-entropy rises when a part of every cell is taken away.
 
-    Taken away is one operation of one edge, or one edge with all of its operations. All others keep
-    their weight. Each part is taken from the whole supernet, so that the order of the edges does not
-    matter; DARTS-PT fixes one edge after the other, and trains on in between. Batch norm takes its
-    moving statistics.
+    Taken away is one operation of one edge, or one edge with all of its operations. All others
+    keep their weight. Each part is taken from the whole supernet, so that the order of the edges
+    does not matter; DARTS-PT fixes one edge after the other, and trains on in between. Batch norm
+    takes its moving statistics.
 
     Args:
         supernet: With its weights.

@@ -125,7 +125,8 @@ def test_cell_keeps_the_best_of_all_pairs_of_edges(blocks, operations, seed):
 def test_of_all_ways_to_keep_so_many_skips_the_strongest_ones_stay(blocks, operations, most, seed):
     cell = CellGraph(blocks, operations)
     # Most edges prefer skip.
-    alpha = np.random.default_rng(seed).normal(size=(len(cell.edges), 3)) + [0, 1.5, 0]
+    alpha = np.random.default_rng(seed).normal(size=(len(cell.edges), 3))
+    alpha[:, 1] += 1.5
     weights = {
         (edge.block, edge.input, operation): weight
         for edge, row in zip(cell.edges, alpha, strict=True)

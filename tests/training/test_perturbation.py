@@ -61,7 +61,7 @@ def test_effects_are_differences_of_losses(colored_dataset):
 
 
 def test_a_search_is_decoded_by_what_its_supernet_loses(configure_search, tmp_path):
-    configure_search("Supernet.blocks = 2")
+    configure_search("Search.epochs = 1", "Search.warm_up_epochs = 0")
     folder = tmp_path / "run"
     search = configured_job()
     search.train(ModelDir(folder), tf.distribute.get_strategy())
@@ -83,14 +83,14 @@ def test_a_search_is_decoded_by_what_its_supernet_loses(configure_search, tmp_pa
     assert few.genotype.cell == effects.decode(most_skips=0)
 
     refused = run_command(
-        "auto_deeplab.decode", f"--model_dir={folder}", "--by=perturbation", "--epoch=2"
+        "auto_deeplab.decode", f"--model_dir={folder}", "--by=perturbation", "--epoch=1"
     )
     assert refused.returncode == 1
-    assert "--epoch: received 2 with --by=perturbation; expected none" in refused.stderr
+    assert "--epoch: received 1 with --by=perturbation; expected none" in refused.stderr
     lines = (folder / "architecture.jsonl").read_text().splitlines()
     last = json.loads(lines[-1])
     (folder / "architecture.jsonl").write_text(
-        "\n".join([*lines[:-1], json.dumps(last | {"step": 14})]) + "\n"
+        "\n".join([*lines[:-1], json.dumps(last | {"step": 4})]) + "\n"
     )
-    with pytest.raises(UserError, match="newest checkpoint is of step 15; expected one of step 14"):
+    with pytest.raises(UserError, match="newest checkpoint is of step 5; expected one of step 4"):
         measure_search(folder, 2)

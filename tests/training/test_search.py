@@ -125,7 +125,13 @@ def test_tensorboard_logs(uninterrupted):
         for event in summary_iterator(str(file)):
             for value in event.summary.value:
                 tags.setdefault(value.tag, []).append(event.step)
-    tags_of_each = ("loss", "val_mean_iou", "skip_weight", "architecture/alpha", "architecture/beta")
+    tags_of_each = (
+        "loss",
+        "val_mean_iou",
+        "skip_weight",
+        "architecture/alpha",
+        "architecture/beta",
+    )
     for tag in tags_of_each:
         assert {5, 10, 15} <= set(tags[tag]), tag
     assert tags["step/loss"] == [10]
@@ -323,10 +329,11 @@ def test_a_limit_of_skips_that_no_cell_can_keep_to(configure_search, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_an_auxiliary_skip_falls_to_0_and_goes_on_where_it_was(
-    searches, configure_search, monkeypatch
-):
-    """It is constant in the warm-up; the values reach functions that are built once."""
+def test_what_follows_a_schedule_goes_on_where_it_was(searches, configure_search, monkeypatch):
+    """An auxiliary skip and a temperature, constant in the warm-up.
+
+    They reach functions that are built once, and the temperature is in what is kept and decoded.
+    """
     traced, seen = [], []
     for half in ("update_network", "update_architecture"):
         original = getattr(SearchModel, half)
@@ -342,26 +349,34 @@ def test_an_auxiliary_skip_falls_to_0_and_goes_on_where_it_was(
         if len(seen) == 7:
             raise Interruption
         logs = train_step(self, data)
-        seen.append(float(self.supernet.auxiliary_skip))
+        seen.append([float(self.supernet.auxiliary_skip), float(self.supernet.temperature)])
         return logs
 
     monkeypatch.setattr(SearchModel, "train_step", noting_step)
-    folder = searches / "auxiliary"
-    option = "Search.auxiliary_skip = 0.9"
-    configure_search(WITHIN_EPOCHS, option)
+    folder = searches / "scheduled"
+    options = "Search.auxiliary_skip = 0.9", "Search.final_temperature = 0.05"
+    configure_search(WITHIN_EPOCHS, *options)
     with pytest.raises(Interruption):
         search(folder)
-    assert float(load_trained(folder).model.auxiliary_skip) == pytest.approx(seen[-1])
+    supernet = load_trained(folder).model
+    assert [float(supernet.auxiliary_skip), float(supernet.temperature)] == seen[-1]
     seen.append(None)
-    configure_search(WITHIN_EPOCHS, option)
+    configure_search(WITHIN_EPOCHS, *options)
     search(folder)
     seen.remove(None)
     assert traced == ["update_network", "update_architecture"] * 2
-    expected = np.interp(range(15), [5, 14], [0.9, 0])
-    np.testing.assert_allclose(seen, expected, atol=1e-7)
+    auxiliary, temperature = (np.interp(range(15), [5, 14], ends) for ends in ([0.9, 0], [1, 0.05]))
+    np.testing.assert_allclose(seen, np.stack([auxiliary, temperature], axis=1), atol=1e-6)
     metrics = ModelDir(folder).read_metrics()
-    assert [line["auxiliary_skip"] for line in metrics] == pytest.approx(expected[4::5])
-    assert float(load_trained(folder).model.auxiliary_skip) == 0
+    assert [line["auxiliary_skip"] for line in metrics] == pytest.approx(auxiliary[4::5])
+    assert [line["temperature"] for line in metrics] == pytest.approx(temperature[4::5])
+
+    supernet = load_trained(folder).model
+    assert float(supernet.auxiliary_skip) == 0
+    relaxation = read_history(folder / "architecture.jsonl")[-1].relaxation
+    np.testing.assert_allclose(relaxation.alpha, supernet.alpha.numpy() / 0.05, rtol=1e-5)
+    np.testing.assert_allclose(relaxation.beta, supernet.beta.numpy() / 0.05, rtol=1e-5)
+    assert Genotype.load(folder / "genotype.json").cell == relaxation.decode("x").cell
 
 
 @pytest.mark.parametrize(
@@ -382,20 +397,6 @@ def test_what_is_penalized_ends_lower(uninterrupted, configure_search, tmp_path,
         for folder in (tmp_path, uninterrupted)
     ]
     assert ends[0] < ends[1]
-
-
-def test_the_temperature_falls_and_is_in_what_is_kept_and_decoded(configure_search, tmp_path):
-    configure_search("Search.final_temperature = 0.05")
-    search(tmp_path)
-    metrics = ModelDir(tmp_path).read_metrics()
-    expected = np.interp(range(15), [5, 14], [1, 0.05])
-    assert [line["temperature"] for line in metrics] == pytest.approx(expected[4::5])
-    assert metrics[-1]["alpha_entropy"] < metrics[1]["alpha_entropy"]
-    supernet = load_trained(tmp_path).model
-    relaxation = read_history(tmp_path / "architecture.jsonl")[-1].relaxation
-    np.testing.assert_allclose(relaxation.alpha, supernet.alpha.numpy() / 0.05, rtol=1e-5)
-    np.testing.assert_allclose(relaxation.beta, supernet.beta.numpy() / 0.05, rtol=1e-5)
-    assert Genotype.load(tmp_path / "genotype.json").cell == relaxation.decode("x").cell
 
 
 @pytest.mark.parametrize(
@@ -428,8 +429,6 @@ def test_adam_has_the_values_that_it_is_given(
 def test_schedules_are_those_of_what_is_on(configure_search):
     configure_search()
     assert configured_job().further_schedules(5) == {}
-    configure_search(
-        "Search.auxiliary_skip = 0.5", "Search.auxiliary_skip_falls_in_warm_up = True"
-    )
+    configure_search("Search.auxiliary_skip = 0.5", "Search.auxiliary_skip_falls_in_warm_up = True")
     (schedule,) = configured_job().further_schedules(5).values()
     assert [schedule(step) for step in (0, 7, 14)] == [0.5, 0.25, 0]

@@ -253,31 +253,43 @@ def test_agrees_with_the_textbook_but_where_derivatives_jump(case):
     assert relative_error(actual, expected) < 1e-2
 
 
-# Two layers of a stack, pools and skip beside what has kernels.
+# Pools and skip beside what has kernels; layer 2 has a node two layers back at stride 4 alone.
 CURED = {
-    "layers": 4,
+    "layers": 2,
     "blocks": 2,
     "filters": 4,
     "strides": (4, 8),
     "operations": ("none", "avg_pool_3x3", "skip", "sep_conv_3x3"),
 }
+WITHOUT_POOL = CURED | {"operations": ("none", "skip", "sep_conv_3x3")}
 
 
 @pytest.mark.parametrize("training", [True, False], ids=["training", "inference"])
-def test_an_auxiliary_skip_agrees_with_the_textbook(training, smooth):
-    supernet = make_supernet(**CURED, auxiliary_skip=True)
-    supernet.auxiliary_skip.assign(0.7)
-    assert supernet.auxiliary_skip.shape == []
+@pytest.mark.parametrize(
+    "config",
+    [
+        CURED | {"auxiliary_skip": True, "has_temperature": True},
+        CURED | {"normalized_skip": True},
+        # An auxiliary skip is normalized with skip.
+        WITHOUT_POOL | {"normalized_skip": True, "auxiliary_skip": True},
+    ],
+    ids=["auxiliary_skip", "normalized_skip", "both_without_pools"],
+)
+def test_what_the_paper_does_not_have_agrees_with_the_textbook(config, training, smooth):
+    supernet = make_supernet(**config)
+    for variable, value in ((supernet.auxiliary_skip, 0.7), (supernet.temperature, 0.25)):
+        if variable is not None:
+            assert variable.shape == []
+            variable.assign(value)
     assert_same_gradients(both_formulations(supernet, 33, 41, training))
 
 
-def test_a_temperature_agrees_with_the_textbook_and_is_in_the_relaxation(smooth):
+def test_the_relaxation_is_what_the_softmaxes_take():
     supernet = make_supernet(**CURED, has_temperature=True)
     supernet.temperature.assign(0.25)
     relaxation = supernet.relaxation()
     np.testing.assert_array_equal(relaxation.alpha, 4 * supernet.alpha.numpy())
     np.testing.assert_array_equal(relaxation.beta, 4 * supernet.beta.numpy())
-    assert_same_gradients(both_formulations(supernet, 33, 41, training=True))
 
 
 def test_an_auxiliary_skip_of_0_changes_nothing():
@@ -285,7 +297,9 @@ def test_an_auxiliary_skip_of_0_changes_nothing():
     without, with_it = (
         make_supernet(**CURED, auxiliary_skip=auxiliary_skip) for auxiliary_skip in (False, True)
     )
-    for variable, value in zip(with_it.trainable_variables, without.trainable_variables, strict=True):
+    for variable, value in zip(
+        with_it.trainable_variables, without.trainable_variables, strict=True
+    ):
         variable.assign(value)
     with_it.auxiliary_skip.assign(0.0)
     logits = [supernet(images, training=True).numpy() for supernet in (without, with_it)]
@@ -294,15 +308,6 @@ def test_an_auxiliary_skip_of_0_changes_nothing():
     assert len(with_it.variables) == len(without.variables) + 1
     with_it.auxiliary_skip.assign(1.0)
     assert relative_error(with_it(images, training=True), logits[0]) > 0.01
-
-
-@pytest.mark.parametrize("pool", [("avg_pool_3x3",), ()], ids=["pool", "no_pool"])
-@pytest.mark.parametrize("training", [True, False], ids=["training", "inference"])
-def test_a_normalized_skip_agrees_with_the_textbook(training, pool, smooth):
-    """With an auxiliary one, which is normalized with it."""
-    config = CURED | {"operations": ("none", *pool, "skip", "sep_conv_3x3")}
-    supernet = make_supernet(**config, normalized_skip=True, auxiliary_skip=True)
-    assert_same_gradients(both_formulations(supernet, 33, 41, training))
 
 
 def test_an_auxiliary_skip_needs_a_skip():
