@@ -1,5 +1,6 @@
 """What a supernet loses without each operation and each edge, measured on images."""
 
+import itertools
 import os
 
 import numpy as np
@@ -11,7 +12,7 @@ from auto_deeplab.data.segmentation_records import SegmentationRecords
 from auto_deeplab.foundations.errors import UserError, argument
 from auto_deeplab.models.supernet.supernet import Supernet
 from auto_deeplab.runs.decode import read_epoch
-from auto_deeplab.search_space import CellGraph, PerturbationEffects
+from auto_deeplab.search_space import PerturbationEffects
 from auto_deeplab.training.job import configured_job
 from auto_deeplab.training.optimization.loss import counted_pixels, cross_entropy
 from auto_deeplab.training.search import Search
@@ -67,7 +68,10 @@ def measure_effects(
     """
     weights = supernet.operation_weights(supernet.architecture_logits()[0]).numpy()
     cell = supernet.cell_graph
-    places = [*range(len(cell.edges)), *_operations_of_edges(cell)]
+    edges = range(len(cell.edges))
+    # Nothing is lost without `none`.
+    columns = [column for column, name in enumerate(cell.operations) if name != "none"]
+    places = [*edges, *itertools.product(edges, columns)]
     perturbed = [weights, *(_without(weights, place) for place in places)]
     ignore_label = records.description.ignore_label
     sums, pixels = np.zeros(len(perturbed)), 0.0
@@ -89,24 +93,10 @@ def measure_effects(
         for index, each in enumerate(tqdm(perturbed, desc="perturbations", leave=False)):
             sums[index] += float(loss_sum(images, labels, each))
     whole, *others = sums / max(pixels, 1.0)
-    # Nothing is lost without `none`.
-    rises: dict[str, np.ndarray] = {
-        "edges": np.zeros(len(cell.edges)),
-        "operations": np.zeros(weights.shape),
-    }
-    for place, loss in zip(places, others, strict=True):
-        rises["edges" if isinstance(place, int) else "operations"][place] = loss - whole
-    return PerturbationEffects(cell, **rises)
-
-
-def _operations_of_edges(cell: CellGraph) -> list[tuple[int, int]]:
-    """Returns where in alpha the operations other than `none` are."""
-    return [
-        (edge, operation)
-        for edge in range(len(cell.edges))
-        for operation, name in enumerate(cell.operations)
-        if name != "none"
-    ]
+    rises = np.array(others) - whole
+    operations = np.zeros(weights.shape)
+    operations[:, columns] = rises[len(edges) :].reshape(len(edges), len(columns))
+    return PerturbationEffects(cell, operations, rises[: len(edges)])
 
 
 def _without(weights: np.ndarray, place: int | tuple[int, int]) -> np.ndarray:
