@@ -15,6 +15,7 @@ from auto_deeplab.search_space import (
     Relaxation,
     TrellisGraph,
     append_history,
+    diagnose,
 )
 
 SEARCH_CONFIG = """
@@ -55,6 +56,7 @@ def make_search(tmp_path):
         cell = CellGraph(2, ("none", "skip", "sep_conv_3x3"))
         trellis = TrellisGraph(layers, (4, 8, 16))
         generator = np.random.default_rng(seed)
+        figures = []
         for epoch, _ in enumerate(mean_ious, start=1):
             relaxation = Relaxation(
                 cell,
@@ -63,6 +65,7 @@ def make_search(tmp_path):
                 generator.normal(size=len(trellis.arcs)),
             )
             append_history(folder / "architecture.jsonl", epoch, 10 * epoch, relaxation)
+            figures.append(diagnose(relaxation).figures())
         decode_model_dir(folder)
         write_metrics(
             folder,
@@ -78,6 +81,7 @@ def make_search(tmp_path):
                     "seconds_per_step": 0.5 * epoch,
                     "validation_seconds": 2.0,
                 }
+                | figures[epoch - 1]
                 for epoch, value in enumerate(mean_ious, start=1)
             ],
         )

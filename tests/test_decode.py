@@ -1,4 +1,5 @@
 import functools
+import re
 import time
 
 import pytest
@@ -11,6 +12,7 @@ from auto_deeplab.search_space import (
     append_history,
     decode_cell,
     decode_network,
+    diagnose,
 )
 from tests.architectures import random_relaxation
 from tests.helpers import output_of, run_command, run_without_slow_imports
@@ -38,6 +40,8 @@ def test_decode_writes_and_prints(model_dir):
             assert branch.input in result.stdout
             assert branch.op in result.stdout
     assert result.stdout.count("●") == 13
+    skips = diagnose(relaxation).skip_branches
+    assert re.search(rf"^  skip branches +{skips}$", result.stdout, re.MULTILINE)
     assert f"Epoch 2, step 20: written to {folder}/genotype.json" in result.stdout
 
     again = decode(f"--model_dir={folder}")
@@ -58,6 +62,16 @@ def test_decode_writes_and_prints(model_dir):
     assert forced.stdout.startswith(printed.stdout)
 
 
+def test_the_skips_can_be_limited(model_dir):
+    folder, relaxation = model_dir
+    assert diagnose(relaxation).skip_branches > 0
+    result = decode(f"--model_dir={folder}", "--most_skips=0")
+    assert result.returncode == 0, result.stderr
+    cell = Genotype.load(folder / "genotype.json").cell
+    assert cell == decode_cell(relaxation.alpha, CellGraph(), most_skips=0)
+    assert not [branch for block in cell for branch in block if branch.op == "skip"]
+
+
 def test_published_is_printed():
     result = decode("--genotype=published")
     assert result.returncode == 0
@@ -71,6 +85,8 @@ def test_published_is_printed():
         (["--genotype=published", "--model_dir=x"], "received both; expected either"),
         (["--genotype=publishd"], "did you mean published?"),
         (["--genotype=published", "--epoch=3"], "--epoch: received with --genotype; ex"),
+        (["--genotype=published", "--by=alpha"], "--by: received with --genotype; expected"),
+        (["--model_dir=x", "--images=3"], "--images: received with --by=alpha; expected with"),
         (["--model_dir=nowhere"], "error: --model_dir: received 'nowhere', which is no folder"),
     ],
 )

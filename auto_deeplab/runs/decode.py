@@ -1,16 +1,18 @@
 """Decoding what a search left in its model_dir."""
 
+import dataclasses
 import os
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from auto_deeplab.foundations import json_files
+from auto_deeplab.foundations import gin_files, json_files
 from auto_deeplab.foundations.errors import UserError, argument
 from auto_deeplab.runs.model_dir import CONFIG_NAME, GENOTYPE_NAME, HISTORY_NAME
 from auto_deeplab.runs.versions import package_versions
 from auto_deeplab.search_space.genotype import Genotype
 from auto_deeplab.search_space.history import HistoryEntry, read_history
+from auto_deeplab.search_space.perturbation import PerturbationEffects
 
 
 class Decoded(NamedTuple):
@@ -54,6 +56,8 @@ def decode_model_dir(
     output: str | os.PathLike | None = None,
     name: str | None = None,
     overwrite: bool = False,
+    most_skips: int | None = None,
+    effects: PerturbationEffects | None = None,
 ) -> Decoded:
     """Decodes a search and writes the genotype, with its provenance.
 
@@ -63,14 +67,26 @@ def decode_model_dir(
         output: The file to write; by default genotype.json in `model_dir`.
         name: The genotype's name; by default the folder's.
         overwrite: Whether to replace a file that holds another genotype.
+        most_skips: How many branches of the cell may be `skip`; by default as many as the search's
+            `Search.most_skips` allows.
+        effects: What chooses the cell; by default alpha does.
 
     Raises:
         UserError: There is nothing to decode, or the file holds something else already.
     """
     entry = read_epoch(model_dir, epoch)
+    if most_skips is None:
+        most_skips = _configured_most_skips(Path(model_dir))
+    provenance = _provenance(Path(model_dir), entry)
+    if most_skips is not None:
+        provenance["most_skips"] = most_skips
+    if effects is not None:
+        provenance["perturbation"] = effects.to_json_dict()
     genotype = entry.relaxation.decode(
-        name or Path(model_dir).resolve().name, _provenance(Path(model_dir), entry)
+        name or Path(model_dir).resolve().name, provenance, most_skips
     )
+    if effects is not None:
+        genotype = dataclasses.replace(genotype, cell=effects.decode(most_skips))
     path = Path(output) if output else Path(model_dir) / GENOTYPE_NAME
     if path.is_file() and path.read_bytes() == genotype.to_json().encode():
         return Decoded(genotype, entry, path, written=False)
@@ -81,6 +97,25 @@ def decode_model_dir(
         )
     genotype.save(path, overwrite=overwrite)
     return Decoded(genotype, entry, path, written=True)
+
+
+def _configured_most_skips(model_dir: Path) -> int | None:
+    """Returns how many skips a search allows what it decodes to; None for all.
+
+    Raises:
+        UserError: Its configuration is not in gin's language, or has something else there.
+    """
+    path = model_dir / CONFIG_NAME
+    if not path.is_file():
+        return None
+    bindings = gin_files.read_bindings(json_files.read_text(path), str(path))
+    values = {binding.name: binding.value for binding in bindings}
+    value = values.get("Search.most_skips")
+    if value is not None and (type(value) is not int or value < 0):
+        raise UserError(
+            f"{path}: Search.most_skips: received {value!r}; expected a whole number >= 0, or None"
+        )
+    return value
 
 
 def _provenance(model_dir: Path, entry: HistoryEntry) -> dict[str, Any]:

@@ -10,6 +10,8 @@ works (paper, section 3). In the order in which to read:
   alpha, a row for each edge with an entry for each operation, and beta, an entry for each arc.
   `models/supernet/textbook.py` is the network that they weigh.
 - `decoding`: from alpha to a cell and from beta to a path (section 4.3).
+- `perturbation`: from what the supernet loses without a part of the cell to a cell.
+- `diagnosis`: `Diagnosis`, how far a search has come, and whether it has collapsed.
 - `genotype`: `Genotype`, a cell and a path, which a JSON file carries from one command to the next.
 - `presets`: the genotypes that have a name, such as the one that the paper's authors found.
 - `sampling`: genotypes drawn at random, which a search has to beat.
@@ -30,9 +32,11 @@ Example:
 
 from auto_deeplab.search_space.cell import CellGraph, Edge
 from auto_deeplab.search_space.decoding import decode_cell, decode_network
+from auto_deeplab.search_space.diagnosis import Diagnosis, diagnose
 from auto_deeplab.search_space.genotype import Branch, Genotype, GenotypeError, path_arcs
 from auto_deeplab.search_space.history import HistoryEntry, append_history, read_history
 from auto_deeplab.search_space.operations import OPERATIONS
+from auto_deeplab.search_space.perturbation import PerturbationEffects
 from auto_deeplab.search_space.presets import PRESETS
 from auto_deeplab.search_space.relaxation import (
     Relaxation,
@@ -56,17 +60,20 @@ __all__ = [
     "Arc",
     "Branch",
     "CellGraph",
+    "Diagnosis",
     "Edge",
     "Genotype",
     "GenotypeError",
     "HistoryEntry",
     "Node",
+    "PerturbationEffects",
     "Relaxation",
     "TrellisGraph",
     "append_history",
     "branch_weights",
     "decode_cell",
     "decode_network",
+    "diagnose",
     "numbered_draw",
     "one_hot_operation_weights",
     "path_arcs",

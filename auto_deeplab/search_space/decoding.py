@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.foundations.errors import UserError, argument
 from auto_deeplab.search_space.cell import CellGraph
 from auto_deeplab.search_space.genotype import Branch
 from auto_deeplab.search_space.trellis import STEM, Node, TrellisGraph
@@ -54,34 +54,77 @@ def arc_log_weights(beta: np.ndarray, trellis: TrellisGraph) -> np.ndarray:
     return log_weights
 
 
-def decode_cell(alpha: np.ndarray, cell: CellGraph) -> tuple[tuple[Branch, Branch], ...]:
+def decode_cell(
+    alpha: np.ndarray, cell: CellGraph, most_skips: int | None = None
+) -> tuple[tuple[Branch, Branch], ...]:
     """Keeps each block's two strongest edges, each with its strongest operation but `none`.
 
     An edge's strength is the largest softmax(alpha) among its operations other than `none`. Ties
     go to the earlier input and the earlier operation. A block's branches are in input order.
 
+    A limit on the skips is that of P-DARTS (Chen et al. 2019, https://arxiv.org/abs/1904.12760):
+    the weakest skips above it give way to their edge's next operation. The edges stay as they are
+    chosen; P-DARTS chooses a block's edges anew.
+
     Args:
         alpha: float [edges, operations], before the softmax.
         cell: The graph whose edges and operations alpha weighs.
+        most_skips: How many branches of the cell may be `skip`; None for all.
 
     Raises:
-        UserError: Alpha has another shape, or is not finite.
+        UserError: Alpha has another shape, or is not finite; or there are more skips than allowed,
+            and no other operation to take.
     """
     alpha = checked_values("alpha", alpha, (len(cell.edges), len(cell.operations)))
     log_weights = log_softmax(alpha)
+    but_none = [operation != "none" for operation in cell.operations]
+    return chosen_cell(log_weights, log_weights[:, but_none].max(axis=1), cell, most_skips)
+
+
+def chosen_cell(
+    scores: np.ndarray, strength: np.ndarray, cell: CellGraph, most_skips: int | None = None
+) -> tuple[tuple[Branch, Branch], ...]:
+    """Keeps each block's two strongest edges, each with its best operation but `none`.
+
+    Args:
+        scores: float64 [edges, operations]; changed.
+        strength: float64 [edges].
+        cell: The graph whose edges and operations they are of.
+        most_skips: See `decode_cell`.
+
+    Raises:
+        UserError: There are more skips than allowed, and no other operation to take.
+    """
     if "none" in cell.operations:
-        log_weights[:, cell.operations.index("none")] = -np.inf
-    strength = log_weights.max(axis=1)
-    blocks = []
+        scores[:, cell.operations.index("none")] = -np.inf
+    kept = []
     for block in range(1, cell.blocks + 1):
         rows = [row for row, edge in enumerate(cell.edges) if edge.block == block]
         strongest = sorted(rows, key=lambda row: -strength[row])[:2]
-        left, right = (
-            Branch(cell.edges[row].input, cell.operations[log_weights[row].argmax()])
-            for row in sorted(strongest)
+        kept += sorted(strongest)
+    if most_skips is not None and "skip" in cell.operations:
+        _replace_skips(scores, kept, cell, most_skips)
+    branches = [
+        Branch(cell.edges[row].input, cell.operations[scores[row].argmax()]) for row in kept
+    ]
+    return tuple(zip(branches[::2], branches[1::2], strict=True))
+
+
+def _replace_skips(scores: np.ndarray, kept: list[int], cell: CellGraph, most_skips: int) -> None:
+    """Takes the weakest skips above a limit from `scores`; ties go to the earlier edge.
+
+    Raises:
+        UserError: There is no other operation.
+    """
+    skip = cell.operations.index("skip")
+    skips = [row for row in kept if scores[row].argmax() == skip]
+    weakest = sorted(skips, key=lambda row: -scores[row, skip])[most_skips:]
+    if weakest and set(cell.operations) <= {"none", "skip"}:
+        raise UserError(
+            f"{argument('most_skips')}: received {most_skips}; expected at least {len(skips)}: the "
+            f"operations are {', '.join(cell.operations)}, and there is none to take instead"
         )
-        blocks.append((left, right))
-    return tuple(blocks)
+    scores[weakest, skip] = -np.inf
 
 
 def decode_network(beta: np.ndarray, trellis: TrellisGraph) -> tuple[int, ...]:

@@ -60,12 +60,17 @@ class Relaxation:
         weights: np.ndarray = np.exp(arc_log_weights(self.beta, self.trellis))
         return weights
 
-    def decode(self, name: str, provenance: dict[str, Any] | None = None) -> Genotype:
-        """Returns the discrete architecture that these values stand for."""
+    def decode(
+        self,
+        name: str,
+        provenance: dict[str, Any] | None = None,
+        most_skips: int | None = None,
+    ) -> Genotype:
+        """Returns the discrete architecture that these values stand for, see `decode_cell`."""
         return Genotype(
             name,
             decode_network(self.beta, self.trellis),
-            decode_cell(self.alpha, self.cell),
+            decode_cell(self.alpha, self.cell, most_skips),
             provenance,
         )
 

@@ -13,6 +13,7 @@ from auto_deeplab.data.segmentation_records import SegmentationRecords
 from auto_deeplab.foundations.configurable import (
     Count,
     CountOrZero,
+    Decay,
     KerasMomentum,
     NotNegative,
     Positive,
@@ -22,10 +23,11 @@ from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.models.supernet.supernet import Supernet
 from auto_deeplab.runs.decode import decode_model_dir
 from auto_deeplab.runs.model_dir import ModelDir
-from auto_deeplab.search_space import append_history
+from auto_deeplab.search_space import append_history, diagnose
 from auto_deeplab.training.job import Job
 from auto_deeplab.training.loop.training import Training
 from auto_deeplab.training.optimization import schedules
+from auto_deeplab.training.optimization.architecture_penalties import ArchitecturePenalties
 from auto_deeplab.training.optimization.loss import cross_entropy
 from auto_deeplab.training.search_model import SearchModel
 
@@ -47,6 +49,22 @@ class Search(Job):
         network_weight_decay: L2 weight decay of w.
         architecture_learning_rate: Of alpha and beta.
         architecture_weight_decay: L2 weight decay of alpha and beta.
+        architecture_adam_beta_1: How much of the mean of past gradients Adam keeps, of alpha and
+            beta. DARTS has 0.5.
+        architecture_adam_beta_2: How much of the mean of their squares.
+        architecture_adam_epsilon: What Adam adds to the root of that, so that it does not divide
+            by 0.
+        most_skips: How many branches of the cell that is decoded at the end may be `skip`, see
+            `decode_cell`; None for all.
+        auxiliary_skip: How much of its input each mixed operation has beside it at the start, see
+            `Supernet`; it falls to 0 at the last step.
+        auxiliary_skip_falls_in_warm_up: Whether it begins to fall at the first step; else after the
+            warm-up, while alpha learns.
+        logsumexp_weight: What `mean_logsumexp` of alpha is multiplied by in the last step; it grows
+            from 0 at the end of the warm-up.
+        entropy_weight: What `mean_entropy` of alpha is multiplied by, likewise.
+        final_temperature: What alpha and beta are divided by in the last step before their
+            softmaxes; it goes there from 1 at the end of the warm-up.
     """
 
     length = "epochs"
@@ -60,6 +78,16 @@ class Search(Job):
     network_weight_decay: NotNegative = 3e-4
     architecture_learning_rate: NotNegative = 3e-3
     architecture_weight_decay: NotNegative = 1e-3
+    architecture_adam_beta_1: Decay = 0.9
+    architecture_adam_beta_2: Decay = 0.999
+    architecture_adam_epsilon: Positive = 1e-7
+    # What the paper does not have; docs/searching.md.
+    most_skips: CountOrZero | None = None
+    auxiliary_skip: NotNegative = 0.0
+    auxiliary_skip_falls_in_warm_up: bool = False
+    logsumexp_weight: NotNegative = 0.0
+    entropy_weight: NotNegative = 0.0
+    final_temperature: Positive = 1.0
 
     def __post_init__(self) -> None:
         if self.warm_up_epochs > self.epochs:
@@ -76,7 +104,31 @@ class Search(Job):
     def build_model(self, description: DatasetDescription, model_dir: ModelDir) -> Supernet:
         """Returns the supernet, initialized by the seed."""
         tf_keras.utils.set_random_seed(self.seed)
-        return Supernet(len(description.classes))
+        return Supernet(
+            len(description.classes),
+            auxiliary_skip=self.auxiliary_skip != 0,
+            has_temperature=self.final_temperature != 1,
+        )
+
+    def further_schedules(self, steps_per_epoch: int) -> dict[str, schedules.Linear]:
+        """Returns what changes from step to step beside learning rates, by name; only what is on.
+
+        Args:
+            steps_per_epoch: Of a pass over trainA.
+        """
+        warm, last = self.warm_up_epochs * steps_per_epoch, self.epochs * steps_per_epoch - 1
+        skip_falls_from = 0 if self.auxiliary_skip_falls_in_warm_up else warm
+        of_all = {
+            "auxiliary_skip": schedules.Linear(self.auxiliary_skip, 0.0, skip_falls_from, last),
+            "logsumexp_weight": schedules.Linear(0.0, self.logsumexp_weight, warm, last),
+            "entropy_weight": schedules.Linear(0.0, self.entropy_weight, warm, last),
+            "temperature": schedules.Linear(1.0, self.final_temperature, warm, last),
+        }
+        return {
+            name: schedule
+            for name, schedule in of_all.items()
+            if schedule.initial != schedule.final
+        }
 
     def prepare(
         self, records: SegmentationRecords, model_dir: ModelDir, strategy: tf.distribute.Strategy
@@ -86,12 +138,16 @@ class Search(Job):
         epoch_steps = steps_per_epoch(half_a, self.batch_size)
         with strategy.scope():
             supernet = self.build_model(records.description, model_dir)
+            # A limit that no cell of this space can keep to is refused now, not at the end.
+            supernet.relaxation().decode("now", most_skips=self.most_skips)
             return SearchTraining(self, supernet, half_a, half_b, epoch_steps, model_dir.history)
 
     def finish(self, model_dir: ModelDir, trained: bool) -> None:
-        """Decodes the genotype."""
+        """Decodes the genotype, and says where the search went wrong."""
         if trained or not model_dir.genotype.exists():
-            decode_model_dir(model_dir.path, overwrite=True)
+            decoded = decode_model_dir(model_dir.path, overwrite=True)
+            for finding in diagnose(decoded.entry.relaxation).findings():
+                print(finding, flush=True)
 
 
 class SearchTraining(Training):
@@ -123,17 +179,31 @@ class SearchTraining(Training):
         self._schedule = schedules.cosine(
             settings.network_learning_rate, settings.network_final_learning_rate, total_steps
         )
+        further = settings.further_schedules(steps_per_epoch)
+        penalties = ArchitecturePenalties(lambda: supernet.architecture_logits()[0], further)
+        of_supernet = {
+            "auxiliary_skip": supernet.auxiliary_skip,
+            "temperature": supernet.temperature,
+        }
+        self._scheduled = schedules.ScheduledVariables(further, of_supernet | penalties.weights)
         model = SearchModel(
             supernet,
             half_a.description.ignore_label,
             settings.network_weight_decay,
             settings.architecture_weight_decay,
             settings.gradient_accumulation_steps,
+            self._scheduled,
+            penalties or None,
         )
         # The fused updates of these optimizers are one operation a variable.
         model.compile(
             tf_keras.optimizers.legacy.SGD(self._schedule, settings.network_momentum),
-            tf_keras.optimizers.legacy.Adam(settings.architecture_learning_rate),
+            tf_keras.optimizers.legacy.Adam(
+                settings.architecture_learning_rate,
+                settings.architecture_adam_beta_1,
+                settings.architecture_adam_beta_2,
+                settings.architecture_adam_epsilon,
+            ),
             jit_compile=settings.jit_compile,
         )
         tracked = {
@@ -168,13 +238,14 @@ class SearchTraining(Training):
         return tf.data.Dataset.zip(streams)
 
     def learning_rates(self, step: int) -> dict[str, float]:
-        """Returns those of w and of the architecture."""
+        """Returns those of w and of the architecture, and what else follows a schedule."""
         is_warm = step >= self._warm_up_steps
         return {
             "learning_rate": float(self._schedule(step)),
             "architecture_learning_rate": self._settings.architecture_learning_rate
             if is_warm
             else 0.0,
+            **self._scheduled.values(step),
         }
 
     def loss(self, batch: dict[str, tuple[tf.Tensor, tf.Tensor]], name: str) -> tf.Tensor:
@@ -182,6 +253,10 @@ class SearchTraining(Training):
         images, labels = batch["architecture" if name == "architecture_loss" else "network"]
         logits = self._supernet(images, training=True)
         return cross_entropy(labels, logits, self._half_a.description.ignore_label)
+
+    def epoch_figures(self) -> dict[str, float]:
+        """Returns how far alpha and beta have come, see `Diagnosis`."""
+        return diagnose(self._supernet.relaxation()).figures()
 
     def on_epoch_end(self, epoch: int, step: int) -> None:
         """Keeps alpha and beta."""

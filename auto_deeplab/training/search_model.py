@@ -24,6 +24,7 @@ from auto_deeplab.models.supernet.supernet import FROZEN_ARCHITECTURE, FROZEN_NE
 from auto_deeplab.training.optimization.accumulation import part_of
 from auto_deeplab.training.optimization.loss import counted_pixels, cross_entropy
 from auto_deeplab.training.optimization.optimizers import with_loss_scale
+from auto_deeplab.training.optimization.schedules import ScheduledVariables
 from auto_deeplab.training.optimization.update import create_slots, update
 
 
@@ -42,6 +43,9 @@ class SearchModel(tf_keras.Model):
         architecture_weight_decay: L2 weight decay of alpha and beta.
         gradient_accumulation_steps: How many parts of a replica's batch are computed one after the
             other, for one update of either level. Each is normalized with its own statistics.
+        scheduled: What else changes from step to step, such as the supernet's auxiliary skip.
+        architecture_penalty: Returns a loss of alpha and beta alone, whose gradient joins that of
+            trainB's.
 
     Attributes:
         run_network_update, run_architecture_update: from `compile` on, the two updates as
@@ -57,6 +61,8 @@ class SearchModel(tf_keras.Model):
         network_weight_decay: float = 3e-4,
         architecture_weight_decay: float = 1e-3,
         gradient_accumulation_steps: int = 1,
+        scheduled: ScheduledVariables | None = None,
+        architecture_penalty: Callable[[], tf.Tensor] | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -65,6 +71,8 @@ class SearchModel(tf_keras.Model):
         self.network_weight_decay = network_weight_decay
         self.architecture_weight_decay = architecture_weight_decay
         self.gradient_accumulation_steps = gradient_accumulation_steps
+        self.scheduled = scheduled or ScheduledVariables({}, {})
+        self.architecture_penalty = architecture_penalty
 
     def compile(
         self,
@@ -111,6 +119,7 @@ class SearchModel(tf_keras.Model):
             self.supernet.architecture_variables,
             self.architecture_optimizer,
             self.architecture_weight_decay,
+            self.architecture_penalty,
         )
 
     def train_step(self, data: dict[str, tuple[tf.Tensor, tf.Tensor]]) -> dict[str, tf.Tensor]:
@@ -123,6 +132,7 @@ class SearchModel(tf_keras.Model):
         Returns:
             "loss" of trainA and, past the warm-up, "architecture_loss" of trainB.
         """
+        self.scheduled.assign(self.network_optimizer.iterations)
         logs = {"loss": self.run_network_update(*data["network"])}
         if "architecture" in data:
             logs["architecture_loss"] = self.run_architecture_update(*data["architecture"])
@@ -134,7 +144,7 @@ class SearchModel(tf_keras.Model):
             self.train_function = lambda iterator: self.train_step(next(iterator))
         return self.train_function
 
-    def _update(self, images, labels, frozen, variables, optimizer, weight_decay):
+    def _update(self, images, labels, frozen, variables, optimizer, weight_decay, penalty=None):
         parts = self.gradient_accumulation_steps
         pixels = counted_pixels(labels, self.ignore_label)
 
@@ -143,7 +153,7 @@ class SearchModel(tf_keras.Model):
             logits = self.supernet(part_images, training=True, frozen=frozen)
             return cross_entropy(part_labels, logits, self.ignore_label, pixels=pixels)
 
-        return update(loss, variables, optimizer, weight_decay, parts=parts)
+        return update(loss, variables, optimizer, weight_decay, parts=parts, penalty=penalty)
 
     def _compiled(self, replica_update, jit_compile):
         strategy = self.distribute_strategy

@@ -7,6 +7,7 @@ from auto_deeplab.search_space import (
     Relaxation,
     TrellisGraph,
     branch_weights,
+    diagnose,
     path_arcs,
 )
 
@@ -57,6 +58,15 @@ def describe(genotype: Genotype, relaxation: Relaxation | None = None) -> str:
         chosen = "".join(f"{weight[arc]:{_COLUMN}.2f}" for arc in path_arcs(genotype))
         lines += ["", f"  weight    {chosen}"]
     return "\n".join([*lines, "", *_cell_lines(genotype, relaxation)]) + "\n"
+
+
+def describe_diagnosis(relaxation: Relaxation) -> str:
+    """Returns a readable text: the figures of a search's alpha and beta, then what is wrong."""
+    diagnosis = diagnose(relaxation)
+    figures = [
+        f"  {name.replace('_', ' '):20}{value:6.3g}" for name, value in diagnosis.figures().items()
+    ]
+    return "\n".join(["Diagnosis", "", *figures, "", *diagnosis.findings()]).rstrip() + "\n"
 
 
 def _trellis_lines(genotype: Genotype, trellis: TrellisGraph) -> list[str]:

@@ -27,7 +27,9 @@ from auto_deeplab.models.supernet.supernet import Supernet
 from auto_deeplab.search_space import Branch, Genotype
 from auto_deeplab.training.checkpoints.checkpoints import Checkpoints
 from auto_deeplab.training.loop.divergence import largest_gradients
+from auto_deeplab.training.optimization.architecture_penalties import ArchitecturePenalties
 from auto_deeplab.training.optimization.loss import cross_entropy
+from auto_deeplab.training.optimization.schedules import Linear, ScheduledVariables
 from auto_deeplab.runs.model_dir import ModelDir
 from auto_deeplab.training.retrain_model import RetrainModel
 from auto_deeplab.training.search_model import SearchModel
@@ -69,9 +71,18 @@ def search(strategy, folder, recompute, **config):
             filters=4,
             operations=("none", "max_pool_3x3", "skip", "sep_conv_3x3"),
             recompute=recompute,
+            auxiliary_skip=True,
             **config,
         )
-        model = SearchModel(supernet)
+        penalties = ArchitecturePenalties(lambda: supernet.alpha, ["logsumexp_weight"])
+        scheduled = ScheduledVariables(
+            {
+                "auxiliary_skip": Linear(1.0, 0.0, 0, STEPS - 1),
+                "logsumexp_weight": Linear(0.0, 1.0, 0, STEPS - 1),
+            },
+            {"auxiliary_skip": supernet.auxiliary_skip} | penalties.weights,
+        )
+        model = SearchModel(supernet, scheduled=scheduled, architecture_penalty=penalties)
         model.compile(legacy.SGD(0.05, 0.9), legacy.Adam(0.01))
         checkpoints = Checkpoints(
             ModelDir(Path(sys.argv[1]) / folder),

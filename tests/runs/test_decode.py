@@ -78,6 +78,30 @@ def test_decoding_again_changes_nothing(model_dir):
     assert (model_dir / "genotype.json").stat() == before
 
 
+def test_a_search_that_allows_few_skips_is_decoded_so(model_dir, tmp_path):
+    """By whoever decodes it, unless that one allows another number."""
+    relaxation = read_epoch(model_dir).relaxation
+    skips = relaxation.cell.operations.index("skip")
+    alpha = relaxation.alpha + 5 * np.eye(8)[skips]
+    searched = Relaxation(relaxation.cell, relaxation.trellis, alpha, relaxation.beta)
+    append_history(model_dir / "architecture.jsonl", 3, 150, searched)
+
+    def skips_of(genotype):
+        return [branch.op for block in genotype.cell for branch in block].count("skip")
+
+    assert skips_of(decode_model_dir(model_dir, output=tmp_path / "all.json").genotype) == 6
+    (model_dir / "config.gin").write_text(CONFIG + "Search.most_skips = 2\n")
+    decoded = decode_model_dir(model_dir).genotype
+    assert skips_of(decoded) == 2
+    assert decoded.provenance["most_skips"] == 2
+    assert decoded.cell == searched.decode("x", most_skips=2).cell
+    none = decode_model_dir(model_dir, output=tmp_path / "none.json", most_skips=0).genotype
+    assert (skips_of(none), none.provenance["most_skips"]) == (0, 0)
+    (model_dir / "config.gin").write_text(CONFIG + "Search.most_skips = 'two'\n")
+    with pytest.raises(UserError, match=r"Search\.most_skips: received 'two'; expected a whole"):
+        decode_model_dir(model_dir)
+
+
 def test_another_result_is_only_replaced_when_asked(model_dir):
     decode_model_dir(model_dir, epoch=1)
     before = (model_dir / "genotype.json").read_text()

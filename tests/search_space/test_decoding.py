@@ -115,6 +115,67 @@ def test_cell_keeps_the_best_of_all_pairs_of_edges(blocks, operations, seed):
         assert set(branches) == set(best)
 
 
+@settings(deadline=None, max_examples=80)
+@given(
+    st.integers(1, 3),
+    st.sampled_from((("none", "skip", "sep_conv_3x3"), ("max_pool_3x3", "skip", "sep_conv_5x5"))),
+    st.integers(0, 6),
+    st.integers(0, 2**32 - 1),
+)
+def test_of_all_ways_to_keep_so_many_skips_the_strongest_ones_stay(blocks, operations, most, seed):
+    cell = CellGraph(blocks, operations)
+    # Most edges prefer skip.
+    alpha = np.random.default_rng(seed).normal(size=(len(cell.edges), 3))
+    alpha[:, 1] += 1.5
+    weights = {
+        (edge.block, edge.input, operation): weight
+        for edge, row in zip(cell.edges, alpha, strict=True)
+        for operation, weight in zip(operations, softmax(row), strict=True)
+        if operation != "none"
+    }
+    free = [
+        (block, *branch)
+        for block, branches in enumerate(decode_cell(alpha, cell), start=1)
+        for branch in branches
+    ]
+    skips = [branch for branch in free if branch[2] == "skip"]
+    ways = itertools.combinations(skips, min(most, len(skips)))
+    stay = max(ways, key=lambda way: sum(weights[branch] for branch in way))
+
+    def next_operation(block, name):
+        others = [each for each in operations if each not in ("none", "skip")]
+        return max(others, key=lambda operation: weights[block, name, operation])
+
+    expected = [
+        (block, name, next_operation(block, name))
+        if operation == "skip" and (block, name, operation) not in stay
+        else (block, name, operation)
+        for block, name, operation in free
+    ]
+    decoded = decode_cell(alpha, cell, most_skips=most)
+    assert [
+        (block, *branch) for block, branches in enumerate(decoded, start=1) for branch in branches
+    ] == expected
+
+
+def test_of_equally_strong_skips_the_earlier_ones_stay():
+    cell = CellGraph(2, ("skip", "sep_conv_3x3"))
+    alpha = np.tile([1.0, 0.0], [5, 1])
+    assert [b.op for block in decode_cell(alpha, cell, most_skips=2) for b in block] == [
+        "skip",
+        "skip",
+        "sep_conv_3x3",
+        "sep_conv_3x3",
+    ]
+
+
+def test_a_limit_that_no_other_operation_can_meet():
+    cell = CellGraph(2, ("none", "skip"))
+    with pytest.raises(UserError, match=r"most_skips: received 3; expected at least 4: the opera"):
+        decode_cell(np.zeros((5, 2)), cell, most_skips=3)
+    assert decode_cell(np.zeros((5, 2)), cell, most_skips=4) == decode_cell(np.zeros((5, 2)), cell)
+
+
 def test_cell_ignores_none_however_strong_it_is():
     cell = CellGraph(1)
     alpha = np.zeros((2, 8))

@@ -9,6 +9,7 @@ import gin
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy import special, stats
 from tensorflow.python.summary.summary_iterator import summary_iterator
 
 from auto_deeplab.data.image_files import encode_png
@@ -18,7 +19,7 @@ from auto_deeplab.foundations import gin_files
 from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.runs.model_dir import ModelDir
 from auto_deeplab.runs.run import read_run
-from auto_deeplab.search_space import Genotype, read_history
+from auto_deeplab.search_space import Genotype, diagnose, read_history
 from auto_deeplab.training.checkpoints.files import CheckpointFiles
 from auto_deeplab.training.job import configured_job
 from auto_deeplab.training.loop import epochs
@@ -93,9 +94,16 @@ def test_what_a_search_leaves(uninterrupted):
     assert metrics[-1]["learning_rate"] == pytest.approx(last_step, rel=1e-4)
     assert all(0 < line["val_mean_iou"] <= line["val_pixel_accuracy"] <= 1 for line in metrics)
     assert metrics[-1]["loss"] < metrics[0]["loss"]
+    # Initial values are 1e-3 times normal ones, and nothing has moved them in the warm-up.
+    assert metrics[0]["alpha_entropy"] == pytest.approx(1, abs=1e-5)
+    assert metrics[-1]["alpha_entropy"] < metrics[0]["alpha_entropy"]
 
     history = read_history(uninterrupted / "architecture.jsonl")
     assert [(entry.epoch, entry.step) for entry in history] == [(1, 5), (2, 10), (3, 15)]
+    for line, entry in zip(metrics, history, strict=True):
+        figures = diagnose(entry.relaxation).figures()
+        assert len(figures) == 6
+        assert {name: line[name] for name in figures} == figures
     warm, moved, end = (entry.relaxation for entry in history)
     # 5 steps of Adam move a value by about 5 times the rate.
     assert np.abs(warm.alpha).max() < 0.01 < np.abs(moved.alpha - warm.alpha).max() < 0.11
@@ -117,7 +125,14 @@ def test_tensorboard_logs(uninterrupted):
         for event in summary_iterator(str(file)):
             for value in event.summary.value:
                 tags.setdefault(value.tag, []).append(event.step)
-    for tag in ("loss", "val_mean_iou", "architecture/alpha", "architecture/beta"):
+    tags_of_each = (
+        "loss",
+        "val_mean_iou",
+        "skip_weight",
+        "architecture/alpha",
+        "architecture/beta",
+    )
+    for tag in tags_of_each:
         assert {5, 10, 15} <= set(tags[tag]), tag
     assert tags["step/loss"] == [10]
     assert set(tags["learning_rate"]) == {5, 10, 15}
@@ -305,3 +320,115 @@ def test_a_split_too_small_for_a_batch(configure_search, tmp_path):
     with pytest.raises(UserError, match="batch_size: received 6; expected at most 5"):
         search(tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_limit_of_skips_that_no_cell_can_keep_to(configure_search, tmp_path):
+    configure_search("Supernet.operations = ('none', 'skip')", "Search.most_skips = 1")
+    with pytest.raises(UserError, match="most_skips: received 1; expected at least 2"):
+        search(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_follows_a_schedule_goes_on_where_it_was(searches, configure_search, monkeypatch):
+    """An auxiliary skip and a temperature, constant in the warm-up.
+
+    They reach functions that are built once, and the temperature is in what is kept and decoded.
+    """
+    traced, seen = [], []
+    for half in ("update_network", "update_architecture"):
+        original = getattr(SearchModel, half)
+
+        def noted(self, images, labels, half=half, original=original):
+            traced.append(half)
+            return original(self, images, labels)
+
+        monkeypatch.setattr(SearchModel, half, noted)
+    train_step = SearchModel.train_step
+
+    def noting_step(self, data):
+        if len(seen) == 7:
+            raise Interruption
+        logs = train_step(self, data)
+        seen.append([float(self.supernet.auxiliary_skip), float(self.supernet.temperature)])
+        return logs
+
+    monkeypatch.setattr(SearchModel, "train_step", noting_step)
+    folder = searches / "scheduled"
+    options = "Search.auxiliary_skip = 0.9", "Search.final_temperature = 0.05"
+    configure_search(WITHIN_EPOCHS, *options)
+    with pytest.raises(Interruption):
+        search(folder)
+    supernet = load_trained(folder).model
+    assert [float(supernet.auxiliary_skip), float(supernet.temperature)] == seen[-1]
+    seen.append(None)
+    configure_search(WITHIN_EPOCHS, *options)
+    search(folder)
+    seen.remove(None)
+    assert traced == ["update_network", "update_architecture"] * 2
+    auxiliary, temperature = (np.interp(range(15), [5, 14], ends) for ends in ([0.9, 0], [1, 0.05]))
+    np.testing.assert_allclose(seen, np.stack([auxiliary, temperature], axis=1), atol=1e-6)
+    metrics = ModelDir(folder).read_metrics()
+    assert [line["auxiliary_skip"] for line in metrics] == pytest.approx(auxiliary[4::5])
+    assert [line["temperature"] for line in metrics] == pytest.approx(temperature[4::5])
+
+    supernet = load_trained(folder).model
+    assert float(supernet.auxiliary_skip) == 0
+    relaxation = read_history(folder / "architecture.jsonl")[-1].relaxation
+    np.testing.assert_allclose(relaxation.alpha, supernet.alpha.numpy() / 0.05, rtol=1e-5)
+    np.testing.assert_allclose(relaxation.beta, supernet.beta.numpy() / 0.05, rtol=1e-5)
+    assert Genotype.load(folder / "genotype.json").cell == relaxation.decode("x").cell
+
+
+@pytest.mark.parametrize(
+    ("name", "measure"),
+    [
+        ("logsumexp_weight", lambda alpha: special.logsumexp(alpha, axis=1).mean()),
+        ("entropy_weight", lambda alpha: stats.entropy(special.softmax(alpha, 1), axis=1).mean()),
+    ],
+)
+def test_what_is_penalized_ends_lower(uninterrupted, configure_search, tmp_path, name, measure):
+    configure_search(f"Search.{name} = 20.0")
+    search(tmp_path)
+    metrics = ModelDir(tmp_path).read_metrics()
+    expected = np.interp(range(15), [5, 14], [0, 20])
+    assert [line[name] for line in metrics] == pytest.approx(expected[4::5])
+    ends = [
+        measure(read_history(folder / "architecture.jsonl")[-1].relaxation.alpha)
+        for folder in (tmp_path, uninterrupted)
+    ]
+    assert ends[0] < ends[1]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        ((), (0.9, 0.999, 1e-7)),
+        (
+            (
+                "Search.architecture_adam_beta_1 = 0.5",
+                "Search.architecture_adam_beta_2 = 0.99",
+                "Search.architecture_adam_epsilon = 1e-3",
+            ),
+            (0.5, 0.99, 1e-3),
+        ),
+    ],
+)
+def test_adam_has_the_values_that_it_is_given(
+    configure_search, colored_dataset, tmp_path, parameters, expected
+):
+    configure_search(*parameters)
+    training = configured_job().prepare(
+        epochs.SegmentationRecords(str(colored_dataset), "train"),
+        ModelDir(tmp_path),
+        tf.distribute.get_strategy(),
+    )
+    values = training.tracked["architecture_optimizer"].get_config()
+    assert (values["beta_1"], values["beta_2"], values["epsilon"]) == pytest.approx(expected)
+
+
+def test_schedules_are_those_of_what_is_on(configure_search):
+    configure_search()
+    assert configured_job().further_schedules(5) == {}
+    configure_search("Search.auxiliary_skip = 0.5", "Search.auxiliary_skip_falls_in_warm_up = True")
+    (schedule,) = configured_job().further_schedules(5).values()
+    assert [schedule(step) for step in (0, 7, 14)] == [0.5, 0.25, 0]

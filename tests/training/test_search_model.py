@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 from tf_keras.optimizers import legacy
 
+from auto_deeplab.training.optimization.architecture_penalties import ArchitecturePenalties
 from auto_deeplab.training.optimization.loss import cross_entropy
 from auto_deeplab.training.search_model import SearchModel
 
@@ -116,3 +117,25 @@ def test_each_update_changes_its_half_alone(make_model):
     for before, after, gradient in zip(start[0], values_of(network), of_network, strict=True):
         step = rate * (gradient + NETWORK_DECAY * before)
         np.testing.assert_allclose(after, before - step, rtol=1e-4, atol=1e-5)
+
+
+def test_penalties_join_the_update_of_the_architecture_alone(make_supernet):
+    """With SGD they move alpha by their own gradient, whatever the loss does."""
+    batch, weight = make_batch(4), 0.25
+    moved = []
+    for names in ((), ("logsumexp_weight",)):
+        supernet = make_supernet()
+        penalties = ArchitecturePenalties(lambda supernet=supernet: supernet.alpha, names)
+        for variable in penalties.weights.values():
+            variable.assign(weight)
+        model = SearchModel(supernet, architecture_penalty=penalties or None)
+        model.compile(legacy.SGD(0.1), legacy.SGD(1.0))
+        start = supernet.alpha.numpy()
+        model.run_architecture_update(*batch)
+        moved.append((supernet.alpha.numpy(), supernet.beta.numpy()))
+        model.run_network_update(*batch)
+        np.testing.assert_array_equal(supernet.alpha.numpy(), moved[-1][0])
+    (plain, beta), (penalized, other_beta) = moved
+    np.testing.assert_allclose(beta, other_beta, atol=1e-6)
+    softmax = np.exp(start) / np.exp(start).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(plain - penalized, weight * softmax / len(start), atol=1e-5)

@@ -30,6 +30,7 @@ class Cell(tf_keras.layers.Layer):
         filters: The channels of each block (F·s/4).
         has_prev_prev: Whether the node has an input two layers back; without one, the edges
             from it contribute nothing and have no kernels.
+        normalized_skip: See `Supernet`.
 
     Attributes:
         kernel_shapes: state -> its operations' kernels, see `kernels.py`.
@@ -37,13 +38,22 @@ class Cell(tf_keras.layers.Layer):
             them.
     """
 
-    def __init__(self, graph: CellGraph, filters: int, has_prev_prev: bool, **kwargs):
+    def __init__(
+        self,
+        graph: CellGraph,
+        filters: int,
+        has_prev_prev: bool,
+        normalized_skip: bool = False,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.graph = graph
         self.filters = filters
         self.has_prev_prev = has_prev_prev
         self.mixed = {
-            state: MixedOperations(graph.operations, len(edges_from(graph, state)), filters)
+            state: MixedOperations(
+                graph.operations, len(edges_from(graph, state)), filters, normalized_skip
+            )
             for state in states(graph)
             if state != "prev_prev" or has_prev_prev
         }

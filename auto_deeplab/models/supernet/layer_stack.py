@@ -44,6 +44,7 @@ class LayerStack(tf_keras.layers.Layer):
         recompute: See `Supernet`.
         functions: What evaluates a node, by its structure; the stacks of a trellis share them.
         synchronized_batch_norm: See `Supernet`.
+        normalized_skip: See `Supernet`.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class LayerStack(tf_keras.layers.Layer):
         recompute: str,
         functions: dict[NodeStructure, SharedFunction],
         synchronized_batch_norm: bool = False,
+        normalized_skip: bool = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -72,6 +74,7 @@ class LayerStack(tf_keras.layers.Layer):
                         filters[structure.stride],
                         depth,
                         synchronized_batch_norm,
+                        normalized_skip,
                     )
                 )
         self._functions = [

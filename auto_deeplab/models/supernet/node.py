@@ -78,6 +78,7 @@ class Node(tf_keras.layers.Layer):
         filters: The channels of each block (F·s/4).
         depth: The number of network layers whose nodes it holds.
         synchronized_batch_norm: See `Supernet`.
+        normalized_skip: See `Supernet`.
 
     Attributes:
         kernels: float32 [depth, numbers], see `kernels.py`.
@@ -92,6 +93,7 @@ class Node(tf_keras.layers.Layer):
         filters: int,
         depth: int,
         synchronized_batch_norm: bool = False,
+        normalized_skip: bool = False,
         **kwargs,
     ):
         # Among its inputs are the architecture weights, which stay float32.
@@ -100,7 +102,8 @@ class Node(tf_keras.layers.Layer):
         self.synchronized_batch_norm = synchronized_batch_norm
         self.stride = structure.stride
         self.sources = tuple(source for source, _ in structure.sources)
-        self.cell = Cell(graph, filters, structure.prev_prev_channels is not None)
+        has_prev_prev = structure.prev_prev_channels is not None
+        self.cell = Cell(graph, filters, has_prev_prev, normalized_skip)
         self.kernel_shapes: dict[str, Kernel | Kernels] = {}
         self.normalized_channels: list[int] = []
         for source, channels in structure.sources:

@@ -58,7 +58,8 @@ Operations = Annotated[
 ]
 
 
-@configurable
+# What a search asks for; of a gin file it is Search's.
+@configurable(denylist=["auxiliary_skip", "has_temperature"])
 class Supernet(tf_keras.Model):
     """Every network of the search space at once (paper, section 4.1).
 
@@ -81,10 +82,20 @@ class Supernet(tf_keras.Model):
         synchronized_batch_norm: Whether replicas share the statistics of the batch. By default each
             has its own: the paper's whole batch was 2. Replicas cannot meet in a loop, so sharing
             needs `unroll`.
+        normalized_skip: Whether `skip` is followed by a batch norm without learned scale and
+            offset, as the pools are, so that all operations are summed at one scale.
+        auxiliary_skip: Add `auxiliary_skip` times its input to each mixed operation: DARTS- (Chu et
+            al. 2020, https://arxiv.org/abs/2009.01027), where it falls to 0 over the search. While
+            it is there, `skip` need not help the gradient through, and shows what it is worth. It
+            is normalized where `skip` is.
+        has_temperature: Divide alpha and beta by `temperature` before their softmaxes. As it falls,
+            the mixture becomes the one architecture that is decoded.
 
     Attributes:
         alpha: float32 [edges, operations], logits of the operations of each edge.
         beta: float32 [arcs], logits of the arcs; a softmax over the arcs that leave one node.
+        auxiliary_skip: float32 [], see above; None where there is none.
+        temperature: float32 [], 1 until it is set; None where there is none.
 
     Example:
         >>> supernet = Supernet(classes=5, layers=2, strides=(4, 8), blocks=1, filters=4)
@@ -108,6 +119,9 @@ class Supernet(tf_keras.Model):
         recompute: Recompute = "cell",
         unroll: bool = False,
         synchronized_batch_norm: bool = False,
+        normalized_skip: bool = False,
+        auxiliary_skip: bool = False,
+        has_temperature: bool = False,
         name: GraphName = "supernet",
     ):
         super().__init__(name=name)
@@ -117,6 +131,7 @@ class Supernet(tf_keras.Model):
                 "in whose loop replicas cannot meet; expected Supernet.unroll = True, too"
             )
         self.synchronized_batch_norm = synchronized_batch_norm
+        self.normalized_skip = normalized_skip
         self.cell_graph = CellGraph(blocks, tuple(operations))
         self.trellis_graph = TrellisGraph(layers, tuple(strides))
         self.alpha = self.add_weight(
@@ -129,6 +144,12 @@ class Supernet(tf_keras.Model):
             [len(self.trellis_graph.arcs)],
             **ARCHITECTURE_WEIGHTS,
         )
+        self.auxiliary_skip = self.temperature = None
+        if auxiliary_skip:
+            self._check_skip()
+            self.auxiliary_skip = self._add_scheduled("auxiliary_skip", "zeros")
+        if has_temperature:
+            self.temperature = self._add_scheduled("temperature", "ones")
         # Not named in a checkpoint: they hold no variables.
         self.pad_to_grid = PadToGrid(self.trellis_graph.strides[-1], dtype="float32")
         self.crop_like = CropLike(dtype="float32")
@@ -157,6 +178,7 @@ class Supernet(tf_keras.Model):
                 recompute,
                 unroll,
                 synchronized_batch_norm,
+                normalized_skip,
             )
         self.heads = {
             str(node.stride): AtrousSpatialPyramid(
@@ -182,7 +204,11 @@ class Supernet(tf_keras.Model):
         return [v for v in self.trainable_variables if id(v) not in architecture]
 
     def call(
-        self, images: tf.Tensor, training: bool = False, frozen: Frozen = NOTHING_FROZEN
+        self,
+        images: tf.Tensor,
+        training: bool = False,
+        frozen: Frozen = NOTHING_FROZEN,
+        operation_weights: tf.Tensor | None = None,
     ) -> tf.Tensor:
         """Computes the logits.
 
@@ -191,15 +217,19 @@ class Supernet(tf_keras.Model):
             training: Normalize with the batch's statistics and update the moving ones.
             frozen: `FROZEN_NETWORK` or `FROZEN_ARCHITECTURE`: what not to differentiate through,
                 which saves that part of the backward pass; by default nothing.
+            operation_weights: What weighs the operations, float32 [edges, operations]; by default
+                what `operation_weights` makes of alpha.
 
         Returns:
             float32 [batch, height, width, classes], at the size of the images.
         """
-        alpha, beta = tf.identity(self.alpha), tf.identity(self.beta)
+        alpha, beta = self.architecture_logits()
         if frozen.operation_weights:
             alpha = tf.stop_gradient(alpha)
         if frozen.arc_weights:
             beta = tf.stop_gradient(beta)
+        if operation_weights is None:
+            operation_weights = self.operation_weights(alpha)
         features = padded = self.pad_to_grid(images)
         size = padded.shape[1:3]
         size = np.array(size) if size.is_fully_defined() else tf.shape(padded)[1:3]
@@ -208,7 +238,7 @@ class Supernet(tf_keras.Model):
         outputs = self.trellis(
             features,
             image_size=size,
-            operation_weights=tf.nn.softmax(alpha),
+            operation_weights=operation_weights,
             arc_weights=self.arc_weights(beta),
             training=training,
             frozen=frozen,
@@ -219,6 +249,17 @@ class Supernet(tf_keras.Model):
         ]
         padded_logits = tf.add_n([resize_bilinear(of_stride, size) for of_stride in logits])
         return self.crop_like((padded_logits, images))
+
+    def operation_weights(self, alpha: tf.Tensor) -> tf.Tensor:
+        """Returns what weighs the operations, float32 [edges, operations]: softmax(alpha).
+
+        An auxiliary skip adds to the weight of `skip`, beside the softmax.
+        """
+        weights = tf.nn.softmax(alpha)
+        if self.auxiliary_skip is None:
+            return weights
+        is_skip = [float(operation == "skip") for operation in self.cell_graph.operations]
+        return weights + self.auxiliary_skip * tf.constant(is_skip)
 
     def arc_weights(self, beta: tf.Tensor) -> tf.Tensor:
         """Returns the softmax of beta, float32 [arcs], over the arcs that leave each node."""
@@ -231,8 +272,32 @@ class Supernet(tf_keras.Model):
         sums = tf.math.unsorted_segment_sum(exponentials, group, count)
         return exponentials / tf.gather(sums, group)
 
+    def architecture_logits(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns alpha and beta as their softmaxes take them: divided by the temperature."""
+        alpha, beta = tf.identity(self.alpha), tf.identity(self.beta)
+        if self.temperature is None:
+            return alpha, beta
+        return alpha / self.temperature, beta / self.temperature
+
     def relaxation(self) -> Relaxation:
-        """Returns the current alpha and beta with the search space they live in."""
-        return Relaxation(
-            self.cell_graph, self.trellis_graph, self.alpha.numpy(), self.beta.numpy()
+        """Returns the current alpha and beta, by the temperature, and the space they live in."""
+        alpha, beta = self.architecture_logits()
+        return Relaxation(self.cell_graph, self.trellis_graph, alpha.numpy(), beta.numpy())
+
+    def _check_skip(self) -> None:
+        if "skip" not in self.cell_graph.operations:
+            raise UserError(
+                "Search.auxiliary_skip: received it with Supernet.operations = "
+                f"{self.cell_graph.operations}; expected 'skip' among them, or 0.0"
+            )
+
+    def _add_scheduled(self, name: str, initializer: str) -> tf.Variable:
+        """Adds a number that changes from step to step, and that checkpoints keep."""
+        return self.add_weight(
+            name,
+            [],
+            initializer=initializer,
+            trainable=False,
+            dtype=tf.float32,
+            experimental_autocast=False,
         )

@@ -65,6 +65,22 @@ def operation_weights(alpha, cell_graph: CellGraph):
     return dict(zip(cell_graph.edges, alpha_ji, strict=True))
 
 
+def with_auxiliary_skip(alpha, b):
+    """Adds `b·H_j` to each mixed operation, which is no part of the paper: see `Supernet`.
+
+    That is b more for the weight of skip.
+    """
+    return {edge: alpha_ji | {"skip": alpha_ji["skip"] + b} for edge, alpha_ji in alpha.items()}
+
+
+def with_normalized_skip(alpha):
+    """Lets batch norm follow skip, as it follows the pools; no part of the paper."""
+    return {
+        edge: {"normalized_skip" if k == "skip" else k: alpha_k for k, alpha_k in alpha_ji.items()}
+        for edge, alpha_ji in alpha.items()
+    }
+
+
 def cell(prev, prev_prev, alpha, w):
     """Equation (5): `H^l = Cell(H^{l-1}, H^{l-2}; alpha)`, which is the blocks side by side."""
     H = {"prev": prev} if prev_prev is None else {"prev": prev, "prev_prev": prev_prev}
@@ -114,7 +130,19 @@ def arc_weights(beta, trellis_graph: TrellisGraph):
     return {arc: e[arc] / sum(e[other] for other in leaving[arc]) for arc in e}
 
 
-def supernet(images, alpha, beta, w, cell_graph, trellis_graph, classes, F=8):
+def supernet(
+    images,
+    alpha,
+    beta,
+    w,
+    cell_graph,
+    trellis_graph,
+    classes,
+    F=8,
+    auxiliary_skip=None,
+    temperature=None,
+    normalized_skip=False,
+):
     """Figure 1: the stem, the trellis, and the sum of a head at each stride of the last layer.
 
     Args:
@@ -126,12 +154,21 @@ def supernet(images, alpha, beta, w, cell_graph, trellis_graph, classes, F=8):
         trellis_graph: The nodes and arcs of the network.
         classes: The number of classes.
         F: The filters.
+        auxiliary_skip: See `with_auxiliary_skip`; None for the paper's supernet.
+        temperature: Divides alpha and beta; None for the paper's supernet.
+        normalized_skip: Whether batch norm follows skip; False for the paper's supernet.
 
     Returns:
         The logits, float64 [batch, height, width, classes].
     """
     images, alpha, beta = (tf.cast(tensor, tf.float64) for tensor in (images, alpha, beta))
+    if temperature is not None:
+        alpha, beta = (logits / tf.cast(temperature, tf.float64) for logits in (alpha, beta))
     alpha, beta = operation_weights(alpha, cell_graph), arc_weights(beta, trellis_graph)
+    if auxiliary_skip is not None:
+        alpha = with_auxiliary_skip(alpha, tf.cast(auxiliary_skip, tf.float64))
+    if normalized_skip:
+        alpha = with_normalized_skip(alpha)
     image_height, image_width = images.shape[1:3]
     images = pad_to_grid(images, max(trellis_graph.strides))
     height, width = images.shape[1:3]
@@ -184,6 +221,7 @@ OPERATIONS = {
     "max_pool_3x3": lambda H, w: pool(tf.nn.max_pool2d, H, w),
     "avg_pool_3x3": lambda H, w: pool(tf.nn.avg_pool2d, H, w),
     "skip": lambda H, w: H,
+    "normalized_skip": lambda H, w: batch_norm(H, w),
     "sep_conv_3x3": lambda H, w: separable_convolution(H, 3, w),
     "sep_conv_5x5": lambda H, w: separable_convolution(H, 5, w),
     "atrous_conv_3x3": lambda H, w: conv_bn(tf.nn.relu(H), H.shape[-1], 3, w, rate=2),

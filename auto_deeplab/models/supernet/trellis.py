@@ -27,6 +27,7 @@ class Trellis(tf_keras.layers.Layer):
         recompute: See `Supernet`.
         unroll: See `Supernet`.
         synchronized_batch_norm: See `Supernet`.
+        normalized_skip: See `Supernet`.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Trellis(tf_keras.layers.Layer):
         recompute: str,
         unroll: bool,
         synchronized_batch_norm: bool = False,
+        normalized_skip: bool = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -81,6 +83,7 @@ class Trellis(tf_keras.layers.Layer):
                         recompute,
                         functions,
                         synchronized_batch_norm,
+                        normalized_skip,
                     )
                 )
 

@@ -179,6 +179,7 @@ class TrainingLoop:
             started = time.monotonic()
             measures = self._measure(epoch, preemption)
             values |= measures
+            values |= self._training.epoch_figures()
             values["seconds_per_step"] = self._log.seconds_per_step
             values["validation_seconds"] = time.monotonic() - started
             self._write(epoch, values)

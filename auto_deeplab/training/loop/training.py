@@ -84,6 +84,10 @@ class Training(abc.ABC):
             name: The loss's name in the logs.
         """
 
+    def epoch_figures(self) -> dict[str, float]:
+        """Returns what else to note of an epoch, by name, for metrics, logs and progress line."""
+        return {}
+
     def on_epoch_end(self, epoch: int, step: int) -> None:  # noqa: B027 (not all keep more)
         """Keeps what the logs do not; the first worker alone calls it.
 

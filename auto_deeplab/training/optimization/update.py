@@ -19,6 +19,7 @@ def update(
     clip_norm: float | None = None,
     multiplier: Callable[[tf.Variable], float] = lambda variable: 1.0,
     parts: int = 1,
+    penalty: Callable[[], tf.Tensor] | None = None,
 ) -> tf.Tensor:
     """Descends the gradient of a loss with L2 weight decay.
 
@@ -38,10 +39,12 @@ def update(
             the gradients, it is one of the learning rate.
         parts: How many parts are differentiated one after the other. What the gradient needs is
             kept of one part at a time.
+        penalty: Returns a loss of the variables alone, the same on each replica. Its gradient joins
+            with that of the decay.
 
     Returns:
-        The loss of the global batch, float32 scalar, before the update and without the decay. NaN
-        where the step is left out though its loss was not scaled up any more.
+        The loss of the global batch, float32 scalar, before the update and without decay and
+        penalty. NaN where the step is left out though its loss was not scaled up any more.
     """
     scaling = isinstance(optimizer, tf_keras.mixed_precision.LossScaleOptimizer)
     loss, gradients = loss_and_gradients(
@@ -56,6 +59,12 @@ def update(
         gradient + weight_decay * variable if weight_decay and decayed(variable) else gradient
         for gradient, variable in zip(gradients, variables, strict=True)
     ]
+    if penalty is not None:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(variables)
+            value = penalty()
+        of_penalty = tape.gradient(value, variables, unconnected_gradients="zero")
+        gradients = [a + b for a, b in zip(gradients, of_penalty, strict=True)]
     if clip_norm is not None:
         gradients, _ = tf.clip_by_global_norm(gradients, clip_norm)
     factors = [multiplier(variable) for variable in variables]

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.runs.run import Run, differing_values, group_trials
-from auto_deeplab.search_space import Genotype
+from auto_deeplab.search_space import Genotype, diagnose
 from auto_deeplab.visualization.architecture import draw_architecture
 from auto_deeplab.visualization.curves import draw_curves, draw_trials
 from auto_deeplab.visualization.evaluations import draw_class_bars, draw_confusion_matrix
@@ -47,7 +47,7 @@ def build_sections(runs: Sequence[Run], examples: Sequence[Examples] = ()) -> li
     sections = [
         Section("Summary", [_summary(runs)]),
         Section("Architecture", pictures=_architectures(runs)),
-        Section("Search", pictures=_searches([run for run in runs if run.is_search])),
+        Section("Search", *_searches([run for run in runs if run.is_search])),
         Section("Training", pictures=_trainings([run for run in runs if not run.is_search])),
         Section("Evaluation", _evaluation_tables(runs), _evaluations(runs)),
         Section("Best and worst images", pictures=_examples(examples)),
@@ -126,7 +126,33 @@ _ARCHITECTURE_CAPTIONS = {
 }
 
 
-def _searches(runs: Sequence[Run]) -> list[Picture]:
+def _searches(runs: Sequence[Run]) -> tuple[list[Table], list[Picture]]:
+    searched = [run for run in runs if run.history]
+    return [_diagnoses(searched)] if searched else [], _search_pictures(runs)
+
+
+def _diagnoses(runs: Sequence[Run]) -> Table:
+    """How far each search had come at its last epoch, and what is wrong."""
+    diagnoses = [diagnose(run.history[-1].relaxation) for run in runs]
+    names = list(dict.fromkeys(name for each in diagnoses for name in each.figures()))
+    rows = []
+    for run, diagnosis in zip(runs, diagnoses, strict=True):
+        figures = diagnosis.figures()
+        rows.append(
+            [
+                run.name,
+                *(f"{figures[name]:.3g}" if name in figures else _NOTHING for name in names),
+                ". ".join(diagnosis.findings()) or _NOTHING,
+            ]
+        )
+    titles = [_DIAGNOSIS_TITLES.get(name, name.replace("_", " ")) for name in names]
+    return Table("Diagnosis", ["run", *titles, "what is wrong"], rows)
+
+
+_DIAGNOSIS_TITLES = {"alpha_entropy": "entropy of \u03b1", "beta_entropy": "entropy of \u03b2"}
+
+
+def _search_pictures(runs: Sequence[Run]) -> list[Picture]:
     groups = group_trials(runs)
     labels = [_trials_label([run.name for run in group]) for group in groups]
     pictures = _with_figures(
@@ -197,6 +223,20 @@ _SEARCH_CURVES = (
         {"learning_rate": "weights", "architecture_learning_rate": "\u03b1 and \u03b2"},
         "learning rate",
         False,
+    ),
+    (
+        "entropy",
+        "Entropy of \u03b1 and \u03b2: 1 is no choice",
+        {"alpha_entropy": "\u03b1", "beta_entropy": "\u03b2"},
+        "normalized entropy",
+        False,
+    ),
+    (
+        "skip_and_none",
+        "What skip and none have of softmax(\u03b1)",
+        {"skip_weight": "skip", "none_weight": "none"},
+        "mean weight",
+        True,
     ),
 )
 _TRAINING_CURVES = (

@@ -85,7 +85,7 @@ def textbook_weights(supernet, training):
         for position, layer in enumerate(segment.layers_covered):
             for node in segment.nodes:
                 name = f"layer{layer}/stride{node.stride}"
-                add_node(name, node, position, kernels, statistics)
+                add_node(name, node, position, kernels, statistics, supernet.normalized_skip)
     weights = textbook.Weights(
         {name: tf.cast(kernel, tf.float64) for name, kernel in kernels.items()},
         {
@@ -98,7 +98,7 @@ def textbook_weights(supernet, training):
     return weights, statistics
 
 
-def add_node(name, node, position, kernels, statistics):
+def add_node(name, node, position, kernels, statistics, normalized_skip):
     """Adds one layer's kernels and statistics of a node, which keeps each in one vector."""
     vectors = unpack(node.kernel_shapes, node.kernels[position])
     graph, filters = node.cell.graph, node.cell.filters
@@ -135,10 +135,10 @@ def add_node(name, node, position, kernels, statistics):
                     add_statistics(f"{edge}/{operation}", index)
                 start += padded
         for operation in graph.operations:
-            if "pool" in operation:
+            if "pool" in operation or (operation == "skip" and normalized_skip):
                 # The edges of a state share its pools, and so their batch norm.
                 for edge in names:
-                    add_statistics(f"{edge}/{operation}")
+                    add_statistics(f"{edge}/{operation.replace('skip', 'normalized_skip')}")
                 start += filters
     assert start == node.moving_mean.shape[1]
 
@@ -162,6 +162,9 @@ def both_formulations(supernet, height, width, training):
             supernet.trellis_graph,
             CLASSES,
             channels * 4 // stride,
+            supernet.auxiliary_skip,
+            supernet.temperature,
+            supernet.normalized_skip,
         )
         assert set(weights.kernels) == kernels, "the textbook had to make kernels of its own"
         assert set(weights.moving) == set(where)
@@ -229,7 +232,11 @@ CASES = {
 @pytest.mark.parametrize("training", [True, False], ids=["training", "inference"])
 @pytest.mark.parametrize(("size", "config"), CASES.values(), ids=CASES)
 def test_agrees_with_the_textbook(size, config, training, smooth):
-    gradients = both_formulations(make_supernet(**config), *size, training)
+    assert_same_gradients(both_formulations(make_supernet(**config), *size, training))
+
+
+def assert_same_gradients(gradients):
+    """Of each variable, beside its own size or beside the largest of all."""
     largest = max(np.linalg.norm(wanted) for _, wanted in gradients.values())
     for name, (gradient, wanted) in gradients.items():
         error = np.linalg.norm(gradient - wanted)
@@ -244,6 +251,68 @@ def test_agrees_with_the_textbook_but_where_derivatives_jump(case):
         np.concatenate([pair[index].ravel() for pair in gradients.values()]) for index in (0, 1)
     )
     assert relative_error(actual, expected) < 1e-2
+
+
+# Pools and skip beside what has kernels; layer 2 has a node two layers back at stride 4 alone.
+CURED = {
+    "layers": 2,
+    "blocks": 2,
+    "filters": 4,
+    "strides": (4, 8),
+    "operations": ("none", "avg_pool_3x3", "skip", "sep_conv_3x3"),
+}
+WITHOUT_POOL = CURED | {"operations": ("none", "skip", "sep_conv_3x3")}
+
+
+@pytest.mark.parametrize("training", [True, False], ids=["training", "inference"])
+@pytest.mark.parametrize(
+    "config",
+    [
+        CURED | {"auxiliary_skip": True, "has_temperature": True},
+        CURED | {"normalized_skip": True},
+        # An auxiliary skip is normalized with skip.
+        WITHOUT_POOL | {"normalized_skip": True, "auxiliary_skip": True},
+    ],
+    ids=["auxiliary_skip", "normalized_skip", "both_without_pools"],
+)
+def test_what_the_paper_does_not_have_agrees_with_the_textbook(config, training, smooth):
+    supernet = make_supernet(**config)
+    for variable, value in ((supernet.auxiliary_skip, 0.7), (supernet.temperature, 0.25)):
+        if variable is not None:
+            assert variable.shape == []
+            variable.assign(value)
+    assert_same_gradients(both_formulations(supernet, 33, 41, training))
+
+
+def test_the_relaxation_is_what_the_softmaxes_take():
+    supernet = make_supernet(**CURED, has_temperature=True)
+    supernet.temperature.assign(0.25)
+    relaxation = supernet.relaxation()
+    np.testing.assert_array_equal(relaxation.alpha, 4 * supernet.alpha.numpy())
+    np.testing.assert_array_equal(relaxation.beta, 4 * supernet.beta.numpy())
+
+
+def test_an_auxiliary_skip_of_0_changes_nothing():
+    images, _ = make_batch(33, 33)
+    without, with_it = (
+        make_supernet(**CURED, auxiliary_skip=auxiliary_skip) for auxiliary_skip in (False, True)
+    )
+    for variable, value in zip(
+        with_it.trainable_variables, without.trainable_variables, strict=True
+    ):
+        variable.assign(value)
+    with_it.auxiliary_skip.assign(0.0)
+    logits = [supernet(images, training=True).numpy() for supernet in (without, with_it)]
+    np.testing.assert_array_equal(*logits)
+    assert without.auxiliary_skip is None
+    assert len(with_it.variables) == len(without.variables) + 1
+    with_it.auxiliary_skip.assign(1.0)
+    assert relative_error(with_it(images, training=True), logits[0]) > 0.01
+
+
+def test_an_auxiliary_skip_needs_a_skip():
+    with pytest.raises(UserError, match=r"Search\.auxiliary_skip: received it with Supernet\.op"):
+        Supernet(CLASSES, operations=("none", "sep_conv_3x3"), auxiliary_skip=True)
 
 
 # The third and the fourth layer are alike; few operations, as each takes time to trace.

@@ -27,6 +27,16 @@ def test_equations_1_and_2_are_weighted_sums():
     np.testing.assert_allclose(output, np.concatenate([first, second], axis=-1))
 
 
+def test_an_auxiliary_skip_is_a_part_of_the_input_beside_each_mixed_operation():
+    graph, H = CellGraph(blocks=1), random(1, 2, 5, 5, 4)
+    alpha = textbook.operation_weights(random(2, 8), graph)
+    more, w = textbook.with_auxiliary_skip(alpha, 0.3), Weights()
+    for edge in graph.edges:
+        plain = textbook.mixed_operation(H, alpha[edge], w)
+        with_it = textbook.mixed_operation(H, more[edge], w)
+        np.testing.assert_allclose(with_it, plain + 0.3 * H)
+
+
 def test_equation_5_without_a_node_two_layers_back():
     prev = random(2, 1, 3, 3, 4)
     alpha = textbook.operation_weights(random(5, 2), NOTHING_OR_IDENTITY)

@@ -114,3 +114,19 @@ def test_a_multiplier_is_one_of_sgds_learning_rate():
     multiplied, other = descend(0.05, 10.0)
     assert multiplied == pytest.approx(descend(0.5, 1.0)[0])
     assert other == pytest.approx(descend(0.05, 1.0)[0])
+
+
+def test_the_gradient_of_a_penalty_joins_that_of_the_decay_before_all_are_clipped():
+    """The penalized one's is 1 + 0.5 * 4 + 2 * 4 = 11; the other's, which the penalty lacks, 4."""
+    penalized, free = tf.Variable(4.0), tf.Variable(1.0)
+    loss = update(
+        lambda part: penalized + 4 * free,
+        [penalized, free],
+        legacy.SGD(0.1),
+        weight_decay=0.5,
+        decayed=lambda variable: variable is penalized,
+        penalty=lambda: penalized**2,
+        clip_norm=np.hypot(11, 4) / 2,
+    )
+    assert float(loss) == 8
+    np.testing.assert_allclose([penalized, free], [4 - 0.1 * 11 / 2, 1 - 0.1 * 4 / 2], rtol=1e-6)

@@ -8,6 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from auto_deeplab.runs.run import find_runs
+from auto_deeplab.search_space import diagnose
 from auto_deeplab.visualization.report.page import write_report
 from auto_deeplab.visualization.report.sections import Examples, build_sections
 
@@ -55,6 +56,8 @@ def test_a_search_is_shown_whole_and_the_same_each_time(make_search, tmp_path):
         "search_loss",
         "search_pixel_accuracy",
         "search_learning_rate",
+        "search_entropy",
+        "search_skip_and_none",
         "alpha",
         "beta",
     ]
@@ -86,6 +89,25 @@ def test_a_search_is_shown_whole_and_the_same_each_time(make_search, tmp_path):
     assert "36\u2009s" in page.cells
     assert {"30.00%", "4 8", "tensorflow"} & set(page.cells) >= {"30.00%", "tensorflow"}
     assert "Search.warm_up_epochs = 1" in text
+
+
+def test_a_search_is_diagnosed_as_it_was_at_its_last_epoch(make_search):
+    runs = find_runs([make_search("search")])
+    (section,) = (each for each in build_sections(runs) if each.title == "Search")
+    (table,) = section.tables
+    diagnosis = diagnose(runs[0].history[-1].relaxation)
+    (row,) = table.rows
+    assert len(row) == len(table.columns)
+    assert dict(zip(table.columns, row, strict=True)) == {
+        "run": "search",
+        "skip weight": f"{diagnosis.skip_weight:.3g}",
+        "none weight": f"{diagnosis.none_weight:.3g}",
+        "skip branches": str(diagnosis.skip_branches),
+        "entropy of \u03b1": f"{diagnosis.alpha_entropy:.3g}",
+        "entropy of \u03b2": f"{diagnosis.beta_entropy:.3g}",
+        "strongest operation": f"{diagnosis.strongest_operation:.3g}",
+        "what is wrong": ". ".join(diagnosis.findings()) or "\u2013",
+    }
 
 
 def test_a_training_with_its_evaluation_and_its_images(make_training, tmp_path):

@@ -53,6 +53,7 @@ class MixedOperations(tf_keras.layers.Layer):
         operations: The names of the operations, in the order of alpha's columns.
         edges: The number of edges that leave the state.
         filters: The channels of the state and of each edge's output.
+        normalized_skip: Whether `skip` is followed by a batch norm, as the pools are.
 
     Attributes:
         kernel_shapes: name -> kernel, see `kernels.py`.
@@ -60,7 +61,14 @@ class MixedOperations(tf_keras.layers.Layer):
             them.
     """
 
-    def __init__(self, operations: Sequence[str], edges: int, filters: int, **kwargs):
+    def __init__(
+        self,
+        operations: Sequence[str],
+        edges: int,
+        filters: int,
+        normalized_skip: bool = False,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.operations = tuple(operations)
         self.edges = edges
@@ -86,9 +94,11 @@ class MixedOperations(tf_keras.layers.Layer):
                     (size, size, filters, channels), size * size * filters
                 )
                 self.normalized_channels.append(padded)
-        self._pools = [name for name in operations if name in POOLS]
-        if self._pools:
-            self.normalized_channels.append(len(self._pools) * filters)
+        linear = linear_operations(operations)
+        self._normalized = [name for name in linear if name in POOLS or normalized_skip]
+        self._plain = [name for name in linear if name not in self._normalized]
+        if self._normalized:
+            self.normalized_channels.append(len(self._normalized) * filters)
 
     def call(
         self,
@@ -149,9 +159,12 @@ class MixedOperations(tf_keras.layers.Layer):
     def _linear(self, state, mixing_kernel, batch_norms):
         """The normalized pools and skip, mixed for all edges by one 1x1 convolution."""
         parts = []
-        if self._pools:
-            pools = [POOLS[name](state, 3, 1, "SAME") for name in self._pools]
-            parts.append(batch_norms(tf.concat(pools, axis=-1)))
-        if "skip" in self.operations:
+        if self._normalized:
+            outputs = [
+                POOLS[name](state, 3, 1, "SAME") if name in POOLS else state
+                for name in self._normalized
+            ]
+            parts.append(batch_norms(tf.concat(outputs, axis=-1)))
+        if self._plain:  # Skip alone.
             parts.append(state)
         return grouped.convolution(tf.concat(parts, axis=-1), mixing_kernel)
