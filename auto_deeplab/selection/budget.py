@@ -123,13 +123,14 @@ class TimeBudget:
 
     def affords(self, progress: Progress, rung: int, reserved: Sequence[int]) -> bool:
         """Whether the trainings will end in time, as far as those before tell."""
-        own = sum(
-            progress.seconds_of(each) or 0.0 for each in range(rung, len(progress.rung_steps))
-        )
+        times = [progress.seconds_of(each) for each in range(len(progress.rung_steps))]
+        known = [seconds for seconds in times if seconds is not None]
+        if not known:
+            # One has to be first.
+            return not reserved and progress.elapsed < self.seconds
         # Workers share the others.
-        others = sum(progress.seconds_of(each) or 0.0 for each in reserved)
-        needed = own + others / (len(progress.under_way) + 1)
-        return progress.elapsed + needed <= self.seconds and progress.elapsed < self.seconds
+        others = sum(known[each] for each in reserved) / (len(progress.under_way) + 1)
+        return progress.elapsed + sum(known[rung:]) + others <= self.seconds
 
     def remaining_seconds(self, progress: Progress, workers: int) -> float | None:
         """Returns what is left; it passes for all workers alike."""

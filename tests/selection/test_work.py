@@ -225,9 +225,7 @@ def test_candidates_stay_within_the_band(tmp_path):
     candidates = selection.candidates()
     assert {each.origin for each in candidates} == {"random", "mutation"}
     assert max(each.parameters for each in candidates) == 2
-    assert [each.multiply_adds for each in candidates] == [
-        10 * each.parameters for each in candidates
-    ]
+    assert all(each.multiply_adds == 10 * each.parameters for each in candidates)
     impossible = FakeSelection(tmp_path / "impossible", costs=Costs(most=-1))
     with pytest.raises(UserError, match=r"draws in a row missed. max_parameters: received -1"):
         impossible.work()
@@ -335,6 +333,17 @@ def test_a_database_keeps_a_study_as_well(tmp_path):
     in_database.study = lambda: CandidateStudy(url, "fake", CELL, TRELLIS)
     in_database.work()
     assert outcome(in_database) == outcome(in_file)
+
+
+@pytest.mark.parametrize(
+    ("trainings", "sizes"), [(3, [9]), (6, [18]), (8.9, [18, 9]), (9, [27]), (15, [27, 18])]
+)
+def test_brackets_are_as_large_as_the_budget_allows(tmp_path, trainings, sizes):
+    selection = FakeSelection(tmp_path, trainings=trainings, bracket=27)
+    selection.work()
+    assert selection.study().sizes() == sizes
+    finished = [each for each in selection.candidates() if each.state == "finished"]
+    assert len(finished) == sum(size // 9 for size in sizes)
 
 
 @pytest.mark.parametrize("storage", ["nothing://host/database", "/dev/null/study.journal"])
