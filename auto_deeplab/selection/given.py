@@ -1,13 +1,28 @@
-"""Architectures that take part whatever is drawn: those of files, and those a supernet ranks."""
+"""Architectures that take part whatever is drawn, and the files that they are read from."""
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from auto_deeplab.foundations.errors import UserError, argument
 from auto_deeplab.runs.model_dir import GENOTYPE_NAME
+from auto_deeplab.runs.selection import Origin
 from auto_deeplab.search_space import PRESETS, Genotype
-from auto_deeplab.selection.proposals import Given
+
+
+class Given(NamedTuple):
+    """An architecture that takes part whatever is drawn.
+
+    Attributes:
+        genotype: The architecture.
+        origin: Where it comes from.
+        source: More of that, see `Candidate`.
+    """
+
+    genotype: Genotype
+    origin: Origin
+    source: str
 
 
 def load_given(paths: Sequence[str]) -> list[Given]:

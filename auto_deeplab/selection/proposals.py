@@ -14,6 +14,7 @@ from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.runs.selection import Candidate, Origin, ranking
 from auto_deeplab.search_space import CellGraph, Genotype, TrellisGraph, numbered_draw
 from auto_deeplab.search_space.mutation import Cell, Path, mutate, sorted_branches
+from auto_deeplab.selection.given import Given
 from auto_deeplab.selection.settings import Selection
 
 # Until these many draws, or mutations, in a row are known or miss a band.
@@ -32,14 +33,6 @@ class Costs(Protocol):
 
     def missed(self, missed: Sequence[Mapping[str, int]]) -> str:
         """Returns, for a message, what those cost that may not be candidates."""
-
-
-class Given(NamedTuple):
-    """An architecture that takes part whatever is drawn."""
-
-    genotype: Genotype
-    origin: Origin
-    source: str
 
 
 class Proposal(NamedTuple):

@@ -14,8 +14,9 @@ from auto_deeplab.search_space import CellGraph, TrellisGraph
 from auto_deeplab.search_space.mutation import require_in_space
 from auto_deeplab.selection.budget import Budget, TrainingsBudget
 from auto_deeplab.selection.costs import Band, Counter
+from auto_deeplab.selection.given import Given
 from auto_deeplab.selection.outcome import Outcome
-from auto_deeplab.selection.proposals import Given, Proposals
+from auto_deeplab.selection.proposals import Proposals
 from auto_deeplab.selection.retraining import Preparation, Retraining
 from auto_deeplab.selection.settings import Selection
 from auto_deeplab.selection.study import CandidateStudy

@@ -15,7 +15,8 @@ from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.runs.selection import best_candidate
 from auto_deeplab.search_space import Branch, Genotype, sample_genotype
 from auto_deeplab.selection.budget import TimeBudget
-from auto_deeplab.selection.proposals import Given, Proposals, signature_of
+from auto_deeplab.selection.given import Given
+from auto_deeplab.selection.proposals import Proposals, signature_of
 from auto_deeplab.selection.study import CandidateStudy
 from auto_deeplab.selection.work import Worker
 from tests.selection.fakes import (
