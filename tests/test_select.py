@@ -171,7 +171,10 @@ def test_a_report_shows_it(selected, tmp_path):
         (["--budget=0m"], "--budget: received '0m'"),
         (["--trainings=0"], "--trainings: received 0.0; expected a number above 0"),
         (["--max_parameters=few"], "--max_parameters: received 'few'; expected a number above 0"),
-        (["--genotypes=/"], "--genotypes: received /; expected a folder with a genotype.json"),
+        (
+            ["--genotypes=docs"],
+            "--genotypes: received docs; expected a folder with a genotype.json",
+        ),
         (["--genotypes=nothing.json"], "nothing.json"),
         (["--gin_file=nothing.gin"], "--gin_file: received 'nothing.gin'"),
     ],
