@@ -6,10 +6,10 @@ r"""Chooses an architecture by real trainings: successive halving, never worse t
   python -m auto_deeplab.report runs/select
 
 The gin file is that of a retraining. Its architecture is left out: candidates are those of
---genotypes, random draws, and mutations of the best so far. Nine of them are trained for a ninth of
-Retrain.steps, the best three of these for a third, and the best one of those for all of them; then
-the next nine begin, as long as --trainings or --budget lasts. Random draws are always among them:
-the result is not worse than what chance finds for the cost.
+--genotypes, random draws, and mutations of the best so far. A bracket of 27, or fewer where the
+budget is small, is trained for a ninth of Retrain.steps, the best third of it for a third of them,
+and the best third of those for all; then the next bracket begins, as long as --trainings or
+--budget lasts. Random draws are always among the candidates, so chance is not left out.
 
 --output_dir gets genotype.json, the best so far; candidates.jsonl, a line for each candidate; and
 trainings/, where each whole training is a model_dir to evaluate or export. The study is Optuna's:
@@ -69,6 +69,12 @@ _MAX_MULTIPLY_ADDS = flags.DEFINE_string(
     None,
     "The most multiply-adds of a candidate, for one validation image, such as 2.5B.",
 )
+_SEARCH = command_line.define_path(
+    "search",
+    None,
+    "The folder of a search: its supernet measures hundreds of random draws with its shared "
+    "weights, and those that it puts first take part.",
+)
 _STORAGE = command_line.define_path(
     "storage",
     None,
@@ -105,6 +111,7 @@ def main(argv: list[str]) -> None:
             bands,
             budgets,
             _STORAGE.value or str(folder.study),
+            _SEARCH.value,
         )
     _tell_end(folder)
 

@@ -7,7 +7,7 @@ space is as likely as any other.
 
 import math
 import random as random_module
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from auto_deeplab.foundations.errors import UserError
@@ -63,9 +63,7 @@ class Proposals:
         costs: Counts, and refuses what is too dear.
         given: Architectures of the space; they come first.
         first_draw: The number of the first random draw.
-
-    Attributes:
-        left_out: The given ones that are too dear.
+        tell: Prints a line, for a given one that is left out.
     """
 
     def __init__(
@@ -76,19 +74,15 @@ class Proposals:
         costs: Costs,
         given: Sequence[Given],
         first_draw: int = 1,
+        tell: Callable[[str], None] = lambda line: print(line, flush=True),
     ) -> None:
         self._settings, self._cell, self._trellis = settings, cell, trellis
-        self._costs, self._first_draw = costs, first_draw
-        self._given: list[Proposal] = []
-        self.left_out: list[Proposal] = []
-        self._too_dear: set[tuple[Path, Cell]] = set()
-        seen: set[tuple[Path, Cell]] = set()
+        self._costs, self._first_draw, self._tell = costs, first_draw, tell
+        self._given: dict[tuple[Path, Cell], Given] = {}
         for each in given:
-            signature = signature_of(each.genotype)
-            if signature not in seen:
-                seen.add(signature)
-                counted = Proposal(*each, costs.count(each.genotype))
-                (self._given if costs.are_within(counted.costs) else self.left_out).append(counted)
+            self._given.setdefault(signature_of(each.genotype), each)
+        self._counted: dict[tuple[Path, Cell], dict[str, int]] = {}
+        self._too_dear: set[tuple[Path, Cell]] = set()
 
     @property
     def bracket(self) -> int:
@@ -103,8 +97,7 @@ class Proposals:
             size: How many it is to have at least; all that are given, and random ones beside them,
                 find room in it.
         """
-        known = {signature_of(each.genotype) for each in candidates}
-        given = sum(signature_of(each.genotype) not in known for each in self._given)
+        given = len(self._waiting({signature_of(each.genotype) for each in candidates}))
         # A bit less than a whole number is a whole number that was rounded.
         share = 1 - self._settings.random_share
         with_random = math.ceil(given / share - 1e-9) if share else given + size
@@ -123,15 +116,27 @@ class Proposals:
         """
         known = {signature_of(each.genotype) for each in candidates}
         members = [each for each in candidates if each.bracket == bracket]
-        for each in self._given:
-            if signature_of(each.genotype) not in known:
-                return each
+        for each in self._waiting(known):
+            return each
         number_of_random = sum(each.origin == "random" for each in members)
         if number_of_random >= math.ceil(size * self._settings.random_share - 1e-9):
             mutation = self._mutation(candidates, known)
             if mutation is not None:
                 return mutation
         return self._random(candidates, known)
+
+    def _waiting(self, known: set[tuple[Path, Cell]]) -> list[Proposal]:
+        """Returns the given ones that are no candidates yet, in the order in which they came."""
+        waiting = []
+        for signature, each in self._given.items():
+            if signature in known | self._too_dear:
+                continue
+            costs = self._count(each.genotype)
+            if self._costs.are_within(costs):
+                waiting.append(Proposal(*each, costs))
+            else:
+                self._tell(f"left out: {each.source}: {self._costs.missed([costs])}")
+        return waiting
 
     def _random(
         self, candidates: Sequence[Candidate], known: set[tuple[Path, Cell]]
@@ -178,10 +183,13 @@ class Proposals:
         return None
 
     def _count(self, genotype: Genotype) -> dict[str, int]:
-        """Returns the costs, and notes what is too dear: to count takes seconds."""
-        costs = self._costs.count(genotype)
+        """Returns the costs, and notes them and what is too dear: to count takes seconds."""
+        signature = signature_of(genotype)
+        if signature not in self._counted:
+            self._counted[signature] = self._costs.count(genotype)
+        costs = self._counted[signature]
         if not self._costs.are_within(costs):
-            self._too_dear.add(signature_of(genotype))
+            self._too_dear.add(signature)
         return costs
 
 

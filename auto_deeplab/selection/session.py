@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from auto_deeplab.foundations import gin_files, json_files
@@ -10,7 +11,7 @@ from auto_deeplab.foundations.errors import UserError, argument
 from auto_deeplab.foundations.kept_setting import keep_setting
 from auto_deeplab.runs.model_dir import ModelDir
 from auto_deeplab.runs.selection import SelectionDir
-from auto_deeplab.search_space import CellGraph, TrellisGraph
+from auto_deeplab.search_space import CellGraph, Genotype, TrellisGraph
 from auto_deeplab.search_space.mutation import require_in_space
 from auto_deeplab.selection.budget import Budget, TrainingsBudget
 from auto_deeplab.selection.costs import Band, Counter
@@ -19,6 +20,7 @@ from auto_deeplab.selection.outcome import Outcome
 from auto_deeplab.selection.proposals import Proposals
 from auto_deeplab.selection.retraining import Preparation, Retraining
 from auto_deeplab.selection.settings import Selection
+from auto_deeplab.selection.shared_weights import SharedWeights, best_draws
 from auto_deeplab.selection.study import CandidateStudy
 from auto_deeplab.selection.work import DECIDING, Worker
 from auto_deeplab.training.runtime import device_names
@@ -30,6 +32,7 @@ def run_session(
     bands: Mapping[str, Band],
     budgets: Sequence[Budget],
     storage: str,
+    search: str | None = None,
 ) -> None:
     """Works on a selection, together with other workers, until the budget is spent.
 
@@ -39,6 +42,7 @@ def run_session(
         bands: What a candidate may cost, by the name of the cost.
         budgets: What limits it.
         storage: Where the study is kept, see `CandidateStudy`.
+        search: The model_dir of a search whose supernet chooses among random draws; None for none.
 
     Raises:
         UserError: The configuration is wrong, or another one than the folder's; or the budget does
@@ -50,7 +54,8 @@ def run_session(
         settings = Selection()
     rung_steps = settings.rung_steps(preparation.job.steps)
     _check_budgets(budgets, rung_steps)
-    cell, trellis = settings.space([each.genotype for each in given])
+    found = [] if search is None else [Genotype.load(ModelDir(Path(search)).genotype)]
+    cell, trellis = settings.space([*(each.genotype for each in given), *found])
     for each in given:
         try:
             require_in_space(each.genotype, cell, trellis)
@@ -60,11 +65,28 @@ def run_session(
     # Others may be about to make the same folder.
     with claims.waiting(DECIDING):
         study = CandidateStudy(storage, folder.path.resolve().name, cell, trellis)
-        _join(folder, study, preparation, _own_setting(settings, cell, trellis, bands, rung_steps))
-    counter = Counter(preparation.build(), preparation.image_size, bands=dict(bands), prefix="max_")
-    proposals = Proposals(settings, cell, trellis, counter, given)
-    for left_out in proposals.left_out:
-        print(f"left out: {left_out.source}: {counter.missed([left_out.costs])}", flush=True)
+        own = _own_setting(settings, cell, trellis, bands, rung_steps)
+        own["shared_weights"] = search is not None
+        _join(folder, study, preparation, own)
+        counter = Counter(preparation.build(), preparation.image_size, bands, prefix="max_")
+        ranked: list[Given] = []
+        if search is not None:
+            ranked = best_draws(
+                settings,
+                cell,
+                trellis,
+                folder.shared_weights,
+                SharedWeights(search, preparation.description.name, retraining).measure,
+                lambda genotype: counter.are_within(counter.count(genotype)),
+            )
+    proposals = Proposals(
+        settings,
+        cell,
+        trellis,
+        counter,
+        [*given, *ranked],
+        first_draw=1 if search is None else settings.shared_weights_draws + 1,
+    )
     outcome = Outcome(
         folder,
         rung_steps,

@@ -32,6 +32,7 @@ class Selection:
         parents: Mutations change one of so many candidates, the best.
         shared_weights_draws: How many random draws a supernet measures with its shared weights,
             where one is given.
+        shared_weights_taken: How many of these take part, those that it puts first.
         shared_weights_images: On how many validation images; None for all.
         seed: Of draws and mutations. That of the trainings is `Retrain.seed`.
         layers: L, layers of the trellis.
@@ -46,6 +47,7 @@ class Selection:
     random_share: Share = 0.5
     parents: Count = 3
     shared_weights_draws: Count = 300
+    shared_weights_taken: Count = 9
     shared_weights_images: Count | None = 100
     seed: Seed = 0
     layers: Annotated[int, Ge(1), Le(MOST_LAYERS)] | None = None
