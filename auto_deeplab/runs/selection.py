@@ -18,6 +18,7 @@ Origin = Literal["given", "shared_weights", "random", "mutation"]
 """Where a candidate comes from: a file, a random draw that a supernet's shared weights put first, a
 random draw, or a change of another candidate."""
 ORIGINS: tuple[Origin, ...] = ("given", "shared_weights", "random", "mutation")
+Failure = Literal["", "diverged", "out of memory"]
 State = Literal["waiting", "running", "eliminated", "finished"]
 """What a candidate is: not trained yet; trained, and perhaps once more; not among the survivors of
 its last rung; or trained in all rungs."""
@@ -29,10 +30,11 @@ class RungResult(BaseModel):
     Args:
         steps: How many.
         seed: Of initial values, order and augmentation.
-        mean_iou: Of the validation split at the end, 0 to 1; 0 for a training that diverged.
+        mean_iou: Of the validation split at the end, 0 to 1; 0 for a training that failed.
         pixel_accuracy: Likewise.
         seconds: What it took, the validation included.
-        diverged: Whether a loss or a weight was NaN or infinite.
+        failure: Why it failed: a loss or a weight was NaN or infinite, or the memory of the device
+            did not suffice; "" if it did not fail.
         machine: Where it was trained.
     """
 
@@ -43,7 +45,7 @@ class RungResult(BaseModel):
     mean_iou: Annotated[Figure, Field(ge=0, le=1)]
     pixel_accuracy: Annotated[Figure, Field(ge=0, le=1)]
     seconds: Annotated[Figure, Field(ge=0)]
-    diverged: bool = False
+    failure: Failure = ""
     machine: str = ""
 
 

@@ -3,9 +3,9 @@
 Each rung trains anew, with a whole learning rate schedule of its own. To go on from the weights of
 the rung before would save less than a quarter of the steps (2/9 with three rungs of a third each).
 It would have to raise a learning rate that has ended at 0, so that the figures were those of a
-training that nobody runs: the highest rung's is the one that the gin file describes, to the bit,
-and its folder is a model_dir that can be evaluated and exported. And it would carry the luck of the
-initial values up: here each rung has a seed of its own, the same for all its candidates.
+training that nobody runs: the highest rung's is the one that the gin file describes, and its folder
+is a model_dir that can be evaluated and exported. And it would carry the luck of the initial values
+up: here each rung has a seed of its own, the same for all its candidates.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ from auto_deeplab.data.pipeline import evaluation_batches, open_records
 from auto_deeplab.foundations import gin_files
 from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.runs.model_dir import ModelDir
-from auto_deeplab.runs.selection import Candidate, RungResult, SelectionDir
+from auto_deeplab.runs.selection import Candidate, Failure, RungResult, SelectionDir
 from auto_deeplab.runs.setting import comparable_values
 from auto_deeplab.runs.versions import machine_name
 from auto_deeplab.search_space import Genotype
@@ -122,7 +122,8 @@ class Retraining:
             rung_steps: The length of each rung's trainings.
 
         Raises:
-            UserError: See `Job.train`; but a training that diverges is a result.
+            UserError: See `Job.train`; but a training that diverges, or that the memory of the
+                device does not suffice for, is a result.
             SystemExit: SIGTERM came; what was trained is saved.
         """
         started = time.monotonic()
@@ -143,15 +144,7 @@ class Retraining:
             validation_every=_AT_THE_END,
         )
         with model_dir.locked():
-            try:
-                with gin_files.explaining_calls(), _log(model_dir.path):
-                    job.train(model_dir, tf.distribute.get_strategy())
-            except DivergedError:
-                measures = {SCORE: 0.0, _PIXEL_ACCURACY: 0.0}
-                diverged = True
-            else:
-                measures = model_dir.read_metrics()[-1]
-                diverged = False
+            measures, failure = self._measure(job, model_dir)
             if measures[SCORE] is None:
                 raise UserError(
                     "Retrain.validation_split: received images without any label that counts; "
@@ -166,9 +159,24 @@ class Retraining:
             mean_iou=measures[SCORE],
             pixel_accuracy=measures[_PIXEL_ACCURACY],
             seconds=time.monotonic() - started,
-            diverged=diverged,
+            failure=failure,
             machine=machine_name(),
         )
+
+    def _measure(self, job: Retrain, model_dir: ModelDir) -> tuple[dict[str, Any], Failure]:
+        """Trains, and returns the last validation's measures and why there is none."""
+        failure: Failure
+        try:
+            with gin_files.explaining_calls(), _log(model_dir.path):
+                job.train(model_dir, tf.distribute.get_strategy())
+        except DivergedError:
+            failure = "diverged"
+        except tf.errors.ResourceExhaustedError:
+            # Smaller candidates can be trained all the same.
+            failure = "out of memory"
+        else:
+            return model_dir.read_metrics()[-1], ""
+        return {SCORE: 0.0, _PIXEL_ACCURACY: 0.0}, failure
 
 
 @dataclasses.dataclass(frozen=True)

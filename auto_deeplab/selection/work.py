@@ -180,7 +180,7 @@ class Worker:
         """Returns what is told of a training."""
         progress = self._progress(candidates, under_way)
         best = best_candidate(candidates)
-        figure = "diverged" if result.diverged else f"mIOU {result.mean_iou:.2%}"
+        figure = result.failure or f"mIOU {result.mean_iou:.2%}"
         parts = [
             f"{candidate.name}, rung {rung + 1} of {len(self.rung_steps)} ({result.steps} steps): "
             f"{figure} in {shown_time(result.seconds)}"

@@ -9,9 +9,7 @@ from auto_deeplab.data.pipeline import open_records
 from auto_deeplab.foundations import gin_files
 from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.runs.model_dir import ModelDir
-from auto_deeplab.runs.selection import SelectionDir
 from auto_deeplab.search_space import CellGraph, TrellisGraph, sample_genotype
-from auto_deeplab.selection.retraining import Retraining
 from auto_deeplab.selection.shared_weights import SharedWeights
 from auto_deeplab.training.job import configured_job
 from auto_deeplab.training.shared_weights import evaluate_with_shared_weights
@@ -19,22 +17,6 @@ from auto_deeplab.training.trained import load_trained
 from tests.helpers import TINY_SEARCH
 
 OPERATIONS = ("none", "max_pool_3x3", "skip")
-
-
-@pytest.fixture
-def retraining(colored_dataset, tmp_path, monkeypatch):
-    # TensorFlow runs already in the process of the tests.
-    monkeypatch.setattr("auto_deeplab.selection.retraining.configure_runtime", lambda: None)
-    path = tmp_path / "retrain.gin"
-    path.write_text(
-        "include 'base/retrain.gin'\n"
-        f"Retrain.dataset = '{colored_dataset}'\n"
-        "Retrain.steps = 3\n"
-        "Retrain.batch_size = 1\n"
-        "training_batches.crop_size = 33\n"
-        "build_network.filters = 4\n"
-    )
-    return Retraining(str(path), [], SelectionDir(tmp_path / "select"))
 
 
 @pytest.fixture
@@ -61,7 +43,7 @@ def test_architectures_are_measured_with_the_search_s_weights(search, retraining
     weights = SharedWeights(str(search), trained.description.name, retraining)
     assert weights.measure(genotypes, 2) == pytest.approx(expected)
     # The configuration in effect is that of the retraining again.
-    assert configured_job().steps == 3
+    assert configured_job().steps == 8
     other = SharedWeights(str(search), "another dataset", retraining)
     with pytest.raises(UserError, match=r"search: received .* expected a search on 'another"):
         other.measure(genotypes, 2)

@@ -280,13 +280,13 @@ def test_a_training_that_diverges_is_the_worst(tmp_path):
     def train(candidate, rung):
         result = selection.train(candidate, rung)
         if candidate.number % 2:
-            return result.model_copy(update={"mean_iou": 0.0, "diverged": True})
+            return result.model_copy(update={"mean_iou": 0.0, "failure": "diverged"})
         return result
 
     selection.work(train)
     candidates = selection.candidates()
     assert best_candidate(candidates).number % 2 == 0
-    assert [each.number for each in candidates if each.rungs[0].diverged] == [1, 3, 5, 7]
+    assert [each.number for each in candidates if each.rungs[0].failure] == [1, 3, 5, 7]
     assert "diverged" in selection.lines[1]
 
 
