@@ -1,16 +1,21 @@
 """The command as users run it, on the smallest trainings that there are."""
 
 import functools
+import signal
+import time
 
 import numpy as np
 import pytest
 
+from auto_deeplab.foundations.errors import TRY_AGAIN_STATUS
 from auto_deeplab.models.counting import count_multiply_adds, count_parameters
 from auto_deeplab.models.final.network import build_network
 from auto_deeplab.runs.selection import SelectionDir
 from auto_deeplab.search_space import Branch, Genotype
+from auto_deeplab.training.checkpoints.files import CheckpointFiles
 from tests.datasets import png_example, write_dataset
 from tests.helpers import (
+    RunningPython,
     assert_user_error,
     contents,
     output_of,
@@ -151,6 +156,25 @@ def test_the_same_command_ends_at_once_and_another_setting_is_refused(selected):
         (f"--storage={folder.parent / 'other.journal'}", "received a study without candidates"),
     ):
         assert_user_error(run(*arguments, argument), message)
+
+
+def test_sigterm_saves_and_ends_with_the_status_of_a_training(gin_file, tmp_path):
+    folder = SelectionDir(tmp_path / "select")
+    long = (f"--gin_file={gin_file}", *HALVING, "--gin_param=Retrain.steps = 20000")
+    arguments = ("-m", "auto_deeplab.select", f"--output_dir={folder.path}", *long)
+    training = folder.path / "trainings" / "candidate_0" / "steps_10000"
+    with RunningPython(*arguments) as process:
+        deadline = time.monotonic() + 300
+        while not (training / "metrics.jsonl").exists() and time.monotonic() < deadline:
+            assert process.poll() is None, process.printed()
+            time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        done = process.finish()
+    assert done.returncode == TRY_AGAIN_STATUS, done.stderr
+    assert done.stdout == "SIGTERM: everything is saved; the same command goes on\n"
+    assert "SIGTERM: saved after step" in (training / "log.txt").read_text()
+    assert CheckpointFiles(training / "checkpoints").steps()[-1] > 0
+    assert list(folder.claims.iterdir()) == []
 
 
 def test_a_report_shows_it(selected, tmp_path):
