@@ -16,7 +16,6 @@ there; a larger --count adds to it.
 """
 
 import dataclasses
-import re
 import reprlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -30,6 +29,7 @@ from auto_deeplab.foundations.errors import UserError
 
 if TYPE_CHECKING:
     from auto_deeplab.search_space import CellGraph, Genotype, TrellisGraph
+    from auto_deeplab.selection.costs import Band, Counter
 
 _OUTPUT_DIR = command_line.define_path(
     "output_dir", None, "The folder for random_1.json, random_2.json, ...", required=True
@@ -54,10 +54,6 @@ _MOST_DRAWS = flags.DEFINE_integer(
     "most_draws", 1000, "Give up when this many draws in a row miss a band.", lower_bound=1
 )
 
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9}
-
-Band = tuple[float, float]
-
 
 def main(argv: list[str]) -> None:
     del argv
@@ -67,13 +63,15 @@ def main(argv: list[str]) -> None:
     }
     image_size = command_line.parse_size(_IMAGE_SIZE.value)
 
+    search_space = _search_space()
+
     from tqdm import tqdm
 
     folder, count = Path(_OUTPUT_DIR.value), _COUNT.value
-    search_space = _search_space()
+    counter = _counter(bands, image_size) if bands else None
     written = 0
     with tqdm(desc="draws", unit="network", disable=not bands) as bar:
-        draws = _Draws(*search_space, bands, image_size, on_draw=bar.update)
+        draws = _Draws(*search_space, counter, on_draw=bar.update)
         for index in range(1, count + 1):
             path = folder / f"random_{index}.json"
             if path.exists():
@@ -105,14 +103,26 @@ def _search_space() -> tuple["CellGraph", "TrellisGraph"]:
     return relaxation.cell, relaxation.trellis
 
 
+def _counter(bands: Mapping[str, "Band"], image_size: tuple[int, int]) -> "Counter":
+    """Returns what counts networks, as far as it matters to the bands."""
+    from auto_deeplab.models.final.network import build_network
+    from auto_deeplab.selection.costs import COSTS, Counter
+
+    return Counter(
+        lambda genotype: build_network(genotype, _CLASSES.value, filters=_FILTERS.value),
+        image_size,
+        bands,
+        COSTS if "multiply_adds" in bands else COSTS[:1],
+    )
+
+
 class _Draws:
     """The numbered draws of --seed, of which those outside of the bands are left out.
 
     Args:
         cell: The cells to draw from.
         trellis: The paths to draw from.
-        bands: What the networks may cost, by name.
-        image_size: (height, width) at which multiply-adds are counted.
+        counter: Counts networks, and knows the bands; None where there is none.
         on_draw: Called at each draw.
     """
 
@@ -120,12 +130,11 @@ class _Draws:
         self,
         cell: "CellGraph",
         trellis: "TrellisGraph",
-        bands: Mapping[str, Band],
-        image_size: tuple[int, int],
+        counter: "Counter | None",
         on_draw: Callable[[], Any],
     ) -> None:
         self._cell, self._trellis = cell, trellis
-        self._bands, self._image_size = bands, image_size
+        self._counter = counter
         self._on_draw = on_draw
         self._number = 0
         self._settings = {
@@ -135,12 +144,12 @@ class _Draws:
             "blocks": cell.blocks,
             "operations": list(cell.operations),
         }
-        if bands:
+        if counter is not None:
             self._settings |= {
-                "bands": {name: list(band) for name, band in bands.items()},
+                "bands": {name: list(band) for name, band in counter.bands.items()},
                 "filters": _FILTERS.value,
                 "classes": _CLASSES.value,
-                "image_size": list(image_size),
+                "image_size": list(counter.image_size),
             }
 
     def go_on_after(self, path: Path) -> None:
@@ -164,14 +173,13 @@ class _Draws:
             self._number += 1
             self._on_draw()
             genotype = numbered_draw(name, self._cell, self._trellis, _SEED.value, self._number)
-            costs = _count(genotype, self._bands, self._image_size)
-            if all(
-                least <= costs.get(cost, -1) <= most for cost, (least, most) in self._bands.items()
-            ):
+            costs = self._counter.count(genotype) if self._counter else {}
+            if self._counter is None or self._counter.are_within(costs):
                 provenance = {"random_search": self._settings, "draw": self._number, **costs}
                 return dataclasses.replace(genotype, provenance=provenance)
             missed.append(costs)
-        raise UserError(_all_missed(missed, self._bands))
+        told = self._counter.missed(missed) if self._counter else ""
+        raise UserError(f"{len(missed)} draws in a row missed. {told}")
 
 
 def _number_of(path: Path, settings: Mapping[str, Any]) -> int:
@@ -204,50 +212,15 @@ def _number_of(path: Path, settings: Mapping[str, Any]) -> int:
     return draw
 
 
-def _count(
-    genotype: "Genotype", bands: Mapping[str, Band], image_size: tuple[int, int]
-) -> dict[str, int]:
-    """Returns what the network costs, as far as it matters: the dearer count only if it can."""
-    if not bands:
-        return {}
-    import tf_keras
-
-    from auto_deeplab.models.counting import count_multiply_adds, count_parameters
-    from auto_deeplab.models.final.network import build_network
-
-    # Keras keeps the graph of every network that was built.
-    tf_keras.backend.clear_session()
-    network = build_network(genotype, _CLASSES.value, filters=_FILTERS.value)
-    costs = {"parameters": count_parameters(network)}
-    least, most = bands.get("parameters", (0, float("inf")))
-    if "multiply_adds" in bands and least <= costs["parameters"] <= most:
-        costs["multiply_adds"] = count_multiply_adds(network, image_size)
-    return costs
-
-
-def _all_missed(missed: list[dict[str, int]], bands: Mapping[str, Band]) -> str:
-    texts = []
-    for name, (least, most) in bands.items():
-        values = [costs[name] for costs in missed if name in costs]
-        if values:
-            texts.append(
-                f"--{name}: received {least:,.0f} to {most:,.0f}; these networks have "
-                f"{min(values):,} to {max(values):,}"
-            )
-    return f"{len(missed)} draws in a row missed. {'. '.join(texts)}"
-
-
-def _parse_band(name: str, text: str) -> Band:
-    number = rf"(\d+(?:\.\d+)?)([{''.join(_UNITS)}]?)"
-    match = re.fullmatch(f"{number}-{number}", text)
-    if match:
-        least, most = (float(match[i]) * _UNITS[match[i + 1]] for i in (1, 3))
-    if not match or least > most:
-        raise UserError(
-            f"--{name}: received {text!r}; expected LEAST-MOST, each a number that K, M or B may "
-            "follow, such as 9.5M-10.5M"
-        )
-    return least, most
+def _parse_band(name: str, text: str) -> "Band":
+    amounts = [command_line.parse_amount(part) for part in text.split("-")]
+    match amounts:
+        case [float(least), float(most)] if least <= most:
+            return least, most
+    raise UserError(
+        f"--{name}: received {text!r}; expected LEAST-MOST, each a number that K, M or B may "
+        "follow, such as 9.5M-10.5M"
+    )
 
 
 if __name__ == "__main__":

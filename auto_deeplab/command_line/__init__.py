@@ -5,6 +5,7 @@ from auto_deeplab.command_line.flags import (
     define_checkpoint_flag,
     define_path,
     define_paths,
+    parse_amount,
     parse_scales,
     parse_size,
 )
@@ -15,6 +16,7 @@ __all__ = [
     "define_checkpoint_flag",
     "define_path",
     "define_paths",
+    "parse_amount",
     "parse_scales",
     "parse_size",
     "run",

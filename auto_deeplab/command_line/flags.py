@@ -12,6 +12,9 @@ from auto_deeplab.foundations.errors import UserError
 flags.disclaim_key_flags()
 
 
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9}
+
+
 class PathParser(flags.ArgumentParser):
     """Reads a path, in which ~ is the home folder as in a shell.
 
@@ -52,6 +55,12 @@ def define_checkpoint_flag() -> flags.FlagHolder[str]:
         "Whose weights: of the newest checkpoint of --model_dir, or of the one with the best "
         "validation mIOU.",
     )
+
+
+def parse_amount(text: str) -> float | None:
+    """Returns a number that K, M or B may follow, such as 9.5M; None for what is none."""
+    match = re.fullmatch(rf"(\d+(?:\.\d+)?)([{''.join(_UNITS)}]?)", text)
+    return float(match[1]) * _UNITS[match[2]] if match else None
 
 
 def parse_size(text: str, flag: str = "image_size") -> tuple[int, int]:

@@ -15,6 +15,7 @@ from auto_deeplab.evaluation.result import read_document
 from auto_deeplab.foundations import gin_files, json_files
 from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.runs.model_dir import EpochMetrics, Figure, ModelDir
+from auto_deeplab.runs.selection import Candidate, SelectionDir
 from auto_deeplab.search_space import Genotype, HistoryEntry, Relaxation, searched_relaxation
 
 _TRIAL_SEED = "Search.seed"
@@ -64,7 +65,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Run:
-    """A folder that `train` wrote, and perhaps `evaluate`.
+    """A folder that `train` wrote, and perhaps `evaluate`; or one that `select` wrote.
 
     Attributes:
         name: Short, and different from that of every other run of the report.
@@ -76,6 +77,7 @@ class Run:
         genotype: Found or retrained; None where there is none (yet).
         evaluations: In the order of their files' names.
         sessions: When the training was started or continued, and with what.
+        candidates: Of a selection; empty for what is none.
     """
 
     name: str
@@ -87,6 +89,7 @@ class Run:
     genotype: Genotype | None
     evaluations: list[Evaluation]
     sessions: list[dict[str, Any]]
+    candidates: list[Candidate]
 
     @property
     def config(self) -> dict[str, str]:
@@ -101,6 +104,8 @@ class Run:
     @property
     def kind(self) -> str:
         """What it is, for people."""
+        if self.candidates:
+            return "selection"
         return "search" if self.is_search else "training"
 
     @property
@@ -196,6 +201,7 @@ def read_run(path: Path, name: str) -> Run:
         genotype=genotype,
         evaluations=[read_evaluation(file) for file in sorted(path.glob("evaluation_*.json"))],
         sessions=folder.read_sessions(),
+        candidates=SelectionDir(path).read_candidates(),
     )
 
 

@@ -1,7 +1,9 @@
-"""With which versions of which packages a result was made."""
+"""With which versions of which packages a result was made, and on which machine."""
 
+import os
 import platform
 from importlib import metadata
+from pathlib import Path
 
 from auto_deeplab import __version__
 
@@ -17,3 +19,15 @@ def package_versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return packages
+
+
+def machine_name() -> str:
+    """Returns the processor's name and how many cores this process may use."""
+    name = platform.processor() or platform.machine()
+    cpu_info = Path("/proc/cpuinfo")
+    if cpu_info.exists():
+        for line in cpu_info.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                name = line.partition(":")[2].strip()
+                break
+    return f"{name}, {len(os.sched_getaffinity(0))} cores"

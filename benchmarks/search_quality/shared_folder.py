@@ -4,25 +4,19 @@
   results/KEY.json       a finished training, written whole or not at all
   claims/KEY             somebody trains it: the file is touched while that goes on
 
-A claim that nobody has touched for a while is that of a killed process, and its training is taken
-up again. Should two take it up at the same moment, both train it, and one of two equal results
-stays.
+The training of a killed process is taken up again, see `foundations/claims.py`.
 """
 
 import contextlib
 import dataclasses
-import os
-import socket
-import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from auto_deeplab.foundations import json_files
-from auto_deeplab.foundations.errors import UserError, reason_of
-
-TOUCH_SECONDS = 10.0
-STALE_SECONDS = 90.0
+from auto_deeplab.foundations.claims import STALE_SECONDS, TOUCH_SECONDS, Claims
+from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.foundations.kept_setting import keep_setting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,18 +39,7 @@ class SharedFolder:
         Raises:
             UserError: The folder has results of another setting.
         """
-        path = self.path / "setting.json"
-        if not path.exists():
-            json_files.write(path, setting)
-            return
-        kept = json_files.read(path)
-        asked = json_files.parse(json_files.to_json(setting))
-        for name in {**kept, **asked}:
-            if kept.get(name) != asked.get(name):
-                raise UserError(
-                    f"{path}: {name}: received {kept.get(name)!r}; expected "
-                    f"{asked.get(name)!r}, or another --folder"
-                )
+        keep_setting(self.path / "setting.json", setting, "folder")
 
     def setting(self) -> dict[str, Any]:
         """Returns what `agree_on` kept.
@@ -84,7 +67,7 @@ class SharedFolder:
 
     def claimed(self) -> set[str]:
         """Returns the keys of those claims that somebody keeps."""
-        return {path.name for path in self._claims.glob("*") if not self._is_stale(path)}
+        return self._claims.claimed()
 
     @contextlib.contextmanager
     def claim(self, key: str) -> Iterator[bool]:
@@ -95,55 +78,14 @@ class SharedFolder:
         Raises:
             UserError: The file system refuses.
         """
-        path = self._claims / key
-        if not self._acquire(path):
-            yield False
-            return
-        stop = threading.Event()
-        thread = threading.Thread(target=self._touch, args=(path, stop), daemon=True)
-        thread.start()
-        try:
+        with self._claims.claim(key) as is_ours:
             # Its result may have appeared since the caller looked.
-            yield key not in self.finished()
-        finally:
-            stop.set()
-            thread.join()
-            path.unlink(missing_ok=True)
-
-    def _acquire(self, path: Path) -> bool:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if path.exists() and self._is_stale(path):
-                path.unlink(missing_ok=True)
-            with open(path, "x", encoding="utf-8") as file:
-                file.write(f"{socket.gethostname()} {os.getpid()}\n")
-        except FileExistsError:
-            return False
-        except OSError as error:
-            raise UserError(f"{path}: cannot be written: {reason_of(error)}") from error
-        return True
-
-    def _touch(self, path: Path, stop: threading.Event) -> None:
-        while not stop.wait(self.touch_seconds):
-            # Somebody who found it stale has it now: a machine that slept wakes up late.
-            with contextlib.suppress(OSError):
-                os.utime(path)
-
-    def _is_stale(self, path: Path) -> bool:
-        # The file system's clock tells, as the hosts' may differ.
-        probe = self._claims / f".{socket.gethostname()}.{os.getpid()}"
-        try:
-            probe.touch()
-            now = probe.stat().st_mtime
-            probe.unlink(missing_ok=True)
-            return now - path.stat().st_mtime > self.stale_seconds
-        except FileNotFoundError:
-            return False
+            yield is_ours and key not in self.finished()
 
     @property
     def _results(self) -> Path:
         return self.path / "results"
 
     @property
-    def _claims(self) -> Path:
-        return self.path / "claims"
+    def _claims(self) -> Claims:
+        return Claims(self.path / "claims", self.stale_seconds, self.touch_seconds)

@@ -2,29 +2,29 @@
 
 import dataclasses
 import os
-import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import gin
 
 from auto_deeplab.data.description import DatasetDescription
-from auto_deeplab.foundations import gin_files
-from auto_deeplab.runs.versions import package_versions
+from auto_deeplab.runs.setting import comparable_values
+from auto_deeplab.runs.versions import machine_name, package_versions
 from benchmarks.search_quality.setting import PlannedTraining
 from benchmarks.search_quality.shared_folder import SharedFolder
 from benchmarks.search_quality.training import TrainedNetwork
 
 # What differs between workers, or between the trainings of one table.
 _OWN = {
-    ("Retrain", "dataset"),
-    ("Retrain", "genotype"),
-    ("Retrain", "seed"),
-    ("street_scenes", "directory"),
-    ("street_scenes", "workers"),
+    "Retrain.dataset",
+    "Retrain.genotype",
+    "Retrain.seed",
+    "street_scenes.directory",
+    "street_scenes.workers",
+    "configure_runtime",
+    "TabularBenchmark",
 }
 _POLL_SECONDS = 5.0
 
@@ -39,18 +39,9 @@ def shared_setting(dataset_dir: str | os.PathLike[str]) -> dict[str, Any]:
     Args:
         dataset_dir: The dataset that they train on.
     """
-    bindings = gin_files.read_bindings(gin.operative_config_str(), "the gin configuration")
-    values: dict[str, str] = {}
-    for binding in bindings:
-        configurable = binding.configurable.rpartition(".")[2]
-        is_own = (configurable, binding.parameter) in _OWN or configurable in (
-            "configure_runtime",
-            "TabularBenchmark",
-        )
-        if not is_own:
-            values[f"{configurable}.{binding.parameter}"] = repr(binding.value)
+    values = comparable_values(gin.operative_config_str(), _OWN)
     description = dataclasses.asdict(DatasetDescription.load(dataset_dir))
-    return {"values": dict(sorted(values.items())), "dataset": description}
+    return {"values": values, "dataset": description}
 
 
 def work(
@@ -113,18 +104,6 @@ def genotype_json(training: PlannedTraining) -> dict[str, Any]:
         "network": list(genotype.network),
         "cell": [[list(branch) for branch in block] for block in genotype.cell],
     }
-
-
-def machine_name() -> str:
-    """Returns the processor's name and how many cores this process may use."""
-    name = platform.processor() or platform.machine()
-    cpu_info = Path("/proc/cpuinfo")
-    if cpu_info.exists():
-        for line in cpu_info.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                name = line.partition(":")[2].strip()
-                break
-    return f"{name}, {len(os.sched_getaffinity(0))} cores"
 
 
 def _progress(

@@ -8,6 +8,11 @@ import numpy as np
 import tensorflow as tf
 
 from auto_deeplab.distribution.reduction import sum_over_replicas
+from auto_deeplab.foundations.errors import UserError
+
+
+class DivergedError(UserError):
+    """A training has ended because a loss or a weight was NaN or infinite."""
 
 
 def largest_gradients(

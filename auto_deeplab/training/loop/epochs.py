@@ -16,11 +16,11 @@ from auto_deeplab.data.pipeline import evaluation_batches
 from auto_deeplab.data.segmentation_records import SegmentationRecords
 from auto_deeplab.distribution.workers import Workers
 from auto_deeplab.evaluation.inference import Predict, ReplicatedPrediction, evaluate
-from auto_deeplab.foundations.errors import TRY_AGAIN_STATUS, UserError, argument
+from auto_deeplab.foundations.errors import TRY_AGAIN_STATUS, argument
 from auto_deeplab.runs.model_dir import ModelDir
 from auto_deeplab.training.checkpoints.checkpoints import Checkpoints, NotFiniteError
 from auto_deeplab.training.checkpoints.files import SCORE
-from auto_deeplab.training.loop.divergence import largest_gradients
+from auto_deeplab.training.loop.divergence import DivergedError, largest_gradients
 from auto_deeplab.training.loop.preemption import Preemption, watching_for_preemption
 from auto_deeplab.training.loop.progress import ProgressBar
 from auto_deeplab.training.loop.training import Training
@@ -91,7 +91,8 @@ def train_to_end(
         Whether there was anything left to do.
 
     Raises:
-        UserError: A loss or a weight is NaN or infinite; or it cannot be saved.
+        DivergedError: A loss or a weight is NaN or infinite.
+        UserError: It cannot be saved.
         SystemExit: SIGTERM came, to some worker. What was finished is saved; the status is
             `TRY_AGAIN_STATUS`.
     """
@@ -103,7 +104,7 @@ def train_to_end(
         with watching_for_preemption() as preemption:
             loop.run(preemption)
     except NotFiniteError as error:
-        raise UserError(loop.explain_divergence(error)) from None
+        raise DivergedError(loop.explain_divergence(error)) from None
     finally:
         loop.close()
     return True

@@ -10,14 +10,17 @@ from matplotlib.figure import Figure
 
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.runs.run import Run, differing_values, group_trials
+from auto_deeplab.runs.selection import Candidate, ranking
 from auto_deeplab.search_space import Genotype, diagnose
 from auto_deeplab.visualization.architecture import draw_architecture
 from auto_deeplab.visualization.curves import draw_curves, draw_trials
 from auto_deeplab.visualization.evaluations import draw_class_bars, draw_confusion_matrix
 from auto_deeplab.visualization.heat_maps import draw_alpha, draw_beta
 from auto_deeplab.visualization.report.page import Picture, Section, Table
+from auto_deeplab.visualization.selection import draw_pareto_front, draw_rungs
 
 _NOTHING = "\u2013"
+_SHOWN_CANDIDATES = 30
 
 
 @dataclass(frozen=True)
@@ -47,8 +50,9 @@ def build_sections(runs: Sequence[Run], examples: Sequence[Examples] = ()) -> li
     sections = [
         Section("Summary", [_summary(runs)]),
         Section("Architecture", pictures=_architectures(runs)),
+        *(_selection(run) for run in runs if run.candidates),
         Section("Search", *_searches([run for run in runs if run.is_search])),
-        Section("Training", pictures=_trainings([run for run in runs if not run.is_search])),
+        Section("Training", pictures=_trainings([run for run in runs if run.kind == "training"])),
         Section("Evaluation", _evaluation_tables(runs), _evaluations(runs)),
         Section("Best and worst images", pictures=_examples(examples)),
         Section(
@@ -202,6 +206,58 @@ def _trials_caption(groups: Sequence[Sequence[Run]], labels: Sequence[str]) -> s
     return " ".join(texts)
 
 
+def _selection(run: Run) -> Section:
+    """The candidates of a selection: the best ones as a table, all of them as pictures."""
+    best_first = ranking(run.candidates)
+    reached = len(best_first[0].rungs) if best_first else 0
+    rows = [
+        [
+            each.name,
+            _origin(each, run.candidates),
+            str(each.bracket + 1),
+            *(
+                _percent(each.rungs[rung].mean_iou) if rung < len(each.rungs) else _NOTHING
+                for rung in range(reached)
+            ),
+            f"{each.parameters:,}",
+            f"{each.multiply_adds:,}",
+            " ".join(map(str, each.network)),
+        ]
+        for each in best_first[:_SHOWN_CANDIDATES]
+    ]
+    lengths = [f"mIOU, {result.steps:,} steps" for result in best_first[0].rungs] if reached else []
+    columns = ["candidate", "from", "bracket", *lengths, "parameters", "multiply-adds"]
+    title = f"The best of {len(best_first)} candidates" if len(rows) < len(best_first) else ""
+    suffix = f"_{_file_name(run.name)}"
+    pictures = _with_figures(
+        (
+            f"rungs{suffix}",
+            "Candidates by rung",
+            "Each point is a training; lines lead from a candidate's shorter training to its "
+            "longer one. Those that no line leaves were eliminated, or reached the last rung.",
+        ),
+        draw_rungs(run.candidates),
+    )
+    pictures += _with_figures(
+        (
+            f"pareto{suffix}",
+            "Pareto front",
+            "The candidates of the last rung that was reached: what they reach for what they cost. "
+            "Shorter trainings reach less, and are left out.",
+        ),
+        draw_pareto_front(run.candidates),
+    )
+    tables = [Table(title, [*columns, "strides of the layers"], rows)] if rows else []
+    return Section(f"Selection {run.name}", tables, pictures)
+
+
+def _origin(candidate: Candidate, candidates: Sequence[Candidate]) -> str:
+    if candidate.origin != "mutation":
+        return candidate.origin.replace("_", " ")
+    names = {str(each.number): each.name for each in candidates}
+    return f"mutation of {names.get(candidate.source, candidate.source)}"
+
+
 def _trainings(runs: Sequence[Run]) -> list[Picture]:
     return _curves(runs, "training", _TRAINING_CURVES)
 
@@ -334,9 +390,9 @@ def _examples(examples: Sequence[Examples]) -> list[Picture]:
 
 
 def _differences(runs: Sequence[Run]) -> list[Table]:
-    """A table for the searches and one for the trainings: their parameters are not the same."""
+    """A table for each kind of run: their parameters are not the same."""
     tables = []
-    for kind, title in (("search", "searches"), ("training", "trainings")):
+    for kind in ("search", "training", "selection"):
         compared = [run for run in runs if run.kind == kind]
         rows = [
             [name, *(_NOTHING if value is None else value for value in row)]
@@ -344,6 +400,7 @@ def _differences(runs: Sequence[Run]) -> list[Table]:
         ]
         if rows:
             columns = ["parameter", *(run.name for run in compared)]
+            title = {"search": "searches"}.get(kind, f"{kind}s")
             tables.append(Table(f"Where the {title} differ", columns, rows))
     return tables
 

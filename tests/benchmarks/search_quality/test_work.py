@@ -128,7 +128,8 @@ def test_trainings_of_another_setting_are_refused(folder, benchmark_settings):
     planned = benchmark_settings.trainings()
     run(folder, planned[:1], trained)
     other = {**SETTING, "values": {"Retrain.steps": "3"}}
-    with pytest.raises(UserError, match=r"values: received .*; expected .*another --folder"):
+    message = r"values.Retrain.steps: received '3', but .* with '2'; .* another folder"
+    with pytest.raises(UserError, match=message):
         run(folder, planned, trained, other)
     assert len(folder.finished()) == 1
 
