@@ -12,6 +12,7 @@ works (paper, section 3). In the order in which to read:
 - `decoding`: from alpha to a cell and from beta to a path (section 4.3).
 - `perturbation`: from what the supernet loses without a part of the cell to a cell.
 - `diagnosis`: `Diagnosis`, how far a search has come, and whether it has collapsed.
+- `distribution`: `ArchitectureDistribution`, the same choice as probabilities of architectures.
 - `genotype`: `Genotype`, a cell and a path, which a JSON file carries from one command to the next.
 - `presets`: the genotypes that have a name, such as the one that the paper's authors found.
 - `sampling`: genotypes drawn at random, which a search has to beat.
@@ -33,6 +34,7 @@ Example:
 from auto_deeplab.search_space.cell import CellGraph, Edge
 from auto_deeplab.search_space.decoding import decode_cell, decode_network
 from auto_deeplab.search_space.diagnosis import Diagnosis, diagnose
+from auto_deeplab.search_space.distribution import ArchitectureDistribution, numbered_generator
 from auto_deeplab.search_space.genotype import Branch, Genotype, GenotypeError, path_arcs
 from auto_deeplab.search_space.history import HistoryEntry, append_history, read_history
 from auto_deeplab.search_space.operations import OPERATIONS
@@ -58,6 +60,7 @@ __all__ = [
     "PRESETS",
     "STEM",
     "Arc",
+    "ArchitectureDistribution",
     "Branch",
     "CellGraph",
     "Diagnosis",
@@ -75,6 +78,7 @@ __all__ = [
     "decode_network",
     "diagnose",
     "numbered_draw",
+    "numbered_generator",
     "one_hot_operation_weights",
     "path_arcs",
     "path_of_rank",

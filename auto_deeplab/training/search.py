@@ -2,14 +2,17 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
 import tensorflow as tf
 import tf_keras
+from annotated_types import Ge, Le
 
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.data.pipeline import steps_per_epoch, training_batches
 from auto_deeplab.data.segmentation_records import SegmentationRecords
+from auto_deeplab.evaluation.inference import Predict
 from auto_deeplab.foundations.configurable import (
     Count,
     CountOrZero,
@@ -29,7 +32,9 @@ from auto_deeplab.training.loop.training import Training
 from auto_deeplab.training.optimization import schedules
 from auto_deeplab.training.optimization.architecture_penalties import ArchitecturePenalties
 from auto_deeplab.training.optimization.loss import cross_entropy
+from auto_deeplab.training.path_search_model import PathSearchModel, check_path_sampling
 from auto_deeplab.training.search_model import SearchModel
+from auto_deeplab.training.shared_weights import DecodedPrediction
 
 
 @configurable
@@ -49,6 +54,10 @@ class Search(Job):
         network_weight_decay: L2 weight decay of w.
         architecture_learning_rate: Of alpha and beta.
         architecture_weight_decay: L2 weight decay of alpha and beta.
+        sampling: What a step computes: "mixture", the paper's, all architectures at once, weighed
+            by alpha and beta; or "path", single architectures that are drawn from alpha and beta,
+            see `path_search_model.py`.
+        path_samples: With "path", how many architectures an update of alpha and beta compares.
         architecture_adam_beta_1: How much of the mean of past gradients Adam keeps, of alpha and
             beta. DARTS has 0.5.
         architecture_adam_beta_2: How much of the mean of their squares.
@@ -82,6 +91,8 @@ class Search(Job):
     architecture_adam_beta_2: Decay = 0.999
     architecture_adam_epsilon: Positive = 1e-7
     # What the paper does not have; docs/searching.md.
+    sampling: Literal["mixture", "path"] = "mixture"
+    path_samples: Annotated[int, Ge(2), Le(1000)] = 4
     most_skips: CountOrZero | None = None
     auxiliary_skip: NotNegative = 0.0
     auxiliary_skip_falls_in_warm_up: bool = False
@@ -134,6 +145,8 @@ class Search(Job):
         self, records: SegmentationRecords, model_dir: ModelDir, strategy: tf.distribute.Strategy
     ) -> "SearchTraining":
         """Returns the search as it is before the first step, see `Job.prepare`."""
+        if self.sampling == "path":
+            check_path_sampling(strategy, self)
         half_a, half_b = (records.half(half, self.seed) for half in ("A", "B"))
         epoch_steps = steps_per_epoch(half_a, self.batch_size)
         with strategy.scope():
@@ -186,15 +199,22 @@ class SearchTraining(Training):
             "temperature": supernet.temperature,
         }
         self._scheduled = schedules.ScheduledVariables(further, of_supernet | penalties.weights)
-        model = SearchModel(
-            supernet,
-            half_a.description.ignore_label,
-            settings.network_weight_decay,
-            settings.architecture_weight_decay,
-            settings.gradient_accumulation_steps,
-            self._scheduled,
-            penalties or None,
-        )
+        decays = settings.network_weight_decay, settings.architecture_weight_decay
+        ignore_label = half_a.description.ignore_label
+        model: SearchModel
+        if settings.sampling == "path":
+            model = PathSearchModel(
+                supernet, ignore_label, *decays, settings.path_samples, settings.seed
+            )
+        else:
+            model = SearchModel(
+                supernet,
+                ignore_label,
+                *decays,
+                settings.gradient_accumulation_steps,
+                self._scheduled,
+                penalties or None,
+            )
         # The fused updates of these optimizers are one operation a variable.
         model.compile(
             tf_keras.optimizers.legacy.SGD(self._schedule, settings.network_momentum),
@@ -237,6 +257,12 @@ class SearchTraining(Training):
             streams["architecture"] = stream(self._half_b, seed + 1, step_of_b)
         return tf.data.Dataset.zip(streams)
 
+    def prediction(self) -> Predict:
+        """Returns what is validated: the mixture, or with single paths what would be decoded."""
+        if isinstance(self.model, PathSearchModel):
+            return DecodedPrediction(self._supernet)
+        return super().prediction()
+
     def learning_rates(self, step: int) -> dict[str, float]:
         """Returns those of w and of the architecture, and what else follows a schedule."""
         is_warm = step >= self._warm_up_steps
@@ -251,6 +277,8 @@ class SearchTraining(Training):
     def loss(self, batch: dict[str, tuple[tf.Tensor, tf.Tensor]], name: str) -> tf.Tensor:
         """Returns a replica's part of L_trainA or L_trainB, see `Training.loss`."""
         images, labels = batch["architecture" if name == "architecture_loss" else "network"]
+        if isinstance(self.model, PathSearchModel):
+            return self.model.loss_of_drawn(images, labels, name)
         logits = self._supernet(images, training=True)
         return cross_entropy(labels, logits, self._half_a.description.ignore_label)
 

@@ -53,6 +53,13 @@ class ConvolutionBlock(tf_keras.layers.Layer):
         images = grouped.convolution(images, self.kernel, self.stride, self.rate)
         return tf.nn.relu(self._normalize(images, training))
 
+    def with_batch_statistics(self, images: tf.Tensor) -> tf.Tensor:
+        """Returns what `call` returns in training, and leaves the moving statistics alone."""
+        images, kernel = (tf.cast(each, self.compute_dtype) for each in (images, self.kernel))
+        images = grouped.convolution(images, kernel, self.stride, self.rate)
+        images, _ = grouped.batch_norm(images, scale=None, moving=None)
+        return tf.nn.relu(images)
+
     def _normalize(self, images: tf.Tensor, training: bool) -> tf.Tensor:
         if not (training and self.synchronized_batch_norm):
             return self.batch_norm(images, training=training)

@@ -3,6 +3,8 @@
 Section 5.1 says what the search simplifies in them.
 """
 
+from collections.abc import Callable
+
 import tensorflow as tf
 import tf_keras
 
@@ -54,15 +56,22 @@ class AtrousSpatialPyramid(tf_keras.layers.Layer):
 
     def call(self, features: tf.Tensor, training: bool) -> tf.Tensor:
         """[batch, height, width, channels] -> logits, float32 [batch, height, width, classes]."""
-        pointwise = self.pointwise(features, training=training)
-        pooled = self.pooling(
-            # In float16 a CPU adds up imprecisely.
-            tf.reduce_mean(tf.cast(features, tf.float32), axis=[1, 2], keepdims=True),
-            training=training,
-        )
+        return self._logits(features, lambda block, images: block(images, training=training))
+
+    def with_batch_statistics(self, features: tf.Tensor) -> tf.Tensor:
+        """Returns what `call` returns in training, and leaves the moving statistics alone."""
+        return self._logits(features, ConvolutionBlock.with_batch_statistics)
+
+    def _logits(
+        self, features: tf.Tensor, run: Callable[[ConvolutionBlock, tf.Tensor], tf.Tensor]
+    ) -> tf.Tensor:
+        pointwise = run(self.pointwise, features)
+        # In float16 a CPU adds up imprecisely.
+        mean = tf.reduce_mean(tf.cast(features, tf.float32), axis=[1, 2], keepdims=True)
+        pooled = run(self.pooling, mean)
         branches = [
             pointwise,
-            self.atrous(features, training=training),
+            run(self.atrous, features),
             tf.broadcast_to(pooled, tf.shape(pointwise)),
         ]
         return tf.cast(self.classifier(tf.concat(branches, axis=-1)), tf.float32)

@@ -1,28 +1,184 @@
-"""One architecture computed with a supernet's weights: its path's nodes, one operation an edge."""
+"""One architecture computed with a supernet's weights: its path's nodes, one operation an edge.
+
+It reads a few percent of the supernet's kernels and computes a few percent of its operations: what
+one network does, and not a mixture's path with zeros in it.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import tensorflow as tf
+import tf_keras
 
 from auto_deeplab.foundations.errors import UserError
-from auto_deeplab.models.resize import resize_bilinear
-from auto_deeplab.models.supernet.fast.batch_norms import BatchNorms
-from auto_deeplab.models.supernet.fast.kernels import unpack
+from auto_deeplab.models.pixel_grid import spatial_size
+from auto_deeplab.models.supernet.fast import grouped
 from auto_deeplab.models.supernet.node import Node
+from auto_deeplab.models.supernet.path_kernels import KeptEdge, KernelPlaces, PathKernels
+from auto_deeplab.models.supernet.path_parts import KeptBranch, PathParts, normalized
 from auto_deeplab.models.supernet.supernet import Supernet
-from auto_deeplab.search_space import STEM, Genotype, path_arcs
+from auto_deeplab.models.supernet.traced_path_parts import TracedPathParts
+from auto_deeplab.search_space import STEM, Arc, Edge, Genotype, path_arcs
 from auto_deeplab.search_space.relaxation import one_hot_operation_weights
 
 
+class StemFeatures(NamedTuple):
+    """What all architectures have in common.
+
+    Attributes:
+        images: float32 [batch, height, width, 3], normalized.
+        features: The stem's, float [batch, padded height / 4, padded width / 4, channels].
+        size: Padded height and width.
+    """
+
+    images: tf.Tensor
+    features: tf.Tensor
+    size: Sequence[int]
+
+
+class Layer(NamedTuple):
+    """A node on the path.
+
+    Attributes:
+        node: The node.
+        source: The stride of the node before it.
+        branches: The branches of its cell.
+        kernels: Those that it reads.
+    """
+
+    node: Node
+    source: int
+    branches: Sequence[KeptBranch]
+    kernels: PathKernels
+
+
+class SinglePaths:
+    """All architectures of a supernet's space, each computed with the weights that they share.
+
+    An architecture is what the supernet computes where softmax(alpha) and softmax(beta) have become
+    one-hot, with nothing left of the nodes off the path: neither their outputs nor their share in
+    batch norm's statistics, which a node of the supernet takes over all its incoming arcs, nor
+    their heads. Where the path had another stride two layers back, `prev_prev` is nothing: the
+    supernet has learned to read it at the same stride alone. (The final network resizes it.)
+
+    Everything is normalized with the statistics of the images that are given: moving ones are those
+    of the mixture, and stay as they are.
+
+    Args:
+        supernet: With its weights.
+        traced: Compute in graphs, which are built when they are first needed: for some seconds at
+            the beginning each architecture takes a fraction of the time.
+    """
+
+    def __init__(self, supernet: Supernet, traced: bool = False):
+        self._supernet = supernet
+        self._parts = (TracedPathParts if traced else PathParts)(supernet)
+        self._nodes: dict[tuple[int, int], tuple[Node, int, KernelPlaces]] = {}
+        for stack in supernet.trellis.segments:
+            for node in stack.nodes:
+                places = KernelPlaces(node)
+                for row, layer in enumerate(stack.layers_covered):
+                    self._nodes[layer, node.stride] = node, row, places
+
+    def stem(self, images: tf.Tensor) -> StemFeatures:
+        """Evaluates the stem.
+
+        Args:
+            images: float32 [batch, height, width, 3], normalized.
+        """
+        padded = self._supernet.pad_to_grid(images)
+        return StemFeatures(images, self._parts.stem(padded), spatial_size(padded))
+
+    def path(self, genotype: Genotype) -> "SinglePath":
+        """Returns one architecture.
+
+        Raises:
+            UserError: It is not in the supernet's space.
+        """
+        one_hot_operation_weights(genotype, self._supernet.cell_graph)  # Raises what it can.
+        graph = self._supernet.trellis_graph
+        arcs = path_arcs(genotype)
+        if len(genotype.network) != graph.layers or not set(arcs) <= set(graph.arcs):
+            raise UserError(
+                f"genotype: received {genotype.name!r} with the path {list(genotype.network)}; "
+                f"expected one of {graph.layers} layers with strides among {list(graph.strides)}"
+            )
+        # Nodes of layer 1 have no weights for what is before the stem.
+        two_before = [None, STEM.stride, *genotype.network]
+        layers = [
+            self._layer(arc, before == arc.target, genotype)
+            for arc, before in zip(arcs, two_before, strict=False)
+        ]
+        return SinglePath(self._supernet, self._parts, layers)
+
+    def _layer(self, arc: Arc, has_prev_prev: bool, genotype: Genotype) -> Layer:
+        node, row, places = self._nodes[arc.layer, arc.target]
+        inputs = self._supernet.cell_graph.inputs(len(genotype.cell))
+        branches, kept = [], []
+        for block, pair in enumerate(genotype.cell, start=1):
+            for branch in pair:
+                is_nothing = branch.input == "prev_prev" and not has_prev_prev
+                op = "none" if is_nothing else branch.op
+                branches.append(KeptBranch(inputs.index(branch.input), op))
+                kept.append(KeptEdge(Edge(block, branch.input), op))
+        reads_prev_prev = any(edge.input == "prev_prev" and op != "none" for edge, op in kept)
+        kernels = PathKernels(node.kernels, places, row, arc.source, reads_prev_prev, kept)
+        return Layer(node, arc.source, branches, kernels)
+
+
+class SinglePath:
+    """One architecture; `SinglePaths.path` makes it.
+
+    Args:
+        supernet: With its weights.
+        parts: Computes.
+        layers: The nodes of its path.
+
+    Attributes:
+        layers: The nodes of its path.
+        variables: What it has to learn beside the kernels of the layers: stem's and head's.
+    """
+
+    def __init__(self, supernet: Supernet, parts: PathParts, layers: Sequence[Layer]):
+        self._supernet = supernet
+        self._parts = parts
+        self.layers = layers
+        head = supernet.heads[str(layers[-1].node.stride)]
+        trained: list[tf_keras.layers.Layer] = [*supernet.stem, head]
+        self.variables = [variable for part in trained for variable in part.trainable_variables]
+
+    def read(self) -> list[tf.Tensor]:
+        """Returns the kernels of each layer, float32 [numbers]."""
+        return [layer.kernels.read() for layer in self.layers]
+
+    def logits(self, stem: StemFeatures, vectors: Sequence[tf.Tensor]) -> tf.Tensor:
+        """Computes the logits.
+
+        Args:
+            stem: What `SinglePaths.stem` returned.
+            vectors: What `read` returned.
+
+        Returns:
+            float32 [batch, height, width, classes], at the size of the images.
+        """
+        before, last = None, stem.features
+        for layer, vector in zip(self.layers, vectors, strict=True):
+            kernels = layer.kernels.unpack(tf.cast(vector, last.dtype))
+            size = [-(-length // layer.node.stride) for length in stem.size]
+            prev = normalized(layer.node.bring(last, layer.source, size, kernels.arc))
+            prev_prev = tf.zeros_like(prev)
+            if before is not None and kernels.prev_prev is not None:
+                prev_prev = normalized(grouped.convolution(before, kernels.prev_prev))
+            output = self._parts.cell(
+                prev_prev, prev, layer.branches, kernels.branches, layer.kernels.branch_sizes
+            )
+            before, last = last, output
+        logits = self._parts.head(self.layers[-1].node.stride, last, stem.size)
+        return self._supernet.crop_like((logits, stem.images))
+
+
 def single_path_logits(supernet: Supernet, images: tf.Tensor, genotype: Genotype) -> tf.Tensor:
-    """Computes the logits of one architecture with the weights that it shares with all others.
-
-    It is what the supernet computes where softmax(alpha) and softmax(beta) have become one-hot,
-    with nothing left of the nodes off the path: neither their outputs nor their share in batch
-    norm's statistics, which a node of the supernet takes over all its incoming arcs, nor their
-    heads. Where the path had another stride two layers back, `prev_prev` is nothing: the supernet
-    has learned to read it at the same stride alone. (The final network resizes it.)
-
-    Everything is normalized with the statistics of `images`: moving ones are those of the mixture.
-    The batch norms of stem and head, which Keras keeps, move on as they do in training.
+    """Computes the logits of one architecture once; `SinglePaths` is for many.
 
     Args:
         supernet: With its weights.
@@ -35,75 +191,6 @@ def single_path_logits(supernet: Supernet, images: tf.Tensor, genotype: Genotype
     Raises:
         UserError: The architecture is not in the supernet's space.
     """
-    operation_weights = tf.constant(
-        one_hot_operation_weights(genotype, supernet.cell_graph), tf.float32
-    )
-    height, width = images.shape[1:3]
-    features = images
-    for block in supernet.stem:
-        features = block(features, training=True)
-    # What the path has computed, by layer and stride.
-    outputs = {(0, STEM.stride): features}
-    for arc, (node, index) in zip(
-        path_arcs(genotype), _nodes_of_path(supernet, genotype), strict=True
-    ):
-        size = (-(-height // arc.target), -(-width // arc.target))
-        outputs[arc.layer, arc.target] = _one_arc(
-            node,
-            index,
-            arc.source,
-            outputs[arc.layer - 1, arc.source],
-            # Nodes of layer 1 have no weights for what is before the stem.
-            outputs.get((arc.layer - 2, arc.target)),
-            size,
-            operation_weights,
-        )
-    last = genotype.network[-1]
-    logits = supernet.heads[str(last)](outputs[len(genotype.network), last], training=True)
-    return resize_bilinear(logits, (height, width))
-
-
-def _nodes_of_path(supernet: Supernet, genotype: Genotype) -> list[tuple[Node, int]]:
-    """Returns the node of each layer that the path comes through, and its index among its layers.
-
-    Raises:
-        UserError: The supernet has no such path.
-    """
-    graph = supernet.trellis_graph
-    if len(genotype.network) != graph.layers or not set(path_arcs(genotype)) <= set(graph.arcs):
-        raise UserError(
-            f"genotype: received {genotype.name!r} with the path {list(genotype.network)}; "
-            f"expected one of {graph.layers} layers with strides among {list(graph.strides)}"
-        )
-    nodes = []
-    for layer, stride in enumerate(genotype.network, start=1):
-        (stack,) = (each for each in supernet.trellis.segments if layer in each.layers_covered)
-        (node,) = (each for each in stack.nodes if each.stride == stride)
-        nodes.append((node, stack.layers_covered.index(layer)))
-    return nodes
-
-
-def _one_arc(
-    node: Node,
-    index: int,
-    source: int,
-    prev: tf.Tensor,
-    prev_prev: tf.Tensor | None,
-    size: tuple[int, int],
-    operation_weights: tf.Tensor,
-) -> tf.Tensor:
-    """Evaluates a node for one of its incoming arcs alone."""
-    kernels = unpack(node.kernel_shapes, node.kernels[index])
-    batch_norms = BatchNorms(None, node.normalized_channels)
-    prev = batch_norms(node.bring(prev, source, size, kernels[f"arc_from_{source}"]))
-    if prev_prev is not None:
-        prev_prev = batch_norms(node.bring(prev_prev, node.stride, size, kernels["prev_prev"]))
-    output = node.cell(
-        prev,
-        prev_prev=prev_prev,
-        arcs=1,
-        operation_weights=operation_weights,
-        kernels=kernels["cell"],
-        batch_norms=batch_norms,
-    )
-    return tf.nn.relu(output)
+    paths = SinglePaths(supernet)
+    path = paths.path(genotype)
+    return path.logits(paths.stem(images), path.read())

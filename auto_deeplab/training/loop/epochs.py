@@ -15,7 +15,7 @@ from absl import logging
 from auto_deeplab.data.pipeline import evaluation_batches
 from auto_deeplab.data.segmentation_records import SegmentationRecords
 from auto_deeplab.distribution.workers import Workers
-from auto_deeplab.evaluation.inference import Predict, ReplicatedPrediction, evaluate
+from auto_deeplab.evaluation.inference import Predict, evaluate
 from auto_deeplab.foundations.errors import TRY_AGAIN_STATUS, argument
 from auto_deeplab.runs.model_dir import ModelDir
 from auto_deeplab.training.checkpoints.checkpoints import Checkpoints, NotFiniteError
@@ -138,7 +138,7 @@ class TrainingLoop:
         self._training, self._model_dir = training, model_dir
         self._checkpoints, self._validation = checkpoints, validation
         self._workers = Workers(training.strategy)
-        self._predict = ReplicatedPrediction(training.model)
+        self._predict = training.prediction()
         self._progress = ProgressBar(
             training.total_steps, self._step, training.epochs, is_shown=self._workers.is_chief
         )
@@ -242,7 +242,7 @@ class TrainingLoop:
     def _measure(self, epoch: int, preemption: Preemption) -> dict[str, float | None]:
         """Validates, where that is due after the epoch; returns the measures."""
 
-        def predict_unless_requested(batches: Sequence[tf.Tensor]) -> list[np.ndarray]:
+        def predict_unless_requested(batches: Sequence[tf.Tensor]) -> Sequence[np.ndarray]:
             # Everything is saved. Other workers, which do not stop to agree, miss this one.
             if preemption.requested:
                 self._end_early()

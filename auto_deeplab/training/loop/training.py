@@ -8,6 +8,8 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
+from auto_deeplab.evaluation.inference import Predict, ReplicatedPrediction
+
 
 class Training(abc.ABC):
     """A model under way, with its batches, its learning rates and its losses.
@@ -68,6 +70,10 @@ class Training(abc.ABC):
         self, first_step: int, steps: int, context: tf.distribute.InputContext
     ) -> tf.data.Dataset:
         """Returns the part of the steps' batches that one input pipeline reads."""
+
+    def prediction(self) -> Predict:
+        """Returns what is validated after an epoch: the network as it has been trained so far."""
+        return ReplicatedPrediction(self.model)
 
     @abc.abstractmethod
     def learning_rates(self, step: int) -> dict[str, float]:
