@@ -38,7 +38,14 @@ _NETWORK, _ARCHITECTURE = 0, 1
 
 # What changes the mixture's steps alone, with the value that changes nothing. A single path is not
 # compiled as a whole, and has the memory of one small network.
-OF_THE_MIXTURE = {"jit_compile": False, "gradient_accumulation_steps": 1}
+OF_THE_MIXTURE = {
+    "jit_compile": False,
+    "gradient_accumulation_steps": 1,
+    "auxiliary_skip": 0.0,
+    "logsumexp_weight": 0.0,
+    "entropy_weight": 0.0,
+    "final_temperature": 1.0,
+}
 
 
 class PathSearchModel(SearchModel):

@@ -244,6 +244,7 @@ def test_a_loss_that_is_not_finite_ends_the_search(configure_search, tmp_path, m
             "Search.gradient_accumulation_steps = 2",
             "Search.gradient_accumulation_steps: received 2 with Search.sampling = 'path'",
         ),
+        ("Search.auxiliary_skip = 0.5", "Search.auxiliary_skip: received 0.5 with Search.sampling"),
     ],
 )
 def test_what_single_paths_cannot_do_is_refused(configure_search, tmp_path, parameter, message):

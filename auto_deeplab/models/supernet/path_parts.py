@@ -26,7 +26,7 @@ class KeptBranch(NamedTuple):
 
     Attributes:
         input: The number of the state that it reads: 0 for prev_prev, 1 for prev, then the blocks.
-        op: Its operation; "none" gives nothing.
+        op: Its operation, see `computed_operation`; "none" gives nothing.
     """
 
     input: int
@@ -86,6 +86,11 @@ class PathParts:
         return resize_bilinear(logits, size)
 
 
+def computed_operation(op: str, supernet: Supernet) -> str:
+    """Returns which `operation` computes what `op` is in a supernet."""
+    return "normalized_skip" if op == "skip" and supernet.normalized_skip else op
+
+
 def kernel_shapes(op: str, filters: int) -> list[tuple[int, ...]]:
     """Returns the shapes of an operation's kernels, in the order in which they are applied."""
     if op in SEPARABLE_SIZES:
@@ -111,6 +116,8 @@ def operation(op: str, state: tf.Tensor, vector: tf.Tensor) -> tf.Tensor:
         return tf.zeros_like(state)
     if op == "skip":
         return state
+    if op == "normalized_skip":
+        return normalized(state)
     if op in POOLS:
         return normalized(POOLS[op](state, 3, 1, "SAME"))
     shapes = kernel_shapes(op, state.shape[-1])

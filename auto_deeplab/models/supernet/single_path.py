@@ -15,7 +15,12 @@ from auto_deeplab.models.pixel_grid import spatial_size
 from auto_deeplab.models.supernet.fast import grouped
 from auto_deeplab.models.supernet.node import Node
 from auto_deeplab.models.supernet.path_kernels import KeptEdge, KernelPlaces, PathKernels
-from auto_deeplab.models.supernet.path_parts import KeptBranch, PathParts, normalized
+from auto_deeplab.models.supernet.path_parts import (
+    KeptBranch,
+    PathParts,
+    computed_operation,
+    normalized,
+)
 from auto_deeplab.models.supernet.supernet import Supernet
 from auto_deeplab.models.supernet.traced_path_parts import TracedPathParts
 from auto_deeplab.search_space import STEM, Arc, Edge, Genotype, path_arcs
@@ -119,7 +124,8 @@ class SinglePaths:
             for branch in pair:
                 is_nothing = branch.input == "prev_prev" and not has_prev_prev
                 op = "none" if is_nothing else branch.op
-                branches.append(KeptBranch(inputs.index(branch.input), op))
+                computed = computed_operation(op, self._supernet)
+                branches.append(KeptBranch(inputs.index(branch.input), computed))
                 kept.append(KeptEdge(Edge(block, branch.input), op))
         reads_prev_prev = any(edge.input == "prev_prev" and op != "none" for edge, op in kept)
         kernels = PathKernels(node.kernels, places, row, arc.source, reads_prev_prev, kept)

@@ -10,7 +10,12 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from auto_deeplab.models.supernet.path_parts import KeptBranch, PathParts, operation
+from auto_deeplab.models.supernet.path_parts import (
+    KeptBranch,
+    PathParts,
+    computed_operation,
+    operation,
+)
 from auto_deeplab.models.supernet.supernet import IMAGE_CHANNELS, Supernet
 
 
@@ -25,7 +30,14 @@ class TracedPathParts(PathParts):
         super().__init__(supernet)
         dtype = supernet.compute_dtype
         # An edge gives nothing, too, where `none` is no operation of the space.
-        self._operations = ("none", *(op for op in supernet.cell_graph.operations if op != "none"))
+        self._operations = (
+            "none",
+            *(
+                computed_operation(op, supernet)
+                for op in supernet.cell_graph.operations
+                if op != "none"
+            ),
+        )
         self._operation = SwitchedOperation(self._operations)
         self._stem = _function(super().stem, _maps(IMAGE_CHANNELS, tf.float32))
         count = 2 * supernet.cell_graph.blocks

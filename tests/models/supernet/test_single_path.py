@@ -36,10 +36,16 @@ def eager():
 
 
 @functools.cache
-def make_supernet(layers, strides, blocks=2, operations=OPERATIONS):
+def make_supernet(layers, strides, blocks=2, operations=OPERATIONS, normalized_skip=False):
     tf_keras.utils.set_random_seed(0)
     return Supernet(
-        3, layers=layers, strides=strides, blocks=blocks, filters=4, operations=operations
+        3,
+        layers=layers,
+        strides=strides,
+        blocks=blocks,
+        filters=4,
+        operations=operations,
+        normalized_skip=normalized_skip,
     )
 
 
@@ -108,21 +114,23 @@ def test_with_a_single_path_it_is_the_supernet_with_one_hot_softmaxes(strides, n
 
 
 @settings(deadline=None, max_examples=25)
-@given(st.integers(0, 10**6), st.integers(30, 50), st.integers(30, 50))
+@given(st.integers(0, 10**6), st.integers(30, 50), st.integers(30, 50), st.booleans())
 def test_on_any_path_it_is_the_cells_of_the_supernet_with_one_operation_an_edge(
-    number, height, width
+    number, height, width, normalized_skip
 ):
-    supernet, images = make_supernet(4, (4, 8, 16), blocks=3), random_images(height, width)
+    supernet = make_supernet(4, (4, 8, 16), blocks=3, normalized_skip=normalized_skip)
+    images = random_images(height, width)
     genotype = drawn(supernet, number)
     expected = logits_by_the_supernets_nodes(supernet, images, genotype)
     actual = single_path_logits(supernet, images, genotype)
     np.testing.assert_allclose(actual, expected, **TOLERANCE)
 
 
-def test_the_functions_for_all_architectures_compute_what_each_one_is(monkeypatch):
+@pytest.mark.parametrize("normalized_skip", [False, True])
+def test_the_functions_for_all_architectures_compute_what_each_one_is(normalized_skip, monkeypatch):
     """And their gradients; each function is built once, whatever the images' sizes are."""
     tf.config.run_functions_eagerly(False)
-    supernet = make_supernet(3, (4, 8), blocks=2)
+    supernet = make_supernet(3, (4, 8), blocks=2, normalized_skip=normalized_skip)
     monkeypatch.setattr(tf.nn, "relu", tf.nn.elu)
     plain, traced = SinglePaths(supernet), SinglePaths(supernet, traced=True)
     for number, size in enumerate([(33, 49), (34, 40), (25, 41), (33, 33)]):
