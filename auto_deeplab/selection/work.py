@@ -11,6 +11,7 @@ import functools
 import os
 import socket
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 
 from auto_deeplab.foundations.claims import Claims
@@ -61,7 +62,7 @@ class Worker:
     def work(self) -> None:
         """Works until the budget is spent, and until what others do has ended."""
         started = self.now()
-        name = f"{socket.gethostname()} {os.getpid()} {started:.3f}"
+        name = f"{socket.gethostname()} {os.getpid()} {uuid.uuid4().hex[:8]}"
         while True:
             with contextlib.ExitStack() as claimed:
                 with self._deciding():

@@ -11,13 +11,13 @@ from auto_deeplab.foundations.errors import UserError
 
 @pytest.fixture
 def claims(tmp_path):
-    return Claims(tmp_path / "claims", stale_seconds=0.5, touch_seconds=0.05)
+    return Claims(tmp_path / "claims", stale_seconds=1.5, touch_seconds=0.05)
 
 
 def test_a_claim_stands_as_long_as_its_block_runs(claims):
     with claims.claim("work") as first:
         assert first
-        deadline = time.monotonic() + 3 * claims.stale_seconds
+        deadline = time.monotonic() + 2 * claims.stale_seconds
         while time.monotonic() < deadline:
             with claims.claim("work") as second:
                 assert not second

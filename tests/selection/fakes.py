@@ -78,6 +78,8 @@ class FakeSelection:
         self.given, self.costs = given, costs or Costs()
         self.budgets = [TrainingsBudget(trainings)]
         self.spread = spread
+        # Of a claim that nobody touches: long, as threads may wait for a busy machine.
+        self.stale_seconds = 60.0
         self.trained, self.lines, self.published = [], [], []
         self._lock = threading.Lock()
 
@@ -95,7 +97,7 @@ class FakeSelection:
     def work(self, train=None):
         Worker(
             self.study(),
-            Claims(self.folder / "claims", stale_seconds=0.5, touch_seconds=0.05),
+            Claims(self.folder / "claims", self.stale_seconds, touch_seconds=0.05),
             Proposals(self.settings, CELL, TRELLIS, self.costs, self.given),
             self.budgets,
             STEPS,

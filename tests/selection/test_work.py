@@ -199,6 +199,7 @@ def test_the_candidate_of_a_killed_worker_is_taken_up(tmp_path):
     selection.work_until_killed(4)
     claim = tmp_path / "claims" / "candidate_4-rung_0"
     claim.write_text("a host that is gone 1\n")
+    selection.stale_seconds = 0.5
     started = time.monotonic()
     selection.work()
     # Until then it might have been alive.
