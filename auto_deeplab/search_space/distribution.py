@@ -46,7 +46,7 @@ class ArchitectureDistribution:
 
     @cached_property
     def _log_operations(self) -> np.ndarray:
-        """Log w [edges, operations], -inf for `none`."""
+        """The logarithms of w [edges, operations], -inf for `none`."""
         log_weights = log_softmax(self.relaxation.alpha)
         operations = self.relaxation.cell.operations
         if "none" in operations:
@@ -55,7 +55,7 @@ class ArchitectureDistribution:
 
     @cached_property
     def _log_edges(self) -> np.ndarray:
-        """Log W [edges]."""
+        """The logarithms of W [edges]."""
         return _log_sum(self._log_operations)
 
     @cached_property
@@ -71,7 +71,7 @@ class ArchitectureDistribution:
 
     @cached_property
     def _log_arcs(self) -> np.ndarray:
-        """Log softmax(beta) [arcs]."""
+        """The logarithms of softmax(beta) [arcs]."""
         return arc_log_weights(self.relaxation.beta, self.relaxation.trellis)
 
     def draw(self, name: str, generator: np.random.Generator) -> Genotype:
@@ -192,7 +192,7 @@ def _draw(log_probabilities: np.ndarray, generator: np.random.Generator) -> int:
 
 
 def _log_sum(log_values: np.ndarray) -> np.ndarray:
-    """Returns log(sum(exp)) over the last axis."""
+    """Returns the logarithm of the sum of exponentials over the last axis."""
     largest = log_values.max(axis=-1, keepdims=True)
     total: np.ndarray = np.log(np.exp(log_values - largest).sum(axis=-1)) + largest[..., 0]
     return total

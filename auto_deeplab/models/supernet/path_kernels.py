@@ -1,8 +1,8 @@
 """Which of a node's kernels one architecture reads, and where they lie in the node's vector.
 
-A node keeps the kernels of all its arcs, edges and operations in one vector a layer (`fast/
-kernels.py`), those of all edges that leave a state side by side. One architecture reads one arc and
-two edges a block, one operation on each: a few percent of the numbers.
+A node keeps the kernels of all its arcs, edges and operations in one vector a layer
+(`fast/kernels.py`), those of all edges that leave a state side by side. One architecture reads one
+arc and two edges a block, one operation on each: a few percent of the numbers.
 """
 
 import math
