@@ -64,7 +64,7 @@ class SharedWeights:
         """
         from tqdm import tqdm
 
-        trained = load_trained(self.search)
+        trained = load_trained(self.search, predicts=False)
         if not isinstance(trained.model, Supernet):
             raise UserError(
                 f"{argument('search')}: received {self.search}, a retraining; expected the "

@@ -78,6 +78,11 @@ class Job(abc.ABC):
     jit_compile: bool = False
 
     @property
+    def predicts(self) -> bool:
+        """Whether the network as a whole is what is trained, and so can predict."""
+        return True
+
+    @property
     @abc.abstractmethod
     def has_genotype(self) -> bool:
         """Whether a genotype, which the model_dir keeps, describes the network."""

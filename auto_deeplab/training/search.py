@@ -108,6 +108,11 @@ class Search(Job):
             )
 
     @property
+    def predicts(self) -> bool:
+        """Whether the mixture is trained; not with single paths."""
+        return self.sampling == "mixture"
+
+    @property
     def has_genotype(self) -> bool:
         """False: a supernet holds all architectures; the one it finds is not its own."""
         return False
@@ -260,7 +265,7 @@ class SearchTraining(Training):
     def prediction(self) -> Predict:
         """Returns what is validated: the mixture, or with single paths what would be decoded."""
         if isinstance(self.model, PathSearchModel):
-            return DecodedPrediction(self._supernet)
+            return DecodedPrediction(self._supernet, self._settings.most_skips)
         return super().prediction()
 
     def learning_rates(self, step: int) -> dict[str, float]:

@@ -38,15 +38,19 @@ class DecodedPrediction:
 
     Args:
         supernet: With its weights, which are shared.
+        most_skips: How many branches of the cell may be `skip`, see `decode_cell`.
     """
 
-    def __init__(self, supernet: Supernet):
+    def __init__(self, supernet: Supernet, most_skips: int | None = None):
         self._supernet = supernet
+        self._most_skips = most_skips
         self._paths = SinglePaths(supernet)
 
     def __call__(self, batches: Sequence[tf.Tensor]) -> list[np.ndarray]:
         """Maps batches of normalized images to class maps, int [batch, height, width]."""
-        path = self._paths.path(self._supernet.relaxation().decode("decoded"))
+        path = self._paths.path(
+            self._supernet.relaxation().decode("decoded", most_skips=self._most_skips)
+        )
         vectors = path.read()
         logits = (path.logits(self._paths.stem(images), vectors) for images in batches)
         return [tf.argmax(of_batch, axis=-1).numpy() for of_batch in logits]

@@ -44,15 +44,18 @@ class Trained:
         return job.dataset_dir(self.source)
 
 
-def load_trained(model_dir: str | os.PathLike, checkpoint: str = "latest") -> Trained:
+def load_trained(
+    model_dir: str | os.PathLike, checkpoint: str = "latest", predicts: bool = True
+) -> Trained:
     """Builds the network of a training and loads its weights.
 
     Args:
         model_dir: The folder that the training wrote.
         checkpoint: "latest", or "best" for the one with the best validation mIOU.
+        predicts: Refuse a network that does not predict as a whole, see `Job.predicts`.
 
     Raises:
-        UserError: A file is missing or does not fit.
+        UserError: A file is missing or does not fit; or the network does not predict.
     """
     folder = ModelDir(Path(model_dir))
     if not folder.config.is_file():
@@ -63,6 +66,12 @@ def load_trained(model_dir: str | os.PathLike, checkpoint: str = "latest") -> Tr
     gin_files.load(str(folder.config))
     with gin_files.explaining_calls():
         configured = job.configured_job()
+    if predicts and not configured.predicts:
+        raise UserError(
+            f"{argument('model_dir')}: received {str(model_dir)!r}, whose search has trained "
+            "single architectures and not the whole supernet; expected the folder of a retraining "
+            f"of its {folder.genotype.name}"
+        )
     description = DatasetDescription.load(folder.path)
     model = configured.build_model(description, folder)
     step = load_weights(model, folder, checkpoint)

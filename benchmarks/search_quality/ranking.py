@@ -51,7 +51,7 @@ def show_ranking(
         UserError: It is no search, or one on another dataset or in another space.
     """
     table = Table.load(table_file)
-    trained = load_trained(search)
+    trained = load_trained(search, predicts=False)
     if not isinstance(trained.model, Supernet):
         raise UserError(f"--search: {search} is a retraining; expected the model_dir of a search")
     of_table = table.header.setting["dataset"]["name"]

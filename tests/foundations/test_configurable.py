@@ -268,6 +268,8 @@ def parameters():
             is_denied = parameter.name in DENIED
             if function is network.build_network:
                 is_denied |= parameter.name == "genotype"
+            if function is Supernet:
+                is_denied |= parameter.name in {"auxiliary_skip", "has_temperature"}
             if function is Retrain and parameter.name == "learning_rate":
                 is_denied = False
             if not is_denied:
@@ -282,6 +284,7 @@ OTHERS = {
     "weight_average_decay": float, "validation_images": int, "input_size": tuple, "workers": int,
     "steps": int, "batch_size": int, "crop_size": (int, tuple),
     "image_pooling_window": (int, tuple), "head_batch_norm_epsilon": float, "head_initializer": str,
+    "most_skips": int,
 }  # fmt: skip
 
 

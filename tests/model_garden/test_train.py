@@ -76,7 +76,8 @@ def test_a_few_steps(tmp_path):
     for step in (2, 4):
         # The loss of guessing among 19 classes, more or less.
         assert 0.5 < values["training_loss", step] / np.log(19) < 2
-    assert 0 < values["mean_iou", 4] <= 1
+    # After four steps from anywhere it may be that no pixel is right.
+    assert 0 <= values["mean_iou", 4] <= 1
 
 
 def test_help_is_quick_and_shows_an_example():

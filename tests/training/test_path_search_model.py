@@ -208,7 +208,9 @@ def test_an_interrupted_search_ends_as_if_it_had_not_been(
     assert metrics[-1]["loss"] < metrics[0]["loss"]
     warm, *_, end = (entry.relaxation for entry in read_history(whole / "architecture.jsonl"))
     assert np.abs(warm.alpha).max() < 0.01 < np.abs(end.alpha).max()
-    supernet = load_trained(whole).model
+    with pytest.raises(UserError, match="has trained single architectures and not the whole"):
+        load_trained(whole)
+    supernet = load_trained(whole, predicts=False).model
     matrix = evaluate_with_shared_weights(
         supernet, genotypes[0], open_records(str(colored_dataset), "val"), batch_size=1
     )

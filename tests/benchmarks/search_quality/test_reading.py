@@ -120,7 +120,7 @@ def test_a_ranking_compares_shared_weights_with_trainings(trained, tmp_path, mon
     for entry, score in zip(table.entries, scores, strict=True):
         entry.trainings[0] = entry.trainings[0].model_copy(update={"mean_iou": score})
     table.save(tmp_path / "table.jsonl")
-    monkeypatch.setattr(ranking, "load_trained", lambda _: trained)
+    monkeypatch.setattr(ranking, "load_trained", lambda *_, **__: trained)
     found = ranking.show_ranking(tmp_path / "table.jsonl", "search", count=5)
     assert found.tau == pytest.approx(1)
     assert "Kendall's tau 1.00" in capsys.readouterr().out
@@ -130,7 +130,7 @@ def test_a_search_on_other_data_ranks_nothing(trained, tmp_path, monkeypatch):
     table = make_table([0.1, 0.2, 0.3])
     table.header.setting["dataset"] = {"name": "other"}
     table.save(tmp_path / "table.jsonl")
-    monkeypatch.setattr(ranking, "load_trained", lambda _: trained)
+    monkeypatch.setattr(ranking, "load_trained", lambda *_, **__: trained)
     with pytest.raises(UserError, match="expected the dataset of the table, 'other'"):
         ranking.show_ranking(tmp_path / "table.jsonl", "search", count=3)
 
