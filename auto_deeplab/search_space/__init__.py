@@ -35,7 +35,13 @@ from auto_deeplab.search_space.cell import CellGraph, Edge
 from auto_deeplab.search_space.decoding import decode_cell, decode_network
 from auto_deeplab.search_space.diagnosis import Diagnosis, diagnose
 from auto_deeplab.search_space.distribution import ArchitectureDistribution, numbered_generator
-from auto_deeplab.search_space.genotype import Branch, Genotype, GenotypeError, path_arcs
+from auto_deeplab.search_space.genotype import (
+    Branch,
+    Genotype,
+    GenotypeError,
+    path_arcs,
+    path_arcs_within,
+)
 from auto_deeplab.search_space.history import HistoryEntry, append_history, read_history
 from auto_deeplab.search_space.operations import OPERATIONS
 from auto_deeplab.search_space.perturbation import PerturbationEffects
@@ -81,6 +87,7 @@ __all__ = [
     "numbered_generator",
     "one_hot_operation_weights",
     "path_arcs",
+    "path_arcs_within",
     "path_of_rank",
     "read_history",
     "sample_cell",

@@ -19,7 +19,7 @@ import numpy as np
 
 from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.search_space.decoding import arc_log_weights, log_softmax
-from auto_deeplab.search_space.genotype import Branch, Genotype, path_arcs
+from auto_deeplab.search_space.genotype import Branch, Genotype, path_arcs, path_arcs_within
 from auto_deeplab.search_space.relaxation import Relaxation, one_hot_operation_weights
 from auto_deeplab.search_space.trellis import STEM, Node
 
@@ -162,13 +162,7 @@ class ArchitectureDistribution:
             )
         if "none" in cell.operations:
             chosen[:, cell.operations.index("none")] = False
-        arcs = path_arcs(genotype)
-        if len(genotype.network) != trellis.layers or not set(arcs) <= set(trellis.arcs):
-            raise UserError(
-                f"genotype: received {genotype.name!r} with the path {list(genotype.network)}; "
-                f"expected one of {trellis.layers} layers with strides among "
-                f"{list(trellis.strides)}"
-            )
+        arcs = path_arcs_within(genotype, trellis)
         return chosen, [trellis.arcs.index(arc) for arc in arcs]
 
 

@@ -18,6 +18,7 @@ from auto_deeplab.search_space.trellis import (
     MOST_LAYERS,
     STEM,
     Arc,
+    TrellisGraph,
     is_step,
     is_stride,
 )
@@ -183,6 +184,21 @@ def path_arcs(genotype: Genotype) -> tuple[Arc, ...]:
     """Returns the arcs of the genotype's path, from the stem on."""
     strides = (STEM.stride, *genotype.network)
     return tuple(Arc(layer, strides[layer - 1], strides[layer]) for layer in range(1, len(strides)))
+
+
+def path_arcs_within(genotype: Genotype, trellis: TrellisGraph) -> tuple[Arc, ...]:
+    """Returns `path_arcs` of a genotype whose path has to be one of a trellis.
+
+    Raises:
+        UserError: It is none.
+    """
+    arcs = path_arcs(genotype)
+    if len(genotype.network) != trellis.layers or not set(arcs) <= set(trellis.arcs):
+        raise UserError(
+            f"genotype: received {genotype.name!r} with the path {list(genotype.network)}; "
+            f"expected one of {trellis.layers} layers with strides among {list(trellis.strides)}"
+        )
+    return arcs
 
 
 def _check_keys(

@@ -22,10 +22,8 @@ from auto_deeplab.search_space import CellGraph, Genotype, TrellisGraph, numbere
 from auto_deeplab.selection.given import Given
 from auto_deeplab.selection.retraining import Retraining
 from auto_deeplab.selection.settings import Selection
-from auto_deeplab.training.shared_weights import evaluate_with_shared_weights
+from auto_deeplab.training.shared_weights import measure_with_shared_weights
 from auto_deeplab.training.trained import load_trained
-
-_BATCH_SIZE = 16
 
 
 class _Score(BaseModel):
@@ -62,8 +60,6 @@ class SharedWeights:
         Raises:
             UserError: It is no search, one on another dataset, or one in another space.
         """
-        from tqdm import tqdm
-
         trained = load_trained(self.search, predicts=False)
         if not isinstance(trained.model, Supernet):
             raise UserError(
@@ -76,15 +72,12 @@ class SharedWeights:
                 f"expected a search on {self.dataset!r}"
             )
         records = open_records(trained.dataset_dir, "val")
-        scores = [
-            evaluate_with_shared_weights(
-                trained.model, genotype, records, _BATCH_SIZE, images
-            ).mean_iou
-            for genotype in tqdm(genotypes, desc="shared weights", unit="network")
-        ]
+        matrices = measure_with_shared_weights(
+            trained.model, genotypes, records, limit=images, progress=True
+        )
         tf_keras.backend.clear_session()
         self.retraining.configure(genotype="published")
-        return scores
+        return [matrix.mean_iou for matrix in matrices]
 
 
 def best_draws(

@@ -75,8 +75,8 @@ def evaluate_with_shared_weights(
     Raises:
         UserError: The architecture is not in the supernet's space.
     """
-    (ranked,) = rank_with_shared_weights(supernet, [genotype], records, batch_size, limit)
-    return ranked.matrix
+    (matrix,) = measure_with_shared_weights(supernet, [genotype], records, batch_size, limit)
+    return matrix
 
 
 def rank_with_shared_weights(
@@ -89,8 +89,30 @@ def rank_with_shared_weights(
 ) -> list[Ranked]:
     """Returns architectures in the order of their mean IOU with a supernet's weights, best first.
 
-    All of them see the same batches, and share what the stem makes of them. Of equal ones the
-    earlier one comes first.
+    Of equal ones the earlier one comes first. The arguments are those of
+    `measure_with_shared_weights`.
+
+    Raises:
+        UserError: An architecture is not in the supernet's space.
+    """
+    matrices = measure_with_shared_weights(
+        supernet, genotypes, records, batch_size, limit, progress
+    )
+    ranked = map(Ranked, genotypes, matrices)
+    return sorted(ranked, key=lambda each: each.matrix.mean_iou, reverse=True)
+
+
+def measure_with_shared_weights(
+    supernet: Supernet,
+    genotypes: Sequence[Genotype],
+    records: SegmentationRecords,
+    batch_size: int = 16,
+    limit: int | None = None,
+    progress: bool = False,
+) -> list[ConfusionMatrix]:
+    """Returns how each architecture labels the images of a split with a supernet's weights.
+
+    All of them see the same batches, and share what the stem makes of them.
 
     Args:
         supernet: With its weights.
@@ -107,21 +129,22 @@ def rank_with_shared_weights(
     for genotype in genotypes:
         paths.path(genotype)  # Raises what there is to raise, before anything is computed.
     description = records.description
-    ranked = [
-        Ranked(genotype, ConfusionMatrix(len(description.classes), description.ignore_label))
-        for genotype in genotypes
+    matrices = [
+        ConfusionMatrix(len(description.classes), description.ignore_label) for _ in genotypes
     ]
     images_to_see = len(records.numbers[:limit]) * len(genotypes)
-    with tqdm(total=images_to_see, unit="image", disable=not progress) as bar:
+    with tqdm(
+        total=images_to_see, desc="shared weights", unit="image", disable=not progress
+    ) as bar:
         for images, labels in evaluation_batches(records, batch_size, limit):
             stem = paths.stem(images)
-            for genotype, matrix in ranked:
+            for genotype, matrix in zip(genotypes, matrices, strict=True):
                 # Made anew: hundreds of them at once would hold more numbers than the supernet.
                 path = paths.path(genotype)
                 logits = path.logits(stem, path.read())
                 matrix.update(labels.numpy(), tf.argmax(logits, axis=-1).numpy())
                 bar.update(len(images))
-    return sorted(ranked, key=lambda each: each.matrix.mean_iou, reverse=True)
+    return matrices
 
 
 def draw_candidates(

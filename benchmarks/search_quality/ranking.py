@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from auto_deeplab.data.pipeline import open_records
 from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.models.supernet.supernet import Supernet
-from auto_deeplab.training.shared_weights import evaluate_with_shared_weights
+from auto_deeplab.training.shared_weights import measure_with_shared_weights
 from auto_deeplab.training.trained import load_trained
 from benchmarks.measuring.results import show
 from benchmarks.search_quality.comparison import Ranking, rank
@@ -28,13 +28,11 @@ def score(supernet: Supernet, entries: Sequence[Entry], dataset_dir: str) -> lis
     Raises:
         UserError: A network is not in the supernet's space.
     """
-    from tqdm import tqdm
-
     records = open_records(dataset_dir, "val")
-    return [
-        evaluate_with_shared_weights(supernet, entry.genotype, records).mean_iou
-        for entry in tqdm(entries, desc="shared weights", unit="network")
-    ]
+    matrices = measure_with_shared_weights(
+        supernet, [entry.genotype for entry in entries], records, progress=True
+    )
+    return [matrix.mean_iou for matrix in matrices]
 
 
 def show_ranking(

@@ -10,7 +10,6 @@ from typing import NamedTuple
 import tensorflow as tf
 import tf_keras
 
-from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.models.pixel_grid import spatial_size
 from auto_deeplab.models.supernet.fast import grouped
 from auto_deeplab.models.supernet.node import Node
@@ -23,7 +22,7 @@ from auto_deeplab.models.supernet.path_parts import (
 )
 from auto_deeplab.models.supernet.supernet import Supernet
 from auto_deeplab.models.supernet.traced_path_parts import TracedPathParts
-from auto_deeplab.search_space import STEM, Arc, Edge, Genotype, path_arcs
+from auto_deeplab.search_space import STEM, Arc, Edge, Genotype, path_arcs_within
 from auto_deeplab.search_space.relaxation import one_hot_operation_weights
 
 
@@ -101,13 +100,7 @@ class SinglePaths:
             UserError: It is not in the supernet's space.
         """
         one_hot_operation_weights(genotype, self._supernet.cell_graph)  # Raises what it can.
-        graph = self._supernet.trellis_graph
-        arcs = path_arcs(genotype)
-        if len(genotype.network) != graph.layers or not set(arcs) <= set(graph.arcs):
-            raise UserError(
-                f"genotype: received {genotype.name!r} with the path {list(genotype.network)}; "
-                f"expected one of {graph.layers} layers with strides among {list(graph.strides)}"
-            )
+        arcs = path_arcs_within(genotype, self._supernet.trellis_graph)
         # Nodes of layer 1 have no weights for what is before the stem.
         two_before = [None, STEM.stride, *genotype.network]
         layers = [
