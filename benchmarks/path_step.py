@@ -12,15 +12,11 @@ Example:
 from absl import flags
 
 from auto_deeplab import command_line
+from benchmarks.measuring import supernet_flags
 from benchmarks.measuring.results import Row, show
 from benchmarks.measuring.taking_turns import measure_in_turns
 
-_CROP = flags.DEFINE_integer("crop", 97, "Height and width of the images.", lower_bound=1)
-_BATCH = flags.DEFINE_integer("batch", 8, "Images a step.", lower_bound=1)
-_LAYERS = flags.DEFINE_integer("layers", 5, "L, layers of the trellis.", lower_bound=1)
-_BLOCKS = flags.DEFINE_integer("blocks", 5, "B, blocks of a cell.", lower_bound=1)
-_FILTERS = flags.DEFINE_integer("filters", 4, "F, filters at stride 4.", lower_bound=1)
-_CLASSES = flags.DEFINE_integer("classes", 12, "Classes.", lower_bound=1)
+_setting = supernet_flags.define_flags(crop=97, batch=8, layers=5, blocks=5, filters=4, classes=12)
 _TURNS = flags.DEFINE_integer("turns", 5, "Turns that count.", lower_bound=1)
 _JSON = flags.DEFINE_bool("json", False, "Print JSON with each time instead of a table.")
 
@@ -55,14 +51,7 @@ def measure(update: str, turns: int, **setting: int) -> list[Row]:
 
 def main(argv: list[str]) -> None:
     del argv
-    setting = {
-        "batch": _BATCH.value,
-        "crop": _CROP.value,
-        "classes": _CLASSES.value,
-        "layers": _LAYERS.value,
-        "blocks": _BLOCKS.value,
-        "filters": _FILTERS.value,
-    }
+    setting = _setting()
     rows = [
         row for update in ("weights", "arch") for row in measure(update, _TURNS.value, **setting)
     ]

@@ -20,16 +20,14 @@ from absl import flags
 
 from auto_deeplab import command_line
 from auto_deeplab.foundations.errors import UserError
+from benchmarks.measuring import supernet_flags
 from benchmarks.measuring.search_step_process import MEASURED, run_worker, sweep
 
 UPDATES = ("weights", "arch")
 
-_CROP = flags.DEFINE_integer("crop", 321, "Height and width of the images.", lower_bound=1)
-_BATCH = flags.DEFINE_integer("batch", 2, "Images a step.", lower_bound=1)
-_LAYERS = flags.DEFINE_integer("layers", 12, "L, layers of the trellis.", lower_bound=1)
-_BLOCKS = flags.DEFINE_integer("blocks", 5, "B, blocks of a cell.", lower_bound=1)
-_FILTERS = flags.DEFINE_integer("filters", 8, "F, filters at stride 4.", lower_bound=1)
-_CLASSES = flags.DEFINE_integer("classes", 19, "Classes.", lower_bound=1)
+_setting = supernet_flags.define_flags(
+    crop=321, batch=2, layers=12, blocks=5, filters=8, classes=19
+)
 _STEPS = flags.DEFINE_integer("steps", 5, "Steps that count, after a first one.", lower_bound=1)
 _JIT = flags.DEFINE_bool("jit_compile", False, "Compile both updates with XLA.")
 _GIN_PARAM = flags.DEFINE_multi_string("gin_param", [], 'A gin binding: "name = value".')
@@ -43,14 +41,7 @@ _REPLACE = flags.DEFINE_bool("replace", False, "Let --export_stablehlo replace a
 
 def main(argv: list[str]) -> None:
     del argv
-    setting = {
-        "crop": _CROP.value,
-        "batch": _BATCH.value,
-        "layers": _LAYERS.value,
-        "blocks": _BLOCKS.value,
-        "filters": _FILTERS.value,
-        "classes": _CLASSES.value,
-    }
+    setting = _setting()
     gin_params = _GIN_PARAM.value
     if _EXPORT.value is not None:
         if Path(_EXPORT.value).exists() and not _REPLACE.value:
