@@ -133,17 +133,13 @@ class _Draws:
         counter: "Counter | None",
         on_draw: Callable[[], Any],
     ) -> None:
+        from auto_deeplab.search_space import space_values
+
         self._cell, self._trellis = cell, trellis
         self._counter = counter
         self._on_draw = on_draw
         self._number = 0
-        self._settings = {
-            "seed": _SEED.value,
-            "layers": trellis.layers,
-            "strides": list(trellis.strides),
-            "blocks": cell.blocks,
-            "operations": list(cell.operations),
-        }
+        self._settings = {"seed": _SEED.value, **space_values(cell, trellis)}
         if counter is not None:
             self._settings |= {
                 "bands": {name: list(band) for name, band in counter.bands.items()},

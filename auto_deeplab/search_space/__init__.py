@@ -51,6 +51,7 @@ from auto_deeplab.search_space.relaxation import (
     branch_weights,
     one_hot_operation_weights,
     searched_relaxation,
+    space_values,
 )
 from auto_deeplab.search_space.sampling import (
     numbered_draw,
@@ -94,4 +95,5 @@ __all__ = [
     "sample_genotype",
     "sample_path",
     "searched_relaxation",
+    "space_values",
 ]

@@ -120,6 +120,16 @@ class Relaxation:
             raise UserError(f"{source}: {error}") from None
 
 
+def space_values(cell: CellGraph, trellis: TrellisGraph) -> dict[str, Any]:
+    """Returns what defines a search space, as JSON values."""
+    return {
+        "layers": trellis.layers,
+        "strides": list(trellis.strides),
+        "blocks": cell.blocks,
+        "operations": list(cell.operations),
+    }
+
+
 def searched_relaxation(
     genotype: Genotype, source: str | os.PathLike[str] | None = None
 ) -> Relaxation | None:

@@ -11,7 +11,7 @@ from auto_deeplab.foundations.errors import UserError, argument
 from auto_deeplab.foundations.kept_setting import keep_setting
 from auto_deeplab.runs.model_dir import ModelDir
 from auto_deeplab.runs.selection import SelectionDir
-from auto_deeplab.search_space import CellGraph, Genotype, TrellisGraph
+from auto_deeplab.search_space import CellGraph, Genotype, TrellisGraph, space_values
 from auto_deeplab.search_space.mutation import require_in_space
 from auto_deeplab.selection.budget import Budget, TrainingsBudget
 from auto_deeplab.selection.costs import Band, Counter
@@ -123,15 +123,9 @@ def _own_setting(
     rung_steps: Sequence[int],
 ) -> dict[str, Any]:
     """Returns what is the selection's own of the setting, as JSON values."""
-    space = {
-        "layers": trellis.layers,
-        "strides": list(trellis.strides),
-        "blocks": cell.blocks,
-        "operations": list(cell.operations),
-    }
     return {
         **dataclasses.asdict(settings),
-        **space,
+        **space_values(cell, trellis),
         "bands": {name: list(band) for name, band in bands.items()},
         "rung_steps": list(rung_steps),
     }
