@@ -75,6 +75,12 @@ def workplace(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def trained():
+    """The folder of each training in the workplace, by its configuration."""
+    return {}
+
+
 @pytest.fixture
 def eager():
     """Building the graphs would take longer than the few steps that they are run for."""
@@ -83,11 +89,17 @@ def eager():
     tf.config.run_functions_eagerly(False)
 
 
-def train(name):
-    """Runs two steps of a file's job and returns its folder, unless that was done before."""
-    model_dir = ModelDir(Path("runs", Path(name).stem))
-    if model_dir.metrics.exists():
-        return model_dir
+def train(name, trained, capsys):
+    """Runs two steps of a file's job and returns its folder.
+
+    Made small, many files are the same, such as those of several numbers of filters: what is
+    configured alike is trained once.
+
+    Args:
+        name: The gin file's.
+        trained: The folder of each training so far, by its configuration.
+        capsys: What it prints.
+    """
     gin_files.load(name)
     job = configured_job()
     kind = gin.query_parameter("configured_job.job").selector
@@ -100,23 +112,27 @@ def train(name):
     elif kind == "Retrain":
         parameters += ("build_deeplabv3plus.depth = 50",)
     if source := getattr(job, "initial_model_dir", None):
-        train(f"{Path(source).name}.gin")
+        source_dir = train(f"{Path(source).name}.gin", trained, capsys)
+        parameters += (f"Retrain.initial_model_dir = '{source_dir.path}'",)
     gin_files.load(name, parameters)
-    configured_job().train(model_dir, tf.distribute.get_strategy())
-    return model_dir
+    configuration = gin.config_str()
+    if configuration not in trained:
+        trained[configuration] = ModelDir(Path("runs", Path(name).stem))
+        configured_job().train(trained[configuration], tf.distribute.get_strategy())
+        if source:
+            message = f"starting from the weights of step 2 of {source_dir.path}"
+            assert message in capsys.readouterr().out
+    return trained[configuration]
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_two_small_steps(name, workplace, monkeypatch, eager, capsys):
+def test_two_small_steps(name, workplace, trained, monkeypatch, eager, capsys):
     monkeypatch.chdir(workplace)
-    model_dir = train(name)
+    model_dir = train(name, trained, capsys)
     metrics = model_dir.read_metrics()[-1]
     assert metrics["step"] == 2
     assert np.isfinite(metrics["loss"])
     assert 0 <= metrics["val_mean_iou"] <= 1
-    if "from_coco" in name:
-        source = name.replace("voc2012_from_coco", "coco").removesuffix(".gin")
-        assert f"starting from the weights of step 2 of runs/{source}" in capsys.readouterr().out
 
 
 BINDING = re.compile(r"^([\w./]+)\s*=\s*([^#]*?)\s*(?:#.*)?$")
