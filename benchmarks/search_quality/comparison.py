@@ -15,29 +15,51 @@ from auto_deeplab.foundations.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Spreads:
-    """How much results differ between architectures and between seeds.
+    """How much results differ, as standard deviations.
 
     Args:
-        architectures: Standard deviation of the architectures' true means: what remains of the
-            spread of their measured means without the seeds' share in it.
-        seeds: Standard deviation between seeds of one architecture, pooled over them.
-        ratio: The first over the second; infinite where seeds do not differ.
+        architectures: Of the architectures' true means: what remains of the spread of their
+            measured means without the seeds' share in it.
+        seeds: Of what a seed does to one architecture and not to others.
+        shared: Of what a seed does to all architectures alike, as some orders of the batches are
+            worse than others. It changes no order of networks that are trained from the same seed.
     """
 
     architectures: float
     seeds: float
+    shared: float
 
     @property
     def ratio(self) -> float:
-        """The first over the second; infinite where seeds do not differ at all."""
+        """Architectures over seeds; infinite where seeds change no order at all."""
         return self.architectures / self.seeds if self.seeds else float("inf")
 
 
+@dataclasses.dataclass(frozen=True)
+class _MeanSquares:
+    """Those of a two-way analysis of variance, with one result in each place."""
+
+    architectures: float
+    seeds: float
+    rest: float
+
+
+def _mean_squares(values: np.ndarray) -> _MeanSquares:
+    architectures, seeds = values.shape
+    of_architecture, of_seed = values.mean(axis=1, keepdims=True), values.mean(axis=0)
+    rest = values - of_architecture - of_seed + values.mean()
+    return _MeanSquares(
+        float(seeds * of_architecture.var(ddof=1)),
+        float(architectures * of_seed.var(ddof=1)),
+        float((rest**2).sum() / ((architectures - 1) * (seeds - 1))),
+    )
+
+
 def spreads(groups: Sequence[Sequence[float]]) -> Spreads:
-    """Returns the two spreads by a one-way analysis of variance with random effects.
+    """Returns the spreads by a two-way analysis of variance with random effects.
 
     Args:
-        groups: For each architecture its results, of at least two seeds and as many for each.
+        groups: For each architecture its results, of at least two seeds: the same for each.
 
     Raises:
         UserError: There are fewer than two architectures or seeds, or numbers of seeds differ.
@@ -49,9 +71,14 @@ def spreads(groups: Sequence[Sequence[float]]) -> Spreads:
             "least 2 architectures with the same number of seeds, at least 2"
         )
     values = np.asarray(groups, np.float64)
-    within = values.var(axis=1, ddof=1).mean()
-    between = values.mean(axis=1).var(ddof=1) - within / values.shape[1]
-    return Spreads(float(np.sqrt(max(between, 0.0))), float(np.sqrt(within)))
+    squares = _mean_squares(values)
+    architectures, seeds = values.shape
+    variances = (
+        (squares.architectures - squares.rest) / seeds,
+        squares.rest,
+        (squares.seeds - squares.rest) / architectures,
+    )
+    return Spreads(*(float(np.sqrt(max(variance, 0.0))) for variance in variances))
 
 
 def spread_ratio_interval(
@@ -65,11 +92,11 @@ def spread_ratio_interval(
     """
     values = np.asarray(groups, np.float64)
     architectures, seeds = values.shape
-    within = values.var(axis=1, ddof=1).mean()
-    if not within:
+    squares = _mean_squares(values)
+    if not squares.rest:
         return float("inf"), float("inf")
-    quotient = seeds * values.mean(axis=1).var(ddof=1) / within
-    freedom = architectures - 1, architectures * (seeds - 1)
+    quotient = squares.architectures / squares.rest
+    freedom = architectures - 1, (architectures - 1) * (seeds - 1)
     tail = (1 - confidence) / 2
     bounds = [
         max(quotient / stats.f.ppf(share, *freedom) - 1, 0.0) / seeds for share in (1 - tail, tail)

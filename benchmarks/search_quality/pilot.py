@@ -50,8 +50,9 @@ def show_spreads(folders: Mapping[int, SharedFolder], planned: Sequence[PlannedT
                 }
             )
     print(
-        "Standard deviations in points of mean IOU: between architectures, between seeds.\n"
-        "Ratio with its 90% interval. Tau: of the orders that two seeds give."
+        "Standard deviations in points of mean IOU: between architectures, between seeds, and of "
+        "what a\nseed does to all alike. Ratio of the first two with its 90% interval. Tau: of the "
+        "orders that two\nseeds give."
     )
     show(
         rows,
@@ -66,7 +67,8 @@ def show_spreads(folders: Mapping[int, SharedFolder], planned: Sequence[PlannedT
             "mIOU": lambda row: f"{row['mean_iou']:.2%}",
             "arch.": lambda row: f"{100 * row['spreads'].architectures:.2f}",
             "seeds": lambda row: f"{100 * row['spreads'].seeds:.2f}",
-            "ratio": lambda row: "{:.2f} ({:.2f}-{:.2f})".format(
+            "all": lambda row: f"{100 * row['spreads'].shared:.2f}",
+            "ratio": lambda row: "{:.2f} ({:.1f}-{:.1f})".format(
                 row["spreads"].ratio, *row["interval"]
             ),
             "tau": lambda row: f"{row['tau']:.2f}",

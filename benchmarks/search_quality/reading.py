@@ -61,7 +61,8 @@ def show_comparison(
         found = spreads([group[:fewest] for group in groups])
         print(
             f"standard deviation between architectures {100 * found.architectures:.2f} points, "
-            f"between seeds {100 * found.seeds:.2f}: ratio {found.ratio:.2f}"
+            f"between seeds {100 * found.seeds:.2f}: ratio {found.ratio:.2f}\n"
+            f"what a seed does to all alike: {100 * found.shared:.2f} points"
         )
     for each in comparisons:
         low, high = each.random_interval

@@ -64,18 +64,29 @@ def test_the_interval_of_the_best_of_k_is_that_of_tables_that_are_drawn_anew():
 
 def test_spreads_are_recovered_from_what_was_drawn():
     generator = np.random.default_rng(1)
-    truth = generator.normal(0, 3.0, size=[4000, 1])
-    found = spreads((truth + generator.normal(0, 1.5, size=[4000, 3])).tolist())
+    architectures = generator.normal(0, 3.0, size=[4000, 1])
+    seeds = generator.normal(0, 1.5, size=[4000, 3])
+    # Three numbers with a standard deviation of exactly 2.
+    shared = np.array([-2.0, 0.0, 2.0])
+    found = spreads((architectures + shared + seeds).tolist())
     assert math.isclose(found.architectures, 3.0, rel_tol=0.05)
     assert math.isclose(found.seeds, 1.5, rel_tol=0.05)
+    assert math.isclose(found.shared, 2.0, rel_tol=0.05)
     assert math.isclose(found.ratio, 2.0, rel_tol=0.05)
 
 
 def test_architectures_that_do_not_differ_have_no_spread_of_their_own():
     groups = [[0.1, 0.3], [0.3, 0.1], [0.2, 0.2]]
-    assert spreads(groups).architectures == 0
-    assert spreads(groups).seeds == pytest.approx(math.sqrt((0.02 + 0.02 + 0) / 3))
-    assert spreads([[0.1, 0.1], [0.2, 0.2]]).ratio == math.inf
+    assert spreads(groups).architectures == spreads(groups).shared == 0
+    # Around means that are all 0.2: four times 0.1, in (3 - 1) (2 - 1) degrees of freedom.
+    assert spreads(groups).seeds == pytest.approx(math.sqrt(0.04 / 2))
+
+
+def test_what_a_seed_does_to_all_alike_changes_no_order():
+    found = spreads([[0.125, 0.25], [0.25, 0.375], [0.5, 0.625]])
+    assert (found.seeds, found.ratio) == (0, math.inf)
+    assert found.architectures == pytest.approx(np.std([0.125, 0.25, 0.5], ddof=1))
+    assert found.shared == pytest.approx(0.125 / math.sqrt(2))
 
 
 @settings(deadline=None, max_examples=3)
@@ -84,7 +95,7 @@ def test_the_interval_of_the_ratio_holds_the_truth_as_often_as_it_says(seed):
     generator = np.random.default_rng(seed)
     held = 0
     for _ in range(300):
-        truth = generator.normal(0, 2.0, size=[8, 1])
+        truth = generator.normal(0, 2.0, size=[8, 1]) + generator.normal(0, 3.0, size=[1, 2])
         low, high = spread_ratio_interval((truth + generator.normal(size=[8, 2])).tolist())
         held += low <= 2.0 <= high
     # 270 on average, with a standard deviation of 5.2.
