@@ -88,11 +88,67 @@ def wait_for_step(folder, step, workers):
         time.sleep(0.01)
 
 
-def test_two_workers_search_like_one_and_survive_a_loss(
-    start_workers, colored_dataset, tmp_path, monkeypatch
-):
-    gin_file = tmp_path / "tiny.gin"
-    gin_file.write_text(SEARCH.format(dataset=colored_dataset))
+@pytest.fixture
+def gin_file(colored_dataset, tmp_path):
+    path = tmp_path / "tiny.gin"
+    path.write_text(SEARCH.format(dataset=colored_dataset))
+    return path
+
+
+@pytest.fixture
+def finish(start_workers, gin_file, tmp_path, monkeypatch):
+    """Lets two workers search to the end, which must be that of one process.
+
+    Returns what the chief printed.
+    """
+
+    def run():
+        done = [process.finish() for process in start_workers()]
+        assert [process.returncode for process in done] == [0, 0], done
+        assert "2 replicas: of each batch of 2 images a replica gets 1" in done[0].stdout
+        assert "epoch" not in done[1].stdout
+
+        monkeypatch.setattr(tf.nn, "relu", tf.nn.elu)
+        gin_files.load(str(gin_file))
+        alone = tmp_path / "alone"
+        configured_job().train(ModelDir(alone), tf.distribute.get_strategy())
+        assert_same_search(tmp_path / "run", alone)
+        return done[0].stdout
+
+    return run
+
+
+def assert_same_search(folder, expected_folder):
+    metrics, expected = (ModelDir(path).read_metrics() for path in (folder, expected_folder))
+    assert [line["step"] for line in metrics] == [line["step"] for line in expected]
+    for line, expected_line in zip(metrics, expected, strict=True):
+        assert line.keys() == expected_line.keys()
+        for name in ("loss", "architecture_loss", "val_pixel_accuracy"):
+            if name in line:
+                assert line[name] == pytest.approx(expected_line[name], abs=1e-5), line
+    history, expected = (
+        read_history(path / "architecture.jsonl") for path in (folder, expected_folder)
+    )
+    for entry, expected_entry in zip(history, expected, strict=True):
+        for name in ("alpha", "beta"):
+            value, wanted = (getattr(e.relaxation, name) for e in (entry, expected_entry))
+            np.testing.assert_allclose(value, wanted, rtol=0, atol=1e-5)
+    assert np.abs(wanted).max() > 0.01
+    step, values = newest_values(folder)
+    expected_step, expected_values = newest_values(expected_folder)
+    assert step == expected_step == STEPS
+    assert values.keys() == expected_values.keys()
+    for name, value in values.items():
+        np.testing.assert_allclose(value, expected_values[name], rtol=1e-3, atol=1e-4, err_msg=name)
+    assert (folder / "genotype.json").exists()
+
+
+def test_two_workers_search_like_one(finish):
+    finish()
+
+
+@pytest.mark.slow
+def test_two_workers_survive_a_loss_and_sigterm(start_workers, finish, gin_file, tmp_path):
     folder = tmp_path / "run"
 
     # One is killed: the other does not wait for it.
@@ -102,7 +158,6 @@ def test_two_workers_search_like_one_and_survive_a_loss(
     left = workers[0].finish(timeout=120)
     assert left.returncode == 75, left.stderr
     assert "worker 0 of 2: another worker does not answer any more" in left.stderr
-    assert "2 replicas: of each batch of 2 images a replica gets 1" in left.stdout
     lost_after = CheckpointFiles(folder / "checkpoints").steps()[-1]
     assert 3 <= lost_after < STEPS
 
@@ -117,35 +172,5 @@ def test_two_workers_search_like_one_and_survive_a_loss(
     saved = re.search(rf"SIGTERM: saved after step (\d+) of {STEPS}", printed)
     assert CheckpointFiles(folder / "checkpoints").steps()[-1] == int(saved[1]) < STEPS
 
-    # To the end, which is that of one process that was never interrupted.
-    workers = start_workers()
-    done = [process.finish() for process in workers]
-    assert [process.returncode for process in done] == [0, 0], done
-    assert f"continuing after step {saved[1]} of {STEPS}" in done[0].stdout
-    assert "epoch" not in done[1].stdout
-
-    monkeypatch.setattr(tf.nn, "relu", tf.nn.elu)
-    gin_files.load(str(gin_file))
-    alone = tmp_path / "alone"
-    configured_job().train(ModelDir(alone), tf.distribute.get_strategy())
-    metrics, expected = (ModelDir(path).read_metrics() for path in (folder, alone))
-    assert [line["step"] for line in metrics] == [line["step"] for line in expected]
-    for line, expected_line in zip(metrics, expected, strict=True):
-        assert line.keys() == expected_line.keys()
-        for name in ("loss", "architecture_loss", "val_pixel_accuracy"):
-            if name in line:
-                assert line[name] == pytest.approx(expected_line[name], abs=1e-5), line
-    history, expected = (read_history(path / "architecture.jsonl") for path in (folder, alone))
-    for entry, expected_entry in zip(history, expected, strict=True):
-        for name in ("alpha", "beta"):
-            value, wanted = (getattr(e.relaxation, name) for e in (entry, expected_entry))
-            np.testing.assert_allclose(value, wanted, rtol=0, atol=1e-5)
-    assert np.abs(wanted).max() > 0.01
-    step, values = newest_values(folder)
-    expected_step, expected_values = newest_values(alone)
-    assert step == expected_step == STEPS
-    assert values.keys() == expected_values.keys()
-    for name, value in values.items():
-        np.testing.assert_allclose(value, expected_values[name], rtol=1e-3, atol=1e-4, err_msg=name)
-    assert (folder / "genotype.json").exists()
+    assert f"continuing after step {saved[1]} of {STEPS}" in finish()
     assert [s["step"] for s in ModelDir(folder).read_sessions()] == [0, lost_after, int(saved[1])]

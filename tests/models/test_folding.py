@@ -49,8 +49,9 @@ def operations(function, **options):
 
 
 # Of the largest logit. A sum of n products has a relative error of about sqrt(n) * 2**-24, and
-# ResNet-50 sums up to 4,608 products some 60 times in a row: 2.4e-4 if no two errors cancel.
-TOLERANCE = 3e-4
+# ResNet-50 sums up to 4,608 products some 60 times in a row: 2.4e-4 if no two errors cancel. Both
+# sides have such an error, and there is twice that for kernels that sum in another order.
+TOLERANCE = 1e-3
 
 
 def compare(model, sizes=((33, 46), (41, 30)), jit_compile=False):

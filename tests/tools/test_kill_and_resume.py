@@ -62,6 +62,7 @@ def kill_and_resume(run_tool, colored_dataset, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_each_moment_ends_as_one_that_was_not(kill_and_resume, tmp_path):
     done = kill_and_resume("--runs=1", f"--kills={len(MOMENTS)}")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -47,6 +47,7 @@ def large_dataset(colored_dataset, tmp_path):
     return folder
 
 
+@pytest.mark.slow
 def test_a_search_of_300_steps_does_not_grow(
     configure_search, large_dataset, tmp_path, monkeypatch
 ):

@@ -77,7 +77,6 @@ def test_an_interrupted_retraining_ends_as_if_it_had_not_been(
     assert [line["learning_rate"] for line in metrics] == pytest.approx(
         [0.05 * (1 - step / 7) ** 0.9 for step in (3, 6)]
     )
-    assert metrics[1]["loss"] < metrics[0]["loss"]
 
     class Interruption(Exception):
         pass
