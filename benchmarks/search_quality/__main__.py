@@ -232,14 +232,10 @@ def _figure() -> None:
 
 
 def _planted() -> None:
-    from benchmarks.search_quality.planted.verdicts import show_verdicts
+    from benchmarks.search_quality.planted.verdicts import show_verdicts, verdicts
 
-    show_verdicts(
-        Path(_FOLDER.value) / "planted",
-        _TASKS.value,
-        _SEARCH_GIN_FILE.value or None,
-        _SEEDS.value,
-    )
+    folder = Path(_FOLDER.value) / "planted"
+    show_verdicts(verdicts(folder, _TASKS.value, _SEARCH_GIN_FILE.value or None, _SEEDS.value))
 
 
 def _needed(flag: str, value: Any) -> Any:

@@ -76,16 +76,21 @@ def train_networks(
     }
 
 
-def show_verdicts(
+def verdicts(
     folder: Path, tasks: Sequence[str], search_gin_file: str | None, seeds: int
-) -> None:
-    """Prints for each task whether it holds, and whether the search finds its answer.
+) -> list[Row]:
+    """Returns for each task whether it holds, and for each search whether it finds its answer.
 
     Args:
         folder: Of the datasets, the searches and the results; what it has is not made again.
         tasks: Names; all by default.
         search_gin_file: The search; None for none.
         seeds: From how many seeds to search.
+
+    Returns:
+        A row for each search, or for each task where there is none: "task", "right" and "wrong"
+        (pixel accuracies), "holds"; of a search also "genotype", "found" (its pixel accuracy) and
+        "passes".
 
     Raises:
         UserError: There is no such task, or a search fails.
@@ -116,6 +121,11 @@ def show_verdicts(
             }
             for genotype in found
         ] or [plain]
+    return rows
+
+
+def show_verdicts(rows: Sequence[Row]) -> None:
+    """Prints what `verdicts` returns."""
     show(
         rows,
         {
