@@ -6,13 +6,11 @@ from collections.abc import Sequence
 
 from absl import flags
 
+from auto_deeplab.foundations.amounts import UNITS
 from auto_deeplab.foundations.errors import UserError
 
 # What is defined here belongs to the help of the command that asks for it.
 flags.disclaim_key_flags()
-
-
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9}
 
 
 class PathParser(flags.ArgumentParser):
@@ -59,8 +57,8 @@ def define_checkpoint_flag() -> flags.FlagHolder[str]:
 
 def parse_amount(text: str) -> float | None:
     """Returns a number that K, M or B may follow, such as 9.5M; None for what is none."""
-    match = re.fullmatch(rf"(\d+(?:\.\d+)?)([{''.join(_UNITS)}]?)", text)
-    return float(match[1]) * _UNITS[match[2]] if match else None
+    match = re.fullmatch(rf"(\d+(?:\.\d+)?)([{''.join(UNITS)}]?)", text)
+    return float(match[1]) * UNITS[match[2]] if match else None
 
 
 def parse_size(text: str, flag: str = "image_size") -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """Parameters and multiply-adds of a built Keras model, counted from its layers."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -25,33 +26,47 @@ class LayerCount(NamedTuple):
 def count_layers(model: tf_keras.Model, image_size: tuple[int, int]) -> list[LayerCount]:
     """Counts each of a model's layers that has weights.
 
-    The multiply-adds are those of convolutions alone: of each, the size of its kernels times the
-    positions of its output, which the model itself tells when it is traced at `image_size`.
-    Batch norm, activations, pools, sums and resizing are left out, and biases too.
-
     Args:
         model: Maps images `[batch, height, width, 3]` to anything.
         image_size: (height, width).
     """
-    calls = trace_calls(model, _countable(model), image_size).calls
+    layers = [layer for layer in model.layers if layer.weights]
     return [
-        LayerCount(
-            layer.name,
-            sum(int(np.prod(weight.shape)) for weight in layer.trainable_weights),
-            sum(
-                _positions(call) * _kernel_size(convolution)
-                for convolution in convolutions(layer)
-                for call in calls[convolution]
-            ),
+        LayerCount(layer.name, count_parameters(layer), multiply_adds)
+        for layer, multiply_adds in zip(
+            layers, multiply_adds_of(model, layers, image_size), strict=True
         )
-        for layer in model.layers
-        if layer.weights
     ]
 
 
-def count_parameters(model: tf_keras.Model) -> int:
-    """Returns the number of trainable parameters."""
-    return sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+def count_parameters(layer: tf_keras.layers.Layer) -> int:
+    """Returns the number of trainable parameters of a layer, or of a model."""
+    return sum(int(np.prod(weight.shape)) for weight in layer.trainable_weights)
+
+
+def multiply_adds_of(
+    model: tf_keras.Model, layers: Sequence[tf_keras.layers.Layer], image_size: tuple[int, int]
+) -> list[int]:
+    """Returns the multiply-adds of each of some layers for one image, with all that it holds.
+
+    They are those of convolutions alone: of each, the size of its kernels times the positions of
+    its output, which the model itself tells when it is traced at `image_size`. Batch norm,
+    activations, pools, sums and resizing are left out, and biases too.
+
+    Args:
+        model: Maps images `[batch, height, width, 3]` to anything.
+        layers: Wherever in the model they are.
+        image_size: (height, width).
+    """
+    calls = trace_calls(model, _countable(model), image_size).calls
+    return [
+        sum(
+            _positions(call) * _kernel_size(convolution)
+            for convolution in convolutions(layer)
+            for call in calls[convolution]
+        )
+        for layer in layers
+    ]
 
 
 def count_multiply_adds(model: tf_keras.Model, image_size: tuple[int, int]) -> int:

@@ -18,7 +18,7 @@ There are more architectures than one could trace: a step calls functions that s
 (`models/supernet/traced_path_parts.py`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -31,6 +31,7 @@ from auto_deeplab.search_space import ArchitectureDistribution, Genotype, number
 from auto_deeplab.training.optimization.loss import cross_entropy
 from auto_deeplab.training.optimization.partial_update import descend_partially
 from auto_deeplab.training.optimization.policy_gradient import policy_gradient
+from auto_deeplab.training.optimization.update import penalty_gradients
 from auto_deeplab.training.search_model import SearchModel
 
 # So that the draws for w and those for alpha and beta have nothing to do with each other.
@@ -60,6 +61,8 @@ class PathSearchModel(SearchModel):
         architecture_weight_decay: L2 weight decay of alpha and beta.
         samples: How many architectures an update of alpha and beta compares, at least 2.
         seed: Of the draws.
+        architecture_penalty: Returns a loss of alpha and beta alone, whose gradient joins the
+            policy gradient.
 
     Attributes:
         drawn: The architectures of the newest update of either level, by the name of its loss.
@@ -73,11 +76,22 @@ class PathSearchModel(SearchModel):
         architecture_weight_decay: float = 1e-3,
         samples: int = 4,
         seed: int = 0,
+        architecture_penalty: Callable[[], tf.Tensor] | None = None,
         **kwargs,
     ):
         super().__init__(
-            supernet, ignore_label, network_weight_decay, architecture_weight_decay, **kwargs
+            supernet,
+            ignore_label,
+            network_weight_decay,
+            architecture_weight_decay,
+            architecture_penalty=architecture_penalty,
+            **kwargs,
         )
+        if architecture_penalty is not None:
+            self._penalty_gradients = tf.function(
+                lambda: penalty_gradients(architecture_penalty, supernet.architecture_variables),
+                autograph=False,
+            )
         self.samples = samples
         self.seed = seed
         self.paths = SinglePaths(supernet, traced=True)
@@ -123,13 +137,13 @@ class PathSearchModel(SearchModel):
         losses = self.losses(images, labels, genotypes)
         estimate = policy_gradient(distribution, genotypes, [float(loss) for loss in losses])
         variables = self.supernet.architecture_variables
-        self.architecture_optimizer.apply_gradients(
-            (
-                tf.constant(gradient, tf.float32) + self.architecture_weight_decay * variable,
-                variable,
-            )
+        gradients = [
+            tf.constant(gradient, tf.float32) + self.architecture_weight_decay * variable
             for gradient, variable in zip(estimate, variables, strict=True)
-        )
+        ]
+        if self.architecture_penalty is not None:
+            gradients = [a + b for a, b in zip(gradients, self._penalty_gradients(), strict=True)]
+        self.architecture_optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return tf.reduce_mean(losses)
 
     def losses(

@@ -2,13 +2,14 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import tensorflow as tf
 import tf_keras
-from annotated_types import Ge, Le
+from annotated_types import Ge, Le, Predicate, doc
 
+from auto_deeplab.cost import Cost, CostTable, cost_bounds, measure
 from auto_deeplab.data.description import DatasetDescription
 from auto_deeplab.data.pipeline import steps_per_epoch, training_batches
 from auto_deeplab.data.segmentation_records import SegmentationRecords
@@ -23,6 +24,7 @@ from auto_deeplab.foundations.configurable import (
     configurable,
 )
 from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.models.final.network import build_network
 from auto_deeplab.models.supernet.supernet import Supernet
 from auto_deeplab.runs.decode import decode_model_dir
 from auto_deeplab.runs.model_dir import ModelDir
@@ -30,9 +32,10 @@ from auto_deeplab.search_space import append_history, diagnose
 from auto_deeplab.training.job import Job
 from auto_deeplab.training.loop.training import Training
 from auto_deeplab.training.optimization import schedules
-from auto_deeplab.training.optimization.architecture_penalties import ArchitecturePenalties
+from auto_deeplab.training.optimization.architecture_penalties import ArchitecturePenalties, sum_of
 from auto_deeplab.training.optimization.loss import cross_entropy
 from auto_deeplab.training.path_search_model import PathSearchModel, check_path_sampling
+from auto_deeplab.training.search_cost import SearchCost
 from auto_deeplab.training.search_model import SearchModel
 from auto_deeplab.training.shared_weights import DecodedPrediction
 
@@ -74,6 +77,11 @@ class Search(Job):
         entropy_weight: What `mean_entropy` of alpha is multiplied by, likewise.
         final_temperature: What alpha and beta are divided by in the last step before their
             softmaxes; it goes there from 1 at the end of the warm-up.
+        cost: What to count of the final networks that alpha and beta stand for: `@multiply_adds()`,
+            `@parameters()`, or None. They are built as `build_network` is configured.
+        cost_weight: What `CostPenalty`, which draws the expected cost to its target, is multiplied
+            by; 0 to count alone.
+        cost_target: The cost to end with.
     """
 
     length = "epochs"
@@ -99,12 +107,34 @@ class Search(Job):
     logsumexp_weight: NotNegative = 0.0
     entropy_weight: NotNegative = 0.0
     final_temperature: Positive = 1.0
+    cost: (
+        Annotated[
+            Any,
+            Predicate(lambda cost: isinstance(cost, Cost)),
+            doc("@multiply_adds() or @parameters()"),
+        ]
+        | None
+    ) = None
+    cost_weight: NotNegative = 0.0
+    cost_target: Positive | None = None
 
     def __post_init__(self) -> None:
         if self.warm_up_epochs > self.epochs:
             raise UserError(
                 f"Search.warm_up_epochs: received {self.warm_up_epochs}; expected 0 to "
                 f"Search.epochs, which is {self.epochs}"
+            )
+        if self.cost is None:
+            for name, off in (("cost_weight", 0.0), ("cost_target", None)):
+                if (value := getattr(self, name)) != off:
+                    raise UserError(
+                        f"Search.{name}: received {value!r} with Search.cost = None; expected "
+                        f"{off!r}, or Search.cost = @multiply_adds() or @parameters()"
+                    )
+        elif self.cost_weight and self.cost_target is None:
+            raise UserError(
+                f"Search.cost_target: received None with Search.cost_weight = {self.cost_weight}; "
+                f"expected how many {self.cost.unit} the network that is found shall have"
             )
 
     @property
@@ -158,7 +188,38 @@ class Search(Job):
             supernet = self.build_model(records.description, model_dir)
             # A limit that no cell of this space can keep to is refused now, not at the end.
             supernet.relaxation().decode("now", most_skips=self.most_skips)
-            return SearchTraining(self, supernet, half_a, half_b, epoch_steps, model_dir.history)
+        # Not in the scope: the networks that are counted are no replicas' and are thrown away.
+        costs = self.measure_costs(supernet, len(records.description.classes))
+        with strategy.scope():
+            return SearchTraining(
+                self, supernet, half_a, half_b, epoch_steps, model_dir.history, costs
+            )
+
+    def measure_costs(self, supernet: Supernet, classes: int) -> CostTable | None:
+        """Returns what the parts of the final networks cost; None where no cost is asked for.
+
+        Args:
+            supernet: Has the search space.
+            classes: Of the final networks.
+
+        Raises:
+            UserError: It cannot be counted, or no network comes near to the target.
+        """
+        if self.cost is None:
+            return None
+        table = measure(
+            self.cost,
+            supernet.cell_graph,
+            supernet.trellis_graph,
+            lambda genotype: build_network(genotype, classes),
+        )
+        least, most = cost_bounds(table)
+        if self.cost_target is not None and not least <= self.cost_target <= most:
+            raise UserError(
+                f"Search.cost_target: received {self.cost_target:,.0f}; expected {least:,} to "
+                f"{most:,} {self.cost.unit}, which the final networks of this search space have"
+            )
+        return table
 
     def finish(self, model_dir: ModelDir, trained: bool) -> None:
         """Decodes the genotype, and says where the search went wrong."""
@@ -178,6 +239,7 @@ class SearchTraining(Training):
         half_b: trainB.
         steps_per_epoch: The number of steps of a pass over trainA.
         history: The file that keeps alpha and beta after each epoch.
+        costs: What the parts of the final networks cost, if that is counted.
     """
 
     def __init__(
@@ -188,6 +250,7 @@ class SearchTraining(Training):
         half_b: SegmentationRecords,
         steps_per_epoch: int,
         history: Path,
+        costs: CostTable | None = None,
     ) -> None:
         self._settings, self._supernet = settings, supernet
         self._half_a, self._half_b = half_a, half_b
@@ -204,12 +267,21 @@ class SearchTraining(Training):
             "temperature": supernet.temperature,
         }
         self._scheduled = schedules.ScheduledVariables(further, of_supernet | penalties.weights)
+        self._cost = SearchCost(supernet, costs, settings.most_skips) if costs else None
+        cost_penalty = None
+        if self._cost and settings.cost_weight and settings.cost_target:
+            cost_penalty = self._cost.penalty(settings.cost_weight, settings.cost_target)
         decays = settings.network_weight_decay, settings.architecture_weight_decay
         ignore_label = half_a.description.ignore_label
         model: SearchModel
         if settings.sampling == "path":
             model = PathSearchModel(
-                supernet, ignore_label, *decays, settings.path_samples, settings.seed
+                supernet,
+                ignore_label,
+                *decays,
+                settings.path_samples,
+                settings.seed,
+                architecture_penalty=cost_penalty,
             )
         else:
             model = SearchModel(
@@ -218,7 +290,7 @@ class SearchTraining(Training):
                 *decays,
                 settings.gradient_accumulation_steps,
                 self._scheduled,
-                penalties or None,
+                sum_of([each for each in (penalties, cost_penalty) if each]),
             )
         # The fused updates of these optimizers are one operation a variable.
         model.compile(
@@ -288,8 +360,13 @@ class SearchTraining(Training):
         return cross_entropy(labels, logits, self._half_a.description.ignore_label)
 
     def epoch_figures(self) -> dict[str, float]:
-        """Returns how far alpha and beta have come, see `Diagnosis`."""
-        return diagnose(self._supernet.relaxation()).figures()
+        """Returns how far alpha and beta have come, see `Diagnosis`, and what that costs."""
+        figures = diagnose(self._supernet.relaxation()).figures()
+        return figures | self._cost.figures() if self._cost else figures
+
+    def step_figures(self) -> dict[str, str]:
+        """Returns what alpha and beta cost."""
+        return self._cost.texts() if self._cost else {}
 
     def on_epoch_end(self, epoch: int, step: int) -> None:
         """Keeps alpha and beta."""

@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
+from auto_deeplab.foundations.amounts import amount_text
 from auto_deeplab.runs.selection import ORIGINS, Candidate, Origin
 from auto_deeplab.visualization.figures import FAINT, INK, add_legend, plain_axes, series_color
 
@@ -81,7 +82,7 @@ def draw_pareto_front(candidates: Sequence[Candidate]) -> Figure | None:
             if each.origin == origin
         ]
         _points(axes, results, origin)
-    axes.xaxis.set_major_formatter(FuncFormatter(_amount))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: amount_text(value)))
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     _explain(axes)
     return figure
@@ -123,10 +124,3 @@ def _points(axes: Axes, points: Sequence[tuple[float, float]], origin: Origin) -
 def _explain(axes: Axes) -> None:
     handles, labels = axes.get_legend_handles_labels()
     add_legend(axes, handles, labels, frameon=False, labelcolor=INK, fontsize=8.5)
-
-
-def _amount(value: float, _: object = None) -> str:
-    for factor, unit in ((1e9, "B"), (1e6, "M"), (1e3, "K")):
-        if value >= factor:
-            return f"{value / factor:g}{unit}"
-    return f"{value:g}"

@@ -11,6 +11,7 @@ from annotated_types import Ge, Le, Predicate, doc
 
 from auto_deeplab.foundations.configurable import Decay, GraphName, configurable
 from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.models.grouped_softmax import grouped_softmax
 from auto_deeplab.models.pixel_grid import CropLike, PadToGrid
 from auto_deeplab.models.resize import resize_bilinear
 from auto_deeplab.models.supernet.convolution_block import ConvolutionBlock
@@ -264,13 +265,7 @@ class Supernet(tf_keras.Model):
     def arc_weights(self, beta: tf.Tensor) -> tf.Tensor:
         """Returns the softmax of beta, float32 [arcs], over the arcs that leave each node."""
         arcs = self.trellis_graph.arcs
-        sources = sorted({(arc.layer, arc.source) for arc in arcs})
-        group = [sources.index((arc.layer, arc.source)) for arc in arcs]
-        count = len(sources)
-        largest = tf.math.unsorted_segment_max(tf.stop_gradient(beta), group, count)
-        exponentials = tf.exp(beta - tf.gather(largest, group))
-        sums = tf.math.unsorted_segment_sum(exponentials, group, count)
-        return exponentials / tf.gather(sums, group)
+        return grouped_softmax(beta, [(arc.layer, arc.source) for arc in arcs])
 
     def architecture_logits(self) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns alpha and beta as their softmaxes take them: divided by the temperature."""

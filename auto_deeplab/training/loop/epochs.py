@@ -16,6 +16,7 @@ from auto_deeplab.data.pipeline import evaluation_batches
 from auto_deeplab.data.segmentation_records import SegmentationRecords
 from auto_deeplab.distribution.workers import Workers
 from auto_deeplab.evaluation.inference import Predict, evaluate
+from auto_deeplab.foundations.amounts import amount_text
 from auto_deeplab.foundations.errors import TRY_AGAIN_STATUS, argument
 from auto_deeplab.runs.model_dir import ModelDir
 from auto_deeplab.training.checkpoints.checkpoints import Checkpoints, NotFiniteError
@@ -140,7 +141,11 @@ class TrainingLoop:
         self._workers = Workers(training.strategy)
         self._predict = training.prediction()
         self._progress = ProgressBar(
-            training.total_steps, self._step, training.epochs, is_shown=self._workers.is_chief
+            training.total_steps,
+            self._step,
+            training.epochs,
+            is_shown=self._workers.is_chief,
+            figures=training.step_figures,
         )
         self._writer = (
             tf.summary.create_file_writer(str(model_dir.tensorboard))
@@ -275,7 +280,7 @@ class TrainingLoop:
         self._progress.write(
             f"epoch {epoch + 1}/{self._training.epochs}: "
             + ", ".join(
-                f"{name} " + ("does not exist" if value is None else f"{value:.4g}")
+                f"{name} " + ("does not exist" if value is None else amount_text(value))
                 for name, value in values.items()
             )
         )

@@ -94,6 +94,13 @@ class Training(abc.ABC):
         """Returns what else to note of an epoch, by name, for metrics, logs and progress line."""
         return {}
 
+    def step_figures(self) -> dict[str, str]:
+        """Returns what the progress bar shows beside the losses, by name, as of now.
+
+        It is asked for every few seconds.
+        """
+        return {}
+
     def on_epoch_end(self, epoch: int, step: int) -> None:  # noqa: B027 (not all keep more)
         """Keeps what the logs do not; the first worker alone calls it.
 

@@ -5,7 +5,7 @@ whatever the size of the cell.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import tensorflow as tf
 
@@ -36,6 +36,13 @@ def mean_entropy(alpha: tf.Tensor) -> tf.Tensor:
     log_weights = tf.nn.log_softmax(alpha)
     entropies = -tf.reduce_sum(tf.exp(log_weights) * log_weights, axis=-1)
     return tf.reduce_mean(entropies) / math.log(max(2, alpha.shape[-1]))
+
+
+def sum_of(penalties: Sequence[Callable[[], tf.Tensor]]) -> Callable[[], tf.Tensor] | None:
+    """Returns what computes the sum of losses, float32 scalars; None where there is none."""
+    if len(penalties) < 2:
+        return penalties[0] if penalties else None
+    return lambda: tf.add_n([penalty() for penalty in penalties])
 
 
 PENALTIES: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {

@@ -60,10 +60,7 @@ def update(
         for gradient, variable in zip(gradients, variables, strict=True)
     ]
     if penalty is not None:
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(variables)
-            value = penalty()
-        of_penalty = tape.gradient(value, variables, unconnected_gradients="zero")
+        of_penalty = penalty_gradients(penalty, variables)
         gradients = [a + b for a, b in zip(gradients, of_penalty, strict=True)]
     if clip_norm is not None:
         gradients, _ = tf.clip_by_global_norm(gradients, clip_norm)
@@ -76,6 +73,17 @@ def update(
         zip(gradients, variables, strict=True), experimental_aggregate_gradients=False
     )
     return loss
+
+
+def penalty_gradients(
+    penalty: Callable[[], tf.Tensor], variables: Sequence[tf.Variable]
+) -> list[tf.Tensor]:
+    """Returns the gradients of a loss of variables alone; zeros by what it does not depend on."""
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(variables)
+        value = penalty()
+    gradients: list[tf.Tensor] = tape.gradient(value, variables, unconnected_gradients="zero")
+    return gradients
 
 
 def _nan_if_lost(loss, gradients, loss_scale):
