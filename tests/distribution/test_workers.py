@@ -22,10 +22,10 @@ from tests.trainings import newest_values
 SEARCH = (
     TINY_SEARCH
     + """
-Search.epochs = 10
+Search.epochs = {epochs}
 Search.warm_up_epochs = 1
 Search.validation_images = None
-Search.validation_every = 5
+Search.validation_every = 2
 Search.checkpoint_minutes = 0
 Search.architecture_learning_rate = 0.01
 Search.network_learning_rate = 0.05
@@ -36,7 +36,7 @@ Supernet.unroll = True
 Supernet.synchronized_batch_norm = True
 """
 )
-STEPS = 20
+EPOCH_STEPS = 2
 
 # Where an activation is zero but for rounding, ReLU sends the gradient elsewhere.
 SMOOTH = """
@@ -89,14 +89,19 @@ def wait_for_step(folder, step, workers):
 
 
 @pytest.fixture
-def gin_file(colored_dataset, tmp_path):
-    path = tmp_path / "tiny.gin"
-    path.write_text(SEARCH.format(dataset=colored_dataset))
-    return path
+def configure(colored_dataset, tmp_path):
+    """Makes the gin file that the workers read; returns how many steps the search has."""
+
+    def write(epochs):
+        values = SEARCH.format(dataset=colored_dataset, epochs=epochs)
+        (tmp_path / "tiny.gin").write_text(values)
+        return EPOCH_STEPS * epochs
+
+    return write
 
 
 @pytest.fixture
-def finish(start_workers, gin_file, tmp_path, monkeypatch):
+def finish(start_workers, tmp_path, monkeypatch):
     """Lets two workers search to the end, which must be that of one process.
 
     Returns what the chief printed.
@@ -109,7 +114,7 @@ def finish(start_workers, gin_file, tmp_path, monkeypatch):
         assert "epoch" not in done[1].stdout
 
         monkeypatch.setattr(tf.nn, "relu", tf.nn.elu)
-        gin_files.load(str(gin_file))
+        gin_files.load(str(tmp_path / "tiny.gin"))
         alone = tmp_path / "alone"
         configured_job().train(ModelDir(alone), tf.distribute.get_strategy())
         assert_same_search(tmp_path / "run", alone)
@@ -136,19 +141,21 @@ def assert_same_search(folder, expected_folder):
     assert np.abs(wanted).max() > 0.01
     step, values = newest_values(folder)
     expected_step, expected_values = newest_values(expected_folder)
-    assert step == expected_step == STEPS
+    assert step == expected_step == expected[-1].step
     assert values.keys() == expected_values.keys()
     for name, value in values.items():
         np.testing.assert_allclose(value, expected_values[name], rtol=1e-3, atol=1e-4, err_msg=name)
     assert (folder / "genotype.json").exists()
 
 
-def test_two_workers_search_like_one(finish):
+def test_two_workers_search_like_one(configure, finish):
+    configure(epochs=4)
     finish()
 
 
 @pytest.mark.slow
-def test_two_workers_survive_a_loss_and_sigterm(start_workers, finish, gin_file, tmp_path):
+def test_two_workers_survive_a_loss_and_sigterm(start_workers, configure, finish, tmp_path):
+    steps = configure(epochs=10)
     folder = tmp_path / "run"
 
     # One is killed: the other does not wait for it.
@@ -159,7 +166,7 @@ def test_two_workers_survive_a_loss_and_sigterm(start_workers, finish, gin_file,
     assert left.returncode == 75, left.stderr
     assert "worker 0 of 2: another worker does not answer any more" in left.stderr
     lost_after = CheckpointFiles(folder / "checkpoints").steps()[-1]
-    assert 3 <= lost_after < STEPS
+    assert 3 <= lost_after < steps
 
     # Both go on; SIGTERM to one lets both save the same step and end.
     workers = start_workers()
@@ -168,9 +175,9 @@ def test_two_workers_survive_a_loss_and_sigterm(start_workers, finish, gin_file,
     ended = [process.finish() for process in workers]
     assert [process.returncode for process in ended] == [75, 75], ended
     printed = ended[0].stdout
-    assert f"continuing after step {lost_after} of {STEPS}" in printed
-    saved = re.search(rf"SIGTERM: saved after step (\d+) of {STEPS}", printed)
-    assert CheckpointFiles(folder / "checkpoints").steps()[-1] == int(saved[1]) < STEPS
+    assert f"continuing after step {lost_after} of {steps}" in printed
+    saved = re.search(rf"SIGTERM: saved after step (\d+) of {steps}", printed)
+    assert CheckpointFiles(folder / "checkpoints").steps()[-1] == int(saved[1]) < steps
 
-    assert f"continuing after step {saved[1]} of {STEPS}" in finish()
+    assert f"continuing after step {saved[1]} of {steps}" in finish()
     assert [s["step"] for s in ModelDir(folder).read_sessions()] == [0, lost_after, int(saved[1])]
