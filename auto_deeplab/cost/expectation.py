@@ -4,7 +4,6 @@ import numpy as np
 import tensorflow as tf
 
 from auto_deeplab.cost.parts import (
-    STATES,
     Pyramid,
     Stem,
     decoder_of,
@@ -14,6 +13,7 @@ from auto_deeplab.cost.parts import (
 )
 from auto_deeplab.cost.probabilities import branch_probabilities, path_probabilities, stride_axis
 from auto_deeplab.cost.table import CostTable
+from auto_deeplab.search_space import STATES
 
 
 class ExpectedCost:

@@ -13,12 +13,10 @@ from typing import NamedTuple
 
 import tf_keras
 
-from auto_deeplab.search_space import STEM, Arc, CellGraph, Genotype, TrellisGraph
+from auto_deeplab.search_space import STATES, STEM, Arc, CellGraph, Genotype, TrellisGraph
 
 STEM_HALF = 2
 """The stride of the output of the stem that the first cell has for `prev_prev`."""
-STATES = ("prev_prev", "prev")
-"""The inputs of a cell: what reads them has stride 2 in a cell that goes down."""
 
 
 @dataclass(frozen=True)

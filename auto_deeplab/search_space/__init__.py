@@ -31,7 +31,7 @@ Example:
     12
 """
 
-from auto_deeplab.search_space.cell import CellGraph, Edge
+from auto_deeplab.search_space.cell import STATES, CellGraph, Edge
 from auto_deeplab.search_space.decoding import decode_cell, decode_network
 from auto_deeplab.search_space.diagnosis import Diagnosis, diagnose
 from auto_deeplab.search_space.distribution import ArchitectureDistribution, numbered_generator
@@ -65,6 +65,7 @@ from auto_deeplab.search_space.trellis import STEM, Arc, Node, TrellisGraph
 __all__ = [
     "OPERATIONS",
     "PRESETS",
+    "STATES",
     "STEM",
     "Arc",
     "ArchitectureDistribution",

@@ -13,6 +13,10 @@ MOST_BLOCKS = 20
 """The paper's cells have 5; the edges grow with the square."""
 
 
+STATES = ("prev_prev", "prev")
+"""The cell's own inputs: what reads them has stride 2 in a cell that goes down."""
+
+
 class Edge(NamedTuple):
     """What block `block` (1, 2, ...) may read: `prev_prev`, `prev`, `block1`, `block2`, ..."""
 
@@ -22,7 +26,7 @@ class Edge(NamedTuple):
 
 def block_inputs(block: int) -> tuple[str, ...]:
     """Returns the names of what block `block` (counted from 1) may read, in alpha's row order."""
-    return ("prev_prev", "prev", *(f"block{earlier}" for earlier in range(1, block)))
+    return (*STATES, *(f"block{earlier}" for earlier in range(1, block)))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import tf_keras
 
 from auto_deeplab.models.final.drop_path import ScheduledDropPath
 from auto_deeplab.models.final.operations import make_operation, relu_convolution_norm
-from auto_deeplab.search_space import Branch
+from auto_deeplab.search_space import STATES, Branch
 
 
 @tf_keras.utils.register_keras_serializable(package="auto_deeplab")
@@ -73,7 +73,7 @@ class FinalCell(tf_keras.layers.Layer):
                 make_operation(
                     branch.op,
                     filters=self.filters,
-                    stride=self.stride if branch.input in ("prev_prev", "prev") else 1,
+                    stride=self.stride if branch.input in STATES else 1,
                     batch_norm=self.batch_norm,
                     initializer=self.initializer,
                     name=f"block{b}_{side}_{branch.op}",
@@ -87,7 +87,7 @@ class FinalCell(tf_keras.layers.Layer):
 
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor], training: bool | None = None) -> tf.Tensor:
         """Computes the cell's output; the class describes the shapes."""
-        states = dict(zip(("prev_prev", "prev"), inputs, strict=True))
+        states = dict(zip(STATES, inputs, strict=True))
         for name, projection in self.projections.items():
             states[name] = projection(states[name], training=training)
         blocks: list[tf.Tensor] = []
