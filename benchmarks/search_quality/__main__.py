@@ -6,10 +6,12 @@ The steps, in the order in which they are needed (docs/search_quality.md explain
 
   pilot     Trains a few random architectures from several seeds at each of --lengths, and shows the
             spread between architectures beside that between seeds.
-  table     Trains the random architectures that --gin_file describes. Any number of processes, on
-            hosts that see the folder, share them: run the same command several times, once for each
-            core. The same command again goes on; what a killed process began is taken up.
-  collect   Writes what `table`, or `train` with --method, has finished so far as --output.
+  table     Trains the random architectures that --gin_file describes and --table does not have yet.
+            Any number of processes, on hosts that see the folder, share them: run the same command
+            several times, once for each core. The same command again goes on; what a killed process
+            began is taken up.
+  collect   Adds what `table` has finished so far to --table. With --method: writes what `train` has
+            finished as --output.
   train     Trains the networks of --method, one file of --genotypes for each of its searches, as
             those of the table. Processes share them, too.
   compare   Compares --methods (files that `collect` wrote) with --table: percentiles, regrets, and
@@ -41,6 +43,8 @@ from auto_deeplab.foundations.errors import UserError, near_matches
 
 if TYPE_CHECKING:
     from benchmarks.search_quality.setting import PlannedTraining, TabularBenchmark
+    from benchmarks.search_quality.shared_folder import SharedFolder
+    from benchmarks.search_quality.table import Table
 
 _GIN_FILE = command_line.define_path(
     "gin_file",
@@ -51,11 +55,14 @@ _gin_parameters = gin_flags.define_flags()
 _FOLDER = command_line.define_path(
     "folder", "runs/search_quality", "Results of trainings, and claims of those that are under way."
 )
-_OUTPUT = command_line.define_path("output", None, "The file that `collect` or `figure` writes.")
+_OUTPUT = command_line.define_path(
+    "output", None, "The file that `collect --method` or `figure` writes."
+)
 _TABLE = command_line.define_path(
     "table",
-    "benchmarks/search_quality/table_camvid_quarter.jsonl",
-    "The table to compare with.",
+    None,
+    "The table to add to, to compare with or to draw; by default table_NAME.jsonl beside a "
+    "--gin_file of NAME.gin.",
 )
 _METHODS = command_line.define_paths("methods", None, "What `collect --method` wrote, to compare.")
 _METHOD = flags.DEFINE_string("method", None, "The name of what found --genotypes.")
@@ -155,9 +162,17 @@ def _pilot() -> None:
 
 
 def _table() -> None:
-    benchmark = _configure()
-    _work(Path(_FOLDER.value), benchmark.trainings())
-    print(f"done: results are in {_FOLDER.value}; `collect` writes them as one file")
+    from benchmarks.search_quality.shared_folder import SharedFolder
+
+    planned = _configure().trainings()
+    folder = Path(_FOLDER.value)
+    table = _earlier_table(SharedFolder(folder))
+    if table is not None:
+        left = [training for training in planned if not table.has(training)]
+        print(f"{_table_path()} has {len(planned) - len(left)} of {len(planned)} trainings")
+        planned = left
+    _work(folder, planned)
+    print(f"done: results are in {folder}; `collect` adds them to {_table_path()}")
 
 
 def _train() -> None:
@@ -170,16 +185,42 @@ def _collect() -> None:
     from benchmarks.search_quality.shared_folder import SharedFolder
     from benchmarks.search_quality.table import collect
 
-    folder, output = SharedFolder(Path(_FOLDER.value)), _needed("output", _OUTPUT.value)
+    folder = SharedFolder(Path(_FOLDER.value))
     benchmark = _configure()
     if _METHOD.value is None:
+        output, earlier = _table_path(), _earlier_table(folder)
         table = collect(folder, benchmark.trainings(), "table", dataclasses.asdict(benchmark))
+        table = earlier.joined(table) if earlier else table
     else:
+        output = _needed("output", _OUTPUT.value)
         seconds = _needed("search_seconds", _SEARCH_SECONDS.value)
         table = collect(folder, _found(), _METHOD.value, search_seconds=seconds)
     table.save(output)
     trainings = sum(len(entry.trainings) for entry in table.entries)
     print(f"{len(table.entries)} networks with {trainings} trainings written to {output}")
+
+
+def _table_path() -> Path:
+    """Returns --table, or what stands for it."""
+    if _TABLE.value:
+        return Path(_TABLE.value)
+    gin_file = Path(_GIN_FILE.value)
+    return gin_file.with_name(f"table_{gin_file.stem}.jsonl")
+
+
+def _earlier_table(folder: "SharedFolder") -> "Table | None":
+    """Returns the table to add to, if there is one.
+
+    Raises:
+        UserError: The folder has results of another setting.
+    """
+    from benchmarks.search_quality.table import Table
+
+    if not _table_path().exists():
+        return None
+    table = Table.load(_table_path())
+    folder.agree_on(table.header.setting)
+    return table
 
 
 def _found() -> list["PlannedTraining"]:
@@ -210,13 +251,13 @@ def _found() -> list["PlannedTraining"]:
 def _compare() -> None:
     from benchmarks.search_quality.reading import show_comparison
 
-    show_comparison(_TABLE.value, _needed("methods", _METHODS.value))
+    show_comparison(_table_path(), _needed("methods", _METHODS.value))
 
 
 def _rank() -> None:
     from benchmarks.search_quality.ranking import show_ranking
 
-    show_ranking(_TABLE.value, _needed("search", _SEARCH.value), _COUNT.value)
+    show_ranking(_table_path(), _needed("search", _SEARCH.value), _COUNT.value)
 
 
 def _figure() -> None:
@@ -226,7 +267,7 @@ def _figure() -> None:
     from benchmarks.search_quality.table import Table
 
     output = _needed("output", _OUTPUT.value)
-    table = Table.load(_TABLE.value)
+    table = Table.load(_table_path())
     save_figure(table_figure(table, load_methods(table, _METHODS.value or [])), output)
     print(f"written to {output}")
 

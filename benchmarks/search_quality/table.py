@@ -5,7 +5,6 @@ A line holds a network with all its trainings, so that a further one changes a s
 
 import dataclasses
 import os
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -23,7 +22,7 @@ FORMAT: Literal[1] = 1
 
 
 class TableTraining(BaseModel):
-    """One training of an entry, as `training.Training` has it, without its curve and phases."""
+    """One training of an entry, as `training.Training` has it, and on which machine."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,6 +33,7 @@ class TableTraining(BaseModel):
     loss: float | None
     seconds: float
     cpu_seconds: float
+    machine: str
 
 
 class Entry(BaseModel):
@@ -64,6 +64,19 @@ class Entry(BaseModel):
         cell = tuple((Branch(*left), Branch(*right)) for left, right in self.cell)
         return Genotype(self.name, tuple(self.network), cell)
 
+    def is_of(self, genotype: Genotype) -> bool:
+        """Whether a network that was drawn is this one.
+
+        Raises:
+            UserError: It has this one's name, and is another one.
+        """
+        if genotype.name == self.name and genotype != self.genotype:
+            raise UserError(
+                f"{self.name} is another network in the table than among those to train; expected "
+                "the same draws: the same --gin_file"
+            )
+        return genotype.name == self.name
+
     @property
     def mean_iou(self) -> float:
         """Of the first training."""
@@ -80,8 +93,7 @@ class Header(BaseModel):
         space: The space that random ones are drawn from, and how; None for a method.
         search_seconds: What one search of the method cost, with the machine of the table; None for
             the table.
-        machines: How many trainings each machine did.
-        versions: Of the packages.
+        versions: Of the packages; several where the trainings had different ones.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -91,7 +103,6 @@ class Header(BaseModel):
     setting: dict[str, Any]
     space: dict[str, Any] | None = None
     search_seconds: float | None = None
-    machines: dict[str, int]
     versions: list[dict[str, str]]
 
 
@@ -126,6 +137,41 @@ class Table:
             for entry in self.entries
             if len(entry.trainings) > 1
         ]
+
+    def has(self, training: PlannedTraining) -> bool:
+        """Whether a training is here.
+
+        Raises:
+            UserError: The network of that name is another one here.
+        """
+        return any(
+            each.seed == training.seed
+            for entry in self.entries
+            if entry.is_of(training.genotype)
+            for each in entry.trainings
+        )
+
+    def joined(self, later: "Table") -> "Table":
+        """Returns a table with what is here, and what `later` has beyond it.
+
+        Args:
+            later: Of the same setting and the same draws. Where both have a training, the one here
+                is kept.
+
+        Raises:
+            UserError: A network of `later` has the name of another one.
+        """
+        entries = {entry.name: entry for entry in self.entries}
+        for new in later.entries:
+            old = entries.get(new.name, new)
+            old.is_of(new.genotype)
+            trainings = {each.seed: each for each in (*new.trainings, *old.trainings)}
+            in_order = [trainings[seed] for seed in sorted(trainings)]
+            entries[new.name] = old.model_copy(update={"trainings": in_order})
+        versions = [*self.header.versions]
+        versions += [each for each in later.header.versions if each not in versions]
+        header = later.header.model_copy(update={"versions": versions})
+        return Table(header, list(entries.values()))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the table, whole or not at all."""
@@ -170,7 +216,6 @@ def collect(
     setting = folder.setting()
     finished = folder.finished()
     entries: dict[str, dict[str, Any]] = {}
-    machines: Counter[str] = Counter()
     versions: list[dict[str, str]] = []
     for training in planned:
         if training.key not in finished:
@@ -186,9 +231,8 @@ def collect(
                 "trainings": [],
             },
         )
-        one = {field: result["training"][field] for field in TableTraining.model_fields}
-        entry["trainings"].append(one)
-        machines[result["machine"]] += 1
+        measured = {**result["training"], "machine": result["machine"]}
+        entry["trainings"].append({field: measured[field] for field in TableTraining.model_fields})
         if result["versions"] not in versions:
             versions.append(result["versions"])
     if not entries:
@@ -199,7 +243,6 @@ def collect(
         setting=setting,
         space=space,
         search_seconds=search_seconds,
-        machines=dict(sorted(machines.items())),
         versions=versions,
     )
     source = str(Path(folder.path, "results"))

@@ -24,6 +24,7 @@ def make_table(
             loss=1.0,
             seconds=4.0,
             cpu_seconds=2.0,
+            machine="a machine",
         )
         entries.append(
             Entry(
@@ -40,7 +41,6 @@ def make_table(
         name=name,
         setting={"values": {}, "dataset": {"name": "halves"}},
         search_seconds=search_seconds,
-        machines={},
         versions=[],
     )
     return Table(header, entries)

@@ -51,7 +51,7 @@ def table(parameters, tmp_path_factory):
     done = run_command(COMMAND, "table", f"--folder={folder}", *parameters)
     assert done.returncode == 0, done.stderr
     file = folder / "table.jsonl"
-    flags = [f"--folder={folder}", f"--output={file}"]
+    flags = [f"--folder={folder}", f"--table={file}"]
     collected = run_command(COMMAND, "collect", *flags, *parameters)
     assert collected.returncode == 0, collected.stderr
     assert "2 networks with 4 trainings" in collected.stdout
@@ -72,7 +72,20 @@ def test_a_table_tells_what_each_network_is_costs_and_reaches(table):
             assert training.seconds > 0
     assert loaded.header.setting["dataset"]["name"] == "noise"
     assert loaded.header.setting["values"]["Retrain.steps"] == "2"
-    assert sum(loaded.header.machines.values()) == 4
+
+
+def test_what_the_table_has_is_not_trained_again(table, parameters, tmp_path):
+    _, file = table
+    flags = [f"--folder={tmp_path}", f"--table={file}"]
+    done = run_command(COMMAND, "table", *flags, *parameters)
+    assert done.returncode == 0, done.stderr
+    assert f"{file} has 4 of 4 trainings" in done.stdout
+    assert not (tmp_path / "results").exists()
+    refused = run_command(
+        COMMAND, "table", *flags, *parameters, "--gin_param=TabularBenchmark.draw_seed = 1"
+    )
+    assert refused.returncode == 1, refused.stderr
+    assert "random_1 is another network in the table" in refused.stderr
 
 
 def test_a_method_is_trained_as_the_table_and_compared_with_it(table, parameters, tmp_path):

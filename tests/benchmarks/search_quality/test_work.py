@@ -1,5 +1,6 @@
 """Several workers on one folder; the trainings are stand-ins."""
 
+import dataclasses
 import os
 import threading
 import time
@@ -8,6 +9,7 @@ import pytest
 
 from auto_deeplab.foundations import json_files
 from auto_deeplab.foundations.errors import UserError
+from auto_deeplab.runs.versions import machine_name
 from benchmarks.search_quality.setting import TabularBenchmark, plan
 from benchmarks.search_quality.shared_folder import SharedFolder
 from benchmarks.search_quality.table import Table, collect
@@ -17,9 +19,9 @@ from benchmarks.search_quality.work import work
 SETTING = {"values": {"Retrain.steps": "2"}, "dataset": {"name": "none"}}
 
 
-def trained(planned):
+def trained(planned, worse_by=0.0):
     """What a training of a seed gives: an mIOU that names both."""
-    mean_iou = int(planned.genotype.name.partition("_")[2]) / 100 + planned.seed / 1000
+    mean_iou = int(planned.genotype.name.partition("_")[2]) / 100 + planned.seed / 1000 - worse_by
     training = Training(
         seed=planned.seed,
         steps=2,
@@ -146,8 +148,45 @@ def test_a_table_is_read_as_it_was_written(folder, benchmark_settings, tmp_path)
     assert again.mean_ious.tolist() == [0.01, 0.02, 0.03, 0.04, 0.05]
     assert again.groups() == [[0.01, 0.011, 0.012], [0.02, 0.021]]
     assert again.seconds_per_training == 2
-    assert again.header.machines[next(iter(again.header.machines))] == 8
+    machines = {each.machine for entry in again.entries for each in entry.trainings}
+    assert machines == {machine_name()}
     assert again.header.setting == SETTING
+
+
+def test_a_table_goes_on_from_an_earlier_one(folder, benchmark_settings, tmp_path):
+    planned = benchmark_settings.trainings()
+    run(folder, planned[:6], trained)
+    earlier = collect(folder, planned, "table")
+    elsewhere = SharedFolder(tmp_path / "elsewhere")
+    left = [training for training in planned if not earlier.has(training)]
+    assert left == planned[6:]
+    run(elsewhere, [*left, planned[0]], lambda training: trained(training, worse_by=0.005))
+    joined = earlier.joined(collect(elsewhere, planned, "table"))
+    # What both have is the earlier one's.
+    assert joined.mean_ious.tolist() == [0.01, 0.02, 0.03, 0.04, 0.05]
+    assert [[each.seed for each in entry.trainings] for entry in joined.entries] == [
+        [0, 1, 2],
+        [0, 1, 2],
+        [0],
+        [0],
+        [0],
+    ]
+    assert all(joined.has(training) for training in planned)
+    assert earlier.joined(earlier) == earlier
+
+
+def test_other_networks_do_not_join_a_table(folder, benchmark_settings, tmp_path):
+    planned = benchmark_settings.trainings()
+    run(folder, planned, trained)
+    table = collect(folder, planned, "table")
+    others = dataclasses.replace(benchmark_settings, draw_seed=1).trainings()
+    message = "random_1 is another network in the table"
+    with pytest.raises(UserError, match=message):
+        table.has(others[0])
+    elsewhere = SharedFolder(tmp_path / "elsewhere")
+    run(elsewhere, others, trained)
+    with pytest.raises(UserError, match=message):
+        table.joined(collect(elsewhere, others, "table"))
 
 
 def test_a_folder_without_results_makes_no_table(folder, benchmark_settings):
