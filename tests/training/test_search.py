@@ -147,39 +147,41 @@ def test_a_finished_search_is_left_alone(uninterrupted):
 def test_an_interrupted_search_ends_as_if_it_had_not_been(
     uninterrupted, searches, configure_search, monkeypatch
 ):
-    """It is interrupted in the warm-up, in the last epoch and in the last validation."""
+    """SIGTERM ends it in the warm-up and in the last epoch, an error in the last validation."""
     folder = searches / "interrupted"
-    train_step, steps = SearchModel.train_step, []
+    train_step = SearchModel.train_step
 
-    def step_until(limit):
-        def step(self, data):
-            if len(steps) == limit:
-                raise Interruption
+    def ask_to_end_in(step):
+        def asking_step(self, data):
             logs = train_step(self, data)
-            steps.append(limit)
+            if self.network_optimizer.iterations == step:
+                os.kill(os.getpid(), signal.SIGTERM)
             return logs
 
-        return step
+        return asking_step
 
-    for limit in (3, 12):
-        configure_search(WITHIN_EPOCHS)
+    for step in (3, 12):
+        configure_search()
         with monkeypatch.context() as patch:
-            patch.setattr(SearchModel, "train_step", step_until(limit))
-            with pytest.raises(Interruption):
+            patch.setattr(SearchModel, "train_step", ask_to_end_in(step))
+            with pytest.raises(SystemExit) as end:
                 search(folder)
+        assert end.value.code == 75
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+        assert CheckpointFiles(folder / "checkpoints").steps()[-1] == step
     assert len(ModelDir(folder).read_metrics()) == 2
 
-    def interrupt(self, predict, workers):
+    def fail(self, predict, workers):
         raise Interruption
 
-    configure_search(WITHIN_EPOCHS)
+    configure_search()
     with monkeypatch.context() as patch:
-        patch.setattr(epochs.Validation, "measure", interrupt)
+        patch.setattr(epochs.Validation, "measure", fail)
         with pytest.raises(Interruption):
             search(folder)
     assert not (folder / "genotype.json").exists()
 
-    configure_search(WITHIN_EPOCHS)
+    configure_search()
     search(folder)
     assert_same_search(folder, uninterrupted)
     assert [line["epoch"] for line in ModelDir(folder).read_metrics()] == [1, 2, 3]
@@ -193,31 +195,6 @@ def test_an_interrupted_search_ends_as_if_it_had_not_been(
         for run in (uninterrupted, folder)
     )
     assert metrics == expected
-
-
-def test_sigterm_saves_the_step_and_ends_with_a_status_of_its_own(
-    uninterrupted, searches, configure_search, monkeypatch
-):
-    folder = searches / "preempted"
-    configure_search()
-    train_step = SearchModel.train_step
-
-    def preempted_step(self, data):
-        logs = train_step(self, data)
-        if self.network_optimizer.iterations == 7:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return logs
-
-    with monkeypatch.context() as patch:
-        patch.setattr(SearchModel, "train_step", preempted_step)
-        with pytest.raises(SystemExit) as end:
-            search(folder)
-    assert end.value.code == 75
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    assert CheckpointFiles(folder / "checkpoints").steps()[-1] == 7
-    configure_search()
-    search(folder)
-    assert_same_search(folder, uninterrupted)
 
 
 def test_a_loss_that_is_not_finite_ends_the_search(searches, configure_search, monkeypatch):
@@ -329,10 +306,12 @@ def test_a_limit_of_skips_that_no_cell_can_keep_to(configure_search, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_what_follows_a_schedule_goes_on_where_it_was(searches, configure_search, monkeypatch):
-    """An auxiliary skip and a temperature, constant in the warm-up.
+def test_what_follows_a_schedule_goes_on_where_it_was(
+    uninterrupted, searches, configure_search, monkeypatch
+):
+    """All that can change from step to step; whatever does is constant in the warm-up.
 
-    They reach functions that are built once, and the temperature is in what is kept and decoded.
+    It reaches functions that are built once, and the temperature is in what is kept and decoded.
     """
     traced, seen = [], []
     for half in ("update_network", "update_architecture"):
@@ -354,7 +333,19 @@ def test_what_follows_a_schedule_goes_on_where_it_was(searches, configure_search
 
     monkeypatch.setattr(SearchModel, "train_step", noting_step)
     folder = searches / "scheduled"
-    options = "Search.auxiliary_skip = 0.9", "Search.final_temperature = 0.05"
+    # Near its start alpha has a small gradient of entropy, and a large one of logsumexp.
+    ends = {
+        "auxiliary_skip": (0.9, 0),
+        "temperature": (1, 0.05),
+        "logsumexp_weight": (0, 1),
+        "entropy_weight": (0, 100),
+    }
+    options = [
+        "Search.auxiliary_skip = 0.9",
+        "Search.final_temperature = 0.05",
+        "Search.logsumexp_weight = 1.0",
+        "Search.entropy_weight = 100.0",
+    ]
     configure_search(WITHIN_EPOCHS, *options)
     with pytest.raises(Interruption):
         search(folder)
@@ -365,38 +356,28 @@ def test_what_follows_a_schedule_goes_on_where_it_was(searches, configure_search
     search(folder)
     seen.remove(None)
     assert traced == ["update_network", "update_architecture"] * 2
-    auxiliary, temperature = (np.interp(range(15), [5, 14], ends) for ends in ([0.9, 0], [1, 0.05]))
-    np.testing.assert_allclose(seen, np.stack([auxiliary, temperature], axis=1), atol=1e-6)
+    expected = {name: np.interp(range(15), [5, 14], values) for name, values in ends.items()}
+    in_graphs = [expected["auxiliary_skip"], expected["temperature"]]
+    np.testing.assert_allclose(seen, np.stack(in_graphs, axis=1), atol=1e-6)
     metrics = ModelDir(folder).read_metrics()
-    assert [line["auxiliary_skip"] for line in metrics] == pytest.approx(auxiliary[4::5])
-    assert [line["temperature"] for line in metrics] == pytest.approx(temperature[4::5])
+    for name, values in expected.items():
+        assert [line[name] for line in metrics] == pytest.approx(values[4::5])
 
     supernet = load_trained(folder).model
     assert float(supernet.auxiliary_skip) == 0
     relaxation = read_history(folder / "architecture.jsonl")[-1].relaxation
-    np.testing.assert_allclose(relaxation.alpha, supernet.alpha.numpy() / 0.05, rtol=1e-5)
+    alpha = supernet.alpha.numpy()
+    np.testing.assert_allclose(relaxation.alpha, alpha / 0.05, rtol=1e-5)
     np.testing.assert_allclose(relaxation.beta, supernet.beta.numpy() / 0.05, rtol=1e-5)
     assert Genotype.load(folder / "genotype.json").cell == relaxation.decode("x").cell
 
-
-def test_what_is_penalized_ends_lower(uninterrupted, configure_search, tmp_path):
-    penalties = {
-        "logsumexp_weight": lambda alpha: special.logsumexp(alpha, axis=1).mean(),
-        "entropy_weight": lambda alpha: stats.entropy(special.softmax(alpha, 1), axis=1).mean(),
-    }
-    # Near its start alpha has a small gradient of entropy, and a large one of logsumexp.
-    weights = {"logsumexp_weight": 1.0, "entropy_weight": 100.0}
-    configure_search(*(f"Search.{name} = {weight}" for name, weight in weights.items()))
-    search(tmp_path)
-    metrics = ModelDir(tmp_path).read_metrics()
-    alpha, unpenalized = (
-        read_history(folder / "architecture.jsonl")[-1].relaxation.alpha
-        for folder in (tmp_path, uninterrupted)
-    )
-    for name, measure in penalties.items():
-        expected = np.interp(range(15), [5, 14], [0, weights[name]])
-        assert [line[name] for line in metrics] == pytest.approx(expected[4::5])
-        assert measure(alpha) < measure(unpenalized), name
+    # What is penalized ends lower.
+    unpenalized = read_history(uninterrupted / "architecture.jsonl")[-1].relaxation.alpha
+    for measure in (
+        lambda alpha: special.logsumexp(alpha, axis=1).mean(),
+        lambda alpha: stats.entropy(special.softmax(alpha, 1), axis=1).mean(),
+    ):
+        assert measure(alpha) < measure(unpenalized)
 
 
 @pytest.mark.parametrize(

@@ -182,9 +182,7 @@ def both_formulations(supernet, height, width, training):
         )
 
     # The textbook first: training updates the moving statistics that it reads.
-    expected, expected_gradients = logits_and_gradients(
-        readable, variables, projection, training
-    )
+    expected, expected_gradients = logits_and_gradients(readable, variables, projection, training)
     actual, gradients = fast()
     assert relative_error(actual, expected) < TOLERANCE
     for name, (mean, variance) in expected_statistics.items():
