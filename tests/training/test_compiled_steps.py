@@ -14,6 +14,7 @@ from tf_keras.optimizers import legacy
 from auto_deeplab.evaluation.inference import class_map_function
 from auto_deeplab.models.final.network import build_network
 from auto_deeplab.models.supernet.supernet import Supernet
+from auto_deeplab.search_space import OPERATIONS
 from auto_deeplab.training.optimization.update import create_slots
 from auto_deeplab.training.retrain_model import RetrainModel
 from auto_deeplab.training.search_model import SearchModel
@@ -54,8 +55,10 @@ def assert_static_and_on_the_device(concrete_function):
 
 @pytest.mark.parametrize("parts", [1, PARTS])
 def test_the_steps_of_a_search_are_static_and_on_the_device(parts):
-    # All operations, and layers that run as a loop.
-    supernet = Supernet(3, layers=4, strides=(4, 8), blocks=1, filters=4)
+    # All operations, and layers that run as a loop; what repeats the step for parts of the batch
+    # does not see what it repeats.
+    operations = OPERATIONS if parts == 1 else ("max_pool_3x3", "sep_conv_3x3")
+    supernet = Supernet(3, layers=4, strides=(4, 8), blocks=1, filters=4, operations=operations)
     model = SearchModel(supernet, gradient_accumulation_steps=parts)
     model.compile(legacy.SGD(0.1, 0.9), legacy.Adam(0.01), jit_compile=True)
     for update in (model.run_network_update, model.run_architecture_update):

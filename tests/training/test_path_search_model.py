@@ -178,20 +178,35 @@ def test_an_interrupted_search_ends_as_if_it_had_not_been(
     search(whole)
     train_step = PathSearchModel.train_step
 
-    def step_until(limit):
-        def step(self, data):
-            if self.network_optimizer.iterations == limit:
-                raise Interruption
-            return train_step(self, data)
+    def interrupted_step(self, data):
+        if self.network_optimizer.iterations == 3:
+            raise Interruption
+        return train_step(self, data)
 
-        return step
+    def diverging_step(self, data):
+        if self.network_optimizer.iterations == 11:
+            kernel = self.supernet.stem[0].kernel
+            kernel.assign(kernel * np.inf)
+        return train_step(self, data)
 
-    for limit in (3, 12):
-        configure_search(*PATHS)
-        with monkeypatch.context() as patch:
-            patch.setattr(PathSearchModel, "train_step", step_until(limit))
-            with pytest.raises(Interruption):
-                search(parts)
+    configure_search(*PATHS)
+    with monkeypatch.context() as patch:
+        patch.setattr(PathSearchModel, "train_step", interrupted_step)
+        with pytest.raises(Interruption):
+            search(parts)
+
+    # A loss that is not finite ends it, too, and can be gone on from.
+    configure_search(*PATHS)
+    with monkeypatch.context() as patch:
+        patch.setattr(PathSearchModel, "train_step", diverging_step)
+        with pytest.raises(UserError) as refusal:
+            search(parts)
+    message = str(refusal.value)
+    assert message.startswith("step 12: loss is nan\nThe checkpoint of step 11 is kept.")
+    layers = message.split("are those of\n")[1].splitlines()[:5]
+    norms = [float(line.rpartition(": ")[2]) for line in layers]
+    assert 0 < norms[-1] <= norms[0] < np.inf
+
     configure_search(*PATHS)
     search(parts)
     (step, values), (_, expected) = newest_values(parts), newest_values(whole)
@@ -216,26 +231,6 @@ def test_an_interrupted_search_ends_as_if_it_had_not_been(
     )
     assert metrics[-1]["val_mean_iou"] == matrix.mean_iou
     assert metrics[-1]["val_pixel_accuracy"] == matrix.pixel_accuracy
-
-
-def test_a_loss_that_is_not_finite_ends_the_search(configure_search, tmp_path, monkeypatch):
-    train_step = PathSearchModel.train_step
-
-    def diverging_step(self, data):
-        if self.network_optimizer.iterations == 6:
-            kernel = self.supernet.stem[0].kernel
-            kernel.assign(kernel * np.inf)
-        return train_step(self, data)
-
-    monkeypatch.setattr(PathSearchModel, "train_step", diverging_step)
-    configure_search(*PATHS)
-    with pytest.raises(UserError) as refusal:
-        search(tmp_path / "diverged")
-    message = str(refusal.value)
-    assert message.startswith("step 7: loss is nan\nThe checkpoint of step 6 is kept.")
-    layers = message.split("are those of\n")[1].splitlines()[:5]
-    norms = [float(line.rpartition(": ")[2]) for line in layers]
-    assert 0 < norms[-1] <= norms[0] < np.inf
 
 
 @pytest.mark.parametrize(
