@@ -149,7 +149,7 @@ def assert_same_search(folder, expected_folder, steps):
 
 
 def test_two_workers_search_like_one(configure, finish):
-    finish(configure(epochs=4))
+    finish(configure(epochs=2))
 
 
 @pytest.mark.slow
