@@ -245,6 +245,8 @@ for strategy in (alone, mirrored):
                 small,
                 3,
                 filters=4,
+                aspp_filters=8,
+                decoder_filters=8,
                 batch_norm_momentum=0.9,
                 synchronized_batch_norm=strategy is mirrored,
             )

@@ -82,6 +82,8 @@ def make_retraining(parts, jit_compile, aspp_dropout=0.0):
         SMALL_GENOTYPE,
         3,
         filters=4,
+        aspp_filters=8,
+        decoder_filters=8,
         batch_norm_momentum=0.5,
         final_keep_prob=0.5,
         # What XLA compiles draws other random numbers than what it does not.
