@@ -35,10 +35,12 @@ def parameters(tmp_path_factory):
         "Retrain.batch_size": 2,
         "training_batches.crop_size": 33,
         "build_network.filters": 4,
+        "build_network.aspp_filters": 8,
+        "build_network.decoder_filters": 8,
         "TabularBenchmark.layers": 1,
         "TabularBenchmark.blocks": 1,
         "TabularBenchmark.architectures": 2,
-        "TabularBenchmark.repeated": 2,
+        "TabularBenchmark.repeated": 1,
         "TabularBenchmark.seeds": 2,
     }
     return [f"--gin_param={name} = {value}" for name, value in values.items()]
@@ -54,7 +56,7 @@ def table(parameters, tmp_path_factory):
     flags = [f"--folder={folder}", f"--table={file}"]
     collected = run_command(COMMAND, "collect", *flags, *parameters)
     assert collected.returncode == 0, collected.stderr
-    assert "2 networks with 4 trainings" in collected.stdout
+    assert "2 networks with 3 trainings" in collected.stdout
     return folder, file
 
 
@@ -62,8 +64,8 @@ def test_a_table_tells_what_each_network_is_costs_and_reaches(table):
     _, file = table
     loaded = Table.load(file)
     assert [entry.name for entry in loaded.entries] == ["random_1", "random_2"]
+    assert [[each.seed for each in entry.trainings] for entry in loaded.entries] == [[0, 1], [0]]
     for entry in loaded.entries:
-        assert [each.seed for each in entry.trainings] == [0, 1]
         assert entry.parameters > 0
         assert entry.multiply_adds > 0
         for training in entry.trainings:
@@ -79,7 +81,7 @@ def test_what_the_table_has_is_not_trained_again(table, parameters, tmp_path):
     flags = [f"--folder={tmp_path}", f"--table={file}"]
     done = run_command(COMMAND, "table", *flags, *parameters)
     assert done.returncode == 0, done.stderr
-    assert f"{file} has 4 of 4 trainings" in done.stdout
+    assert f"{file} has 3 of 3 trainings" in done.stdout
     assert not (tmp_path / "results").exists()
     refused = run_command(
         COMMAND, "table", *flags, *parameters, "--gin_param=TabularBenchmark.draw_seed = 1"
