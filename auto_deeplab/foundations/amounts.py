@@ -15,3 +15,19 @@ def amount_text(value: float) -> str:
     rounded = float(f"{value:.4g}")
     unit = next((unit for unit in "BMK" if abs(rounded) >= UNITS[unit]), "")
     return f"{rounded / UNITS[unit]:.4g}{unit}"
+
+
+def figure_text(name: str, value: float | None) -> str:
+    """Returns a metric's value for people: seconds as they are, all else as `amount_text` has it.
+
+    Example:
+        >>> figure_text("validation_seconds", 1234.5), figure_text("decoded_parameters", 1234.5)
+        ('1234', '1.234K')
+        >>> figure_text("val_mean_iou", None)
+        'does not exist'
+    """
+    if value is None:
+        return "does not exist"
+    if "seconds" in name:
+        return f"{value:.4g}" if value < 1000 else f"{value:.0f}"
+    return amount_text(value)

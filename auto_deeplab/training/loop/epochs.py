@@ -16,7 +16,7 @@ from auto_deeplab.data.pipeline import evaluation_batches
 from auto_deeplab.data.segmentation_records import SegmentationRecords
 from auto_deeplab.distribution.workers import Workers
 from auto_deeplab.evaluation.inference import Predict, evaluate
-from auto_deeplab.foundations.amounts import amount_text
+from auto_deeplab.foundations.amounts import figure_text
 from auto_deeplab.foundations.errors import TRY_AGAIN_STATUS, argument
 from auto_deeplab.runs.model_dir import ModelDir
 from auto_deeplab.training.checkpoints.checkpoints import Checkpoints, NotFiniteError
@@ -279,10 +279,7 @@ class TrainingLoop:
         """Prints the epoch's metrics."""
         self._progress.write(
             f"epoch {epoch + 1}/{self._training.epochs}: "
-            + ", ".join(
-                f"{name} " + ("does not exist" if value is None else amount_text(value))
-                for name, value in values.items()
-            )
+            + ", ".join(f"{name} {figure_text(name, value)}" for name, value in values.items())
         )
 
     def _end_early(self) -> None:
