@@ -18,6 +18,7 @@ from tf_keras.optimizers import legacy
 
 tf.nn.relu = tf.nn.elu
 
+from auto_deeplab.cost import ExpectedCost
 from auto_deeplab.distribution.settings import Distribution
 from auto_deeplab.distribution.strategy import make_strategy
 from auto_deeplab.evaluation.inference import ReplicatedPrediction
@@ -27,7 +28,8 @@ from auto_deeplab.models.supernet.supernet import Supernet
 from auto_deeplab.search_space import Branch, Genotype
 from auto_deeplab.training.checkpoints.checkpoints import Checkpoints
 from auto_deeplab.training.loop.divergence import largest_gradients
-from auto_deeplab.training.optimization.architecture_penalties import ArchitecturePenalties
+from auto_deeplab.training.optimization.architecture_penalties import ArchitecturePenalties, sum_of
+from auto_deeplab.training.optimization.cost_penalty import CostPenalty
 from auto_deeplab.training.optimization.loss import cross_entropy
 from auto_deeplab.training.optimization.schedules import Linear, ScheduledVariables
 from auto_deeplab.runs.model_dir import ModelDir
@@ -35,6 +37,7 @@ from auto_deeplab.training.retrain_model import RetrainModel
 from auto_deeplab.training.search_model import SearchModel
 from auto_deeplab.training.optimization.update import create_slots
 from auto_deeplab.training.optimization.weight_average import WeightAverage
+from tests.cost_tables import made_up_table
 
 mixed_operations.POOLS["max_pool_3x3"] = lambda images, size, stride, padding: tf.math.log(
     tf.nn.avg_pool2d(tf.exp(images), size, stride, padding)
@@ -82,7 +85,10 @@ def search(strategy, folder, recompute, **config):
             },
             {"auxiliary_skip": supernet.auxiliary_skip} | penalties.weights,
         )
-        model = SearchModel(supernet, scheduled=scheduled, architecture_penalty=penalties)
+        table = made_up_table(supernet.cell_graph, supernet.trellis_graph)
+        cost = CostPenalty(supernet.architecture_logits, ExpectedCost(table), 0.1, 100.0)
+        penalty = sum_of([penalties, cost])
+        model = SearchModel(supernet, scheduled=scheduled, architecture_penalty=penalty)
         model.compile(legacy.SGD(0.05, 0.9), legacy.Adam(0.01))
         checkpoints = Checkpoints(
             ModelDir(Path(sys.argv[1]) / folder),
