@@ -337,8 +337,17 @@ class SearchTraining(Training):
     def prediction(self) -> Predict:
         """Returns what is validated: the mixture, or with single paths what would be decoded."""
         if isinstance(self.model, PathSearchModel):
-            return DecodedPrediction(self._supernet, self._settings.most_skips)
+            return self._decoded_prediction()
         return super().prediction()
+
+    def further_predictions(self) -> dict[str, Predict]:
+        """Returns beside the mixture what would be decoded: what it falls short is the gap."""
+        if isinstance(self.model, PathSearchModel):
+            return {}
+        return {"decoded_": self._decoded_prediction()}
+
+    def _decoded_prediction(self) -> Predict:
+        return DecodedPrediction(self._supernet, self._settings.most_skips)
 
     def learning_rates(self, step: int) -> dict[str, float]:
         """Returns those of w and of the architecture, and what else follows a schedule."""

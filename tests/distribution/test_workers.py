@@ -128,7 +128,7 @@ def assert_same_search(folder, expected_folder, steps):
     assert [line["step"] for line in metrics] == [line["step"] for line in expected]
     for line, expected_line in zip(metrics, expected, strict=True):
         assert line.keys() == expected_line.keys()
-        for name in ("loss", "architecture_loss", "val_pixel_accuracy"):
+        for name in ("loss", "architecture_loss", "val_pixel_accuracy", "decoded_pixel_accuracy"):
             if name in line:
                 assert line[name] == pytest.approx(expected_line[name], abs=1e-5), line
     history, expected = (

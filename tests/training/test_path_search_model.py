@@ -231,6 +231,7 @@ def test_an_interrupted_search_ends_as_if_it_had_not_been(
     )
     assert metrics[-1]["val_mean_iou"] == matrix.mean_iou
     assert metrics[-1]["val_pixel_accuracy"] == matrix.pixel_accuracy
+    assert not any("decoded" in name for name in metrics[-1])
 
 
 @pytest.mark.parametrize(

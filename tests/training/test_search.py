@@ -24,6 +24,7 @@ from auto_deeplab.training.checkpoints.files import CheckpointFiles
 from auto_deeplab.training.job import configured_job
 from auto_deeplab.training.loop import epochs
 from auto_deeplab.training.search_model import SearchModel
+from auto_deeplab.training.shared_weights import evaluate_with_shared_weights
 from auto_deeplab.training.trained import load_trained
 from tests.datasets import write_records
 from tests.helpers import TINY_SEARCH
@@ -171,7 +172,7 @@ def test_an_interrupted_search_ends_as_if_it_had_not_been(
         assert CheckpointFiles(folder / "checkpoints").steps()[-1] == step
     assert len(ModelDir(folder).read_metrics()) == 2
 
-    def fail(self, predict, workers):
+    def fail(self, *arguments):
         raise Interruption
 
     configure_search()
@@ -233,8 +234,17 @@ def test_the_supernet_is_loaded_as_it_was_trained(uninterrupted, colored_dataset
         measured = validation.measure(
             ReplicatedPrediction(loaded.model), Workers(tf.distribute.get_strategy())
         )
+        # Beside the mixture, what would be decoded of it.
+        genotype = loaded.model.relaxation().decode("decoded")
+        matrix = evaluate_with_shared_weights(
+            loaded.model, genotype, validation.records, validation.batch_size
+        )
+        measured |= {
+            "decoded_mean_iou": matrix.mean_iou,
+            "decoded_pixel_accuracy": matrix.pixel_accuracy,
+        }
         for name, value in measured.items():
-            assert value == line[name]
+            assert value == line[name], name
 
 
 def test_a_validation_without_labels_that_count_has_null_for_a_score(
@@ -252,10 +262,12 @@ def test_a_validation_without_labels_that_count_has_null_for_a_score(
     (tmp_path / "tiny.gin").write_text(TINY_SEARCH.format(dataset=dataset))
     gin_files.load(str(tmp_path / "tiny.gin"))
     search(tmp_path / "run")
-    assert caplog.text.count("no pixel of the validation images has a label that counts") == 1
+    for of in ("val", "decoded"):
+        assert caplog.text.count(f"{of}_mean_iou and {of}_pixel_accuracy are null") == 1
     text = (tmp_path / "run" / "metrics.jsonl").read_text()
     line = json.loads(text, parse_constant=pytest.fail)
-    assert (line["val_mean_iou"], line["val_pixel_accuracy"]) == (None, None)
+    for of in ("val", "decoded"):
+        assert (line[f"{of}_mean_iou"], line[f"{of}_pixel_accuracy"]) == (None, None)
     files = CheckpointFiles(tmp_path / "run" / "checkpoints")
     assert files.verify(line["step"]).notes == {"val_mean_iou": None}
     assert files.best() is None

@@ -120,7 +120,7 @@ class PathKernels:
 
     def read(self) -> tf.Tensor:
         """Returns the numbers, float32 [numbers read]."""
-        return self.variable.gather_nd(self.places)
+        return tf.gather_nd(self.variable, self.places)
 
     def unpack(self, vector: tf.Tensor) -> LayerKernels:
         """Returns the kernels.

@@ -44,12 +44,20 @@ class Validation:
     limit: int | None
     every: int
 
-    def measure(self, predict: Predict, workers: Workers) -> dict[str, float | None]:
+    def measure(
+        self, predict: Predict, workers: Workers, prefix: str = "val_"
+    ) -> dict[str, float | None]:
         """Returns "val_mean_iou" and "val_pixel_accuracy" of class maps made by `predict`.
 
         They are None, with a warning, where no label of the images counts. Each of the workers
         predicts its share of the images.
+
+        Args:
+            predict: Makes the class maps.
+            workers: Who predicts.
+            prefix: What stands before "mean_iou" and "pixel_accuracy" in the names.
         """
+        mean_iou, pixel_accuracy = f"{prefix}mean_iou", f"{prefix}pixel_accuracy"
         description = self.records.description
         matrix = evaluate(
             predict,
@@ -64,15 +72,14 @@ class Validation:
             if workers.is_chief:
                 logging.warning(
                     "%s: no pixel of the validation images has a label that counts (%d is "
-                    "ignored): val_mean_iou and val_pixel_accuracy are null",
+                    "ignored): %s and %s are null",
                     description.name,
                     description.ignore_label,
+                    mean_iou,
+                    pixel_accuracy,
                 )
-            return {SCORE: None, "val_pixel_accuracy": None}
-        return {
-            SCORE: matrix.mean_iou,
-            "val_pixel_accuracy": matrix.pixel_accuracy,
-        }
+            return {mean_iou: None, pixel_accuracy: None}
+        return {mean_iou: matrix.mean_iou, pixel_accuracy: matrix.pixel_accuracy}
 
 
 def train_to_end(
@@ -139,7 +146,7 @@ class TrainingLoop:
         self._training, self._model_dir = training, model_dir
         self._checkpoints, self._validation = checkpoints, validation
         self._workers = Workers(training.strategy)
-        self._predict = training.prediction()
+        self._predictions = {"val_": training.prediction(), **training.further_predictions()}
         self._progress = ProgressBar(
             training.total_steps,
             self._step,
@@ -246,17 +253,22 @@ class TrainingLoop:
 
     def _measure(self, epoch: int, preemption: Preemption) -> dict[str, float | None]:
         """Validates, where that is due after the epoch; returns the measures."""
-
-        def predict_unless_requested(batches: Sequence[tf.Tensor]) -> Sequence[np.ndarray]:
-            # Everything is saved. Other workers, which do not stop to agree, miss this one.
-            if preemption.requested:
-                self._end_early()
-            return self._predict(batches)
-
         is_last = self._step == self._training.total_steps
         if (epoch + 1) % self._validation.every and not is_last:
             return {}
-        return self._validation.measure(predict_unless_requested, self._workers)
+        measures: dict[str, float | None] = {}
+        for prefix, predict in self._predictions.items():
+
+            def predict_unless_requested(
+                batches: Sequence[tf.Tensor], predict: Predict = predict
+            ) -> Sequence[np.ndarray]:
+                # Everything is saved. Other workers, which do not stop to agree, miss this one.
+                if preemption.requested:
+                    self._end_early()
+                return predict(batches)
+
+            measures |= self._validation.measure(predict_unless_requested, self._workers, prefix)
+        return measures
 
     def _write(self, epoch: int, values: Mapping[str, float | None]) -> None:
         """Writes the epoch's metrics, to TensorBoard's logs too."""

@@ -75,6 +75,10 @@ class Training(abc.ABC):
         """Returns what is validated after an epoch: the network as it has been trained so far."""
         return ReplicatedPrediction(self.model)
 
+    def further_predictions(self) -> dict[str, Predict]:
+        """Returns what else is validated, by what stands before the names of its measures."""
+        return {}
+
     @abc.abstractmethod
     def learning_rates(self, step: int) -> dict[str, float]:
         """Returns the learning rates by name, for the logs."""

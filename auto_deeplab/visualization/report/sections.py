@@ -263,7 +263,6 @@ def _trainings(runs: Sequence[Run]) -> list[Picture]:
 
 
 # Name, title, labels of the metrics, vertical axis, whether it is a share.
-_ACCURACY = ("pixel_accuracy", "Pixel accuracy", {"val_pixel_accuracy": "pixel accuracy"})
 _SEARCH_CURVES = (
     (
         "loss",
@@ -272,7 +271,16 @@ _SEARCH_CURVES = (
         "cross-entropy",
         False,
     ),
-    (*_ACCURACY, "validation pixel accuracy", True),
+    (
+        "pixel_accuracy",
+        "Pixel accuracy",
+        {
+            "val_pixel_accuracy": "what is trained",
+            "decoded_pixel_accuracy": "decoded, same weights",
+        },
+        "validation pixel accuracy",
+        True,
+    ),
     (
         "learning_rate",
         "Learning rates",
@@ -298,7 +306,13 @@ _SEARCH_CURVES = (
 _TRAINING_CURVES = (
     ("loss", "Loss", {"loss": "training"}, "cross-entropy", False),
     ("mean_iou", "Mean IOU", {"val_mean_iou": "mean IOU"}, "validation mean IOU", True),
-    (*_ACCURACY, "validation pixel accuracy", True),
+    (
+        "pixel_accuracy",
+        "Pixel accuracy",
+        {"val_pixel_accuracy": "pixel accuracy"},
+        "validation pixel accuracy",
+        True,
+    ),
     ("learning_rate", "Learning rate", {"learning_rate": "weights"}, "learning rate", False),
 )
 
