@@ -41,6 +41,8 @@ def shared_setting(dataset_dir: str | os.PathLike[str]) -> dict[str, Any]:
     """
     values = comparable_values(gin.operative_config_str(), _OWN)
     description = dataclasses.asdict(DatasetDescription.load(dataset_dir))
+    # The same images may have been converted from different folders.
+    del description["source"]
     return {"values": values, "dataset": description}
 
 

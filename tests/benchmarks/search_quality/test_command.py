@@ -73,6 +73,8 @@ def test_a_table_tells_what_each_network_is_costs_and_reaches(table):
             assert 0 < training.mean_iou < 1
             assert training.seconds > 0
     assert loaded.header.setting["dataset"]["name"] == "noise"
+    # It goes on wherever the same images are.
+    assert "source" not in loaded.header.setting["dataset"]
     assert loaded.header.setting["values"]["Retrain.steps"] == "2"
 
 
