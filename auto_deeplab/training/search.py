@@ -34,6 +34,7 @@ from auto_deeplab.training.loop.training import Training
 from auto_deeplab.training.optimization import schedules
 from auto_deeplab.training.optimization.architecture_penalties import ArchitecturePenalties, sum_of
 from auto_deeplab.training.optimization.loss import cross_entropy
+from auto_deeplab.training.optimization.partial_update import PartialAdam
 from auto_deeplab.training.path_search_model import PathSearchModel, check_path_sampling
 from auto_deeplab.training.search_cost import SearchCost
 from auto_deeplab.training.search_model import SearchModel
@@ -51,9 +52,11 @@ class Search(Job):
     Args:
         epochs: Passes over trainA.
         warm_up_epochs: How many of them leave alpha and beta alone.
+        network_optimizer: Of w: "sgd", the paper's, or "adam", which asks for a learning rate some
+            twenty times smaller.
         network_learning_rate: Of w, at the start.
         network_final_learning_rate: Of w, at the end.
-        network_momentum: Of w's SGD.
+        network_momentum: Of w's SGD; Adam has none.
         network_weight_decay: L2 weight decay of w.
         architecture_learning_rate: Of alpha and beta.
         architecture_weight_decay: L2 weight decay of alpha and beta.
@@ -89,6 +92,7 @@ class Search(Job):
     batch_size: Count = 2
     epochs: Count = 40
     warm_up_epochs: CountOrZero = 20
+    network_optimizer: Literal["sgd", "adam"] = "sgd"
     network_learning_rate: Positive = 0.025
     network_final_learning_rate: NotNegative = 0.001
     network_momentum: KerasMomentum = 0.9
@@ -294,7 +298,9 @@ class SearchTraining(Training):
             )
         # The fused updates of these optimizers are one operation a variable.
         model.compile(
-            tf_keras.optimizers.legacy.SGD(self._schedule, settings.network_momentum),
+            tf_keras.optimizers.legacy.SGD(self._schedule, settings.network_momentum)
+            if settings.network_optimizer == "sgd"
+            else PartialAdam(self._schedule),
             tf_keras.optimizers.legacy.Adam(
                 settings.architecture_learning_rate,
                 settings.architecture_adam_beta_1,
