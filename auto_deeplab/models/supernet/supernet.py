@@ -24,7 +24,6 @@ from auto_deeplab.search_space.operations import Operation
 from auto_deeplab.search_space.trellis import MOST_LAYERS
 
 IMAGE_CHANNELS = 3
-STEM_CHANNELS = (64, 128)
 Recompute = Literal["none", "cell", "layer"]
 # What an update of one level does not differentiate through: the other level.
 FROZEN_NETWORK = Frozen(kernels=True)
@@ -91,6 +90,8 @@ class Supernet(tf_keras.Model):
             is normalized where `skip` is.
         has_temperature: Divide alpha and beta by `temperature` before their softmaxes. As it falls,
             the mixture becomes the one architecture that is decoded.
+        stem_filters: The channels of the stem's first convolution; the second has twice as many.
+            Search with the stem that the found network is to have, see `build_network`.
 
     Attributes:
         alpha: float32 [edges, operations], logits of the operations of each edge.
@@ -123,6 +124,7 @@ class Supernet(tf_keras.Model):
         normalized_skip: bool = False,
         auxiliary_skip: bool = False,
         has_temperature: bool = False,
+        stem_filters: Annotated[int, Ge(1), Le(512)] = 64,
         name: GraphName = "supernet",
     ):
         super().__init__(name=name)
@@ -154,6 +156,7 @@ class Supernet(tf_keras.Model):
         # Not named in a checkpoint: they hold no variables.
         self.pad_to_grid = PadToGrid(self.trellis_graph.strides[-1], dtype="float32")
         self.crop_like = CropLike(dtype="float32")
+        stem_channels = stem_filters, 2 * stem_filters
         with tf.name_scope("stem"):
             self.stem = [
                 ConvolutionBlock(
@@ -166,7 +169,7 @@ class Supernet(tf_keras.Model):
                     name=f"block{index}",
                 )
                 for index, (channels, filters_) in enumerate(
-                    itertools.pairwise((IMAGE_CHANNELS, *STEM_CHANNELS)), start=1
+                    itertools.pairwise((IMAGE_CHANNELS, *stem_channels)), start=1
                 )
             ]
         with tf.name_scope("trellis"):
@@ -174,7 +177,7 @@ class Supernet(tf_keras.Model):
                 self.trellis_graph,
                 self.cell_graph,
                 filters,
-                STEM_CHANNELS[-1],
+                stem_channels[-1],
                 batch_norm_momentum,
                 recompute,
                 unroll,

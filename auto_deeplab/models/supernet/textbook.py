@@ -142,6 +142,7 @@ def supernet(
     auxiliary_skip=None,
     temperature=None,
     normalized_skip=False,
+    stem_filters=64,
 ):
     """Figure 1: the stem, the trellis, and the sum of a head at each stride of the last layer.
 
@@ -157,6 +158,7 @@ def supernet(
         auxiliary_skip: See `with_auxiliary_skip`; None for the paper's supernet.
         temperature: Divides alpha and beta; None for the paper's supernet.
         normalized_skip: Whether batch norm follows skip; False for the paper's supernet.
+        stem_filters: The channels of the stem's first convolution; 64 in the paper.
 
     Returns:
         The logits, float64 [batch, height, width, classes].
@@ -172,9 +174,9 @@ def supernet(
     image_height, image_width = images.shape[1:3]
     images = pad_to_grid(images, max(trellis_graph.strides))
     height, width = images.shape[1:3]
-    stem = tf.nn.relu(conv_bn(images, 64, 3, w.of("stem/block1"), stride=2))
+    stem = tf.nn.relu(conv_bn(images, stem_filters, 3, w.of("stem/block1"), stride=2))
     # Whatever reads a node or the stem begins with ReLU.
-    H = {STEM: conv_bn(stem, 128, 3, w.of("stem/block2"), stride=2)}
+    H = {STEM: conv_bn(stem, 2 * stem_filters, 3, w.of("stem/block2"), stride=2)}
     for layer, s in trellis_graph.nodes:
         size = [math.ceil(height / s), math.ceil(width / s)]
         of_node = w.of(f"layer{layer}/stride{s}")

@@ -168,6 +168,7 @@ def both_formulations(supernet, height, width, training):
             supernet.auxiliary_skip,
             supernet.temperature,
             supernet.normalized_skip,
+            supernet.stem[0].kernel.shape[-1],
         )
         assert set(weights.kernels) == kernels, "the textbook had to make kernels of its own"
         assert set(weights.moving) == set(where)
@@ -218,7 +219,10 @@ PAPER_CELL = {"layers": 2, "blocks": 5, "filters": 8, "strides": (4,)}
 CASES = {
     "paper_strides": ((65, 97), PAPER_STRIDES),
     "paper_cell": ((64, 50), PAPER_CELL),
-    "one_block": ((40, 33), {"layers": 5, "blocks": 1, "filters": 12, "strides": (4, 8)}),
+    "one_block": (
+        (40, 33),
+        {"layers": 5, "blocks": 1, "filters": 12, "strides": (4, 8), "stem_filters": 10},
+    ),
     "few_operations": (
         (37, 32),
         {
