@@ -156,7 +156,14 @@ def test_in_bfloat16_weights_and_losses_stay_float32(make_model):
     assert all(np.isfinite(value).all() for value in values_of(model.supernet.variables))
 
 
-PATHS = ("Search.sampling = 'path'", "Search.path_samples = 2", "Search.checkpoint_minutes = 0")
+PATHS = (
+    "Search.sampling = 'path'",
+    "Search.path_samples = 2",
+    "Search.checkpoint_minutes = 0",
+    # It remembers more than SGD does, which has to be there when a search goes on.
+    "Search.network_optimizer = 'adam'",
+    "Search.network_learning_rate = 0.005",
+)
 
 
 def search(folder):

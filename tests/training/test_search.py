@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 from scipy import special, stats
 from tensorflow.python.summary.summary_iterator import summary_iterator
+from tf_keras.optimizers import legacy
 
 from auto_deeplab.data.image_files import encode_png
 from auto_deeplab.distribution.workers import Workers
@@ -23,6 +24,7 @@ from auto_deeplab.search_space import Genotype, diagnose, read_history
 from auto_deeplab.training.checkpoints.files import CheckpointFiles
 from auto_deeplab.training.job import configured_job
 from auto_deeplab.training.loop import epochs
+from auto_deeplab.training.optimization.partial_update import PartialAdam
 from auto_deeplab.training.search_model import SearchModel
 from auto_deeplab.training.shared_weights import evaluate_with_shared_weights
 from auto_deeplab.training.trained import load_trained
@@ -404,6 +406,19 @@ def test_adam_has_the_values_that_it_is_given(
     )
     values = training.tracked["architecture_optimizer"].get_config()
     assert (values["beta_1"], values["beta_2"], values["epsilon"]) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("name", "optimizer"), [("sgd", legacy.SGD), ("adam", PartialAdam)])
+def test_the_weights_have_the_optimizer_that_is_named(
+    configure_search, colored_dataset, tmp_path, name, optimizer
+):
+    configure_search(f"Search.network_optimizer = '{name}'")
+    training = configured_job().prepare(
+        epochs.SegmentationRecords(str(colored_dataset), "train"),
+        ModelDir(tmp_path),
+        tf.distribute.get_strategy(),
+    )
+    assert type(training.tracked["optimizer"]) is optimizer
 
 
 def test_schedules_are_those_of_what_is_on(configure_search):
