@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import tensorflow as tf
 import tf_keras
 from annotated_types import Ge, Le, Lt
 
@@ -21,6 +22,8 @@ from auto_deeplab.models.pixel_grid import PadToGrid
 from auto_deeplab.search_space import STEM, Genotype
 
 
+# There is nothing to convert, and converting the layers takes as long as building them.
+@tf.autograph.experimental.do_not_convert
 @configurable(denylist=["genotype", "classes"])
 def build_network(
     genotype: Genotype,
