@@ -36,9 +36,9 @@ Activation = Annotated[
 ]
 
 
+@configurable(denylist=["classes"])
 # There is nothing to convert, and converting the layers takes as long as building them.
 @tf.autograph.experimental.do_not_convert
-@configurable(denylist=["classes"])
 def build_deeplabv3plus(
     classes: int,
     depth: Depth = 101,

@@ -22,9 +22,9 @@ from auto_deeplab.models.pixel_grid import PadToGrid
 from auto_deeplab.search_space import STEM, Genotype
 
 
+@configurable(denylist=["genotype", "classes"])
 # There is nothing to convert, and converting the layers takes as long as building them.
 @tf.autograph.experimental.do_not_convert
-@configurable(denylist=["genotype", "classes"])
 def build_network(
     genotype: Genotype,
     classes: int,
