@@ -36,8 +36,8 @@ def test_it_is_the_network_of_model_gardens_experiment():
 
 
 @pytest.mark.parametrize("output_stride", [8, 16])
-def test_strides_and_sizes(output_stride):
-    network = build_deeplabv3plus(3, depth=50, output_stride=output_stride)
+def test_strides_and_sizes(output_stride, shallow_resnet):
+    network = build_deeplabv3plus(3, depth=shallow_resnet, output_stride=output_stride)
     assert (
         network.get_layer("aspp").get_config()["dilation_rates"]
         == {
