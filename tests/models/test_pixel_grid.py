@@ -1,6 +1,6 @@
 """One pixel grid: what each part of a network depends on lies where its output says it does."""
 
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -141,10 +141,15 @@ NETWORKS = pytest.mark.parametrize(
 )
 
 
+@cache
+def symmetric_model(make):
+    return make_symmetric(make())
+
+
 @pytest.mark.parametrize("size", [(449, 481), (446, 468)])
 @NETWORKS
 def test_a_pixel_depends_on_what_is_around_it(make, size):
-    model = make_symmetric(make())
+    model = symmetric_model(make)
     images = tf.random.stateless_uniform([1, *size, 3], seed=[0, 1])
     positions = [(224, 224), (229, 231), (223, 250)]
     np.testing.assert_allclose(list(centers(model, images, positions)), positions, atol=0.1)
