@@ -78,6 +78,9 @@ def genotype_file(request, tmp_path):
     return str(path)
 
 
+ONE_PATH = pytest.mark.parametrize("genotype_file", [(4, 8, 16)], indirect=True, ids=str)
+
+
 def small_task(genotype_file, **losses):
     task = AutoDeepLabTaskConfig(model=segmentation_model(3, genotype_file, filters=4))
     task.losses.override(losses)
@@ -131,6 +134,7 @@ def test_the_backbone_is_rebuilt_from_its_config(genotype_file):
     assert backbone.output_specs.keys() == backbone(images).keys()
 
 
+@ONE_PATH
 def test_an_initializer_that_does_not_exist_is_refused(genotype_file):
     task = small_task(genotype_file)
     task.task_config.model.backbone.auto_deeplab.initializer = "he"
@@ -138,6 +142,7 @@ def test_an_initializer_that_does_not_exist_is_refused(genotype_file):
         task.build_model()
 
 
+@ONE_PATH
 def test_kernels_decay_and_nothing_else_does(genotype_file):
     model = small_task(genotype_file, l2_weight_decay=0.1).build_model()
     kernels = [v for v in model.trainable_variables if "kernel" in v.name]
@@ -149,6 +154,7 @@ def test_kernels_decay_and_nothing_else_does(genotype_file):
     assert small_task(genotype_file).build_model().losses == []
 
 
+@ONE_PATH
 def test_a_step_advances_the_drop_path(genotype_file):
     task = small_task(genotype_file)
     model = task.build_model()
@@ -178,6 +184,7 @@ def test_a_decoder_that_does_not_fit_the_path_is_a_user_error():
         task_factory.get_task(config.task).build_model()
 
 
+@ONE_PATH
 def test_another_activation_is_refused(genotype_file):
     task = small_task(genotype_file)
     task.task_config.model.norm_activation.activation = "swish"
