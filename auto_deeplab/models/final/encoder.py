@@ -93,8 +93,6 @@ class EncoderFeatures(NamedTuple):
     final_stride: int
 
 
-# There is nothing to convert, and converting the layers takes as long as building them.
-@tf.autograph.experimental.do_not_convert
 def encode(
     images: tf.Tensor,
     genotype: Genotype,
