@@ -101,7 +101,10 @@ def make_symmetric(model):
 
 def final_network(path, cell=CELL):
     genotype = Genotype("grid", path, cell)
-    return build_network(genotype, classes=2, filters=4, aspp_filters=4, decoder_filters=4)
+    # Images are large here, and what is narrow is computed soon.
+    return build_network(
+        genotype, classes=2, filters=4, aspp_filters=4, decoder_filters=4, stem_filters=4
+    )
 
 
 def supernet(strides):
