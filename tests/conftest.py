@@ -36,6 +36,19 @@ def camvid() -> Path:
     return folder
 
 
+@pytest.fixture
+def shallow_resnet(monkeypatch) -> int:
+    """The depth of a ResNet of six narrow blocks, for the baseline where only its parts matter.
+
+    The last stage has as many blocks as the multigrid has rates.
+    """
+    from official.vision.modeling.backbones.resnet_deeplab import RESNET_SPECS
+
+    depth = 20
+    monkeypatch.setitem(RESNET_SPECS, depth, [("bottleneck", 8, count) for count in (1, 1, 1, 3)])
+    return depth
+
+
 @pytest.fixture(scope="session")
 def colored_dataset(tmp_path_factory) -> Path:
     """A dataset of 9 training and 2 validation images, whose 3 classes differ in color."""

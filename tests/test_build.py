@@ -2,6 +2,7 @@
 
 import ast
 import collections
+import functools
 import os
 import re
 import shutil
@@ -21,16 +22,21 @@ from tests.helpers import REPOSITORY
 FOLDERS = ("auto_deeplab", "benchmarks", "gin_configs", "tests", "tools")
 
 
-def repository_files(*patterns):
-    """The files that match one of Bazel's glob patterns; .venv and results are not looked at."""
+@functools.cache
+def file_names():
+    """The paths of all files in the repository's folders; .venv and results are not looked at."""
     files = [path for folder in FOLDERS for path in (REPOSITORY / folder).rglob("*")]
-    names = [path.relative_to(REPOSITORY).as_posix() for path in files if path.is_file()]
+    return [path.relative_to(REPOSITORY).as_posix() for path in files if path.is_file()]
+
+
+def repository_files(*patterns):
+    """The files that match one of Bazel's glob patterns."""
     signs = {"**/": "(.*/)?", "**": ".*", "*": "[^/]*"}
     expressions = [
         "".join(signs.get(part, re.escape(part)) for part in re.split(r"(\*\*/|\*\*|\*)", pattern))
         for pattern in patterns
     ]
-    return {name for name in names if any(re.fullmatch(e, name) for e in expressions)}
+    return {name for name in file_names() if any(re.fullmatch(e, name) for e in expressions)}
 
 
 @pytest.fixture(scope="module")
@@ -97,14 +103,17 @@ def test_dependencies_exist_and_point_one_way(targets):
         below(name)
 
 
+@functools.cache
 def imported_names(path):
-    """Yields what a file imports anywhere in it, such as "auto_deeplab.data.schema.LABEL"."""
+    """Returns what a file imports anywhere in it, such as "auto_deeplab.data.schema.LABEL"."""
+    found = []
     for node in ast.walk(ast.parse((REPOSITORY / path).read_text())):
         if isinstance(node, ast.Import):
-            yield from (name.name for name in node.names)
+            found += [name.name for name in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, f"{path}: a relative import"
-            yield from (f"{node.module}.{name.name}" for name in node.names)
+            found += [f"{node.module}.{name.name}" for name in node.names]
+    return found
 
 
 def test_each_package_imports_the_packages_that_it_declares_and_nothing_above_them(targets):

@@ -70,7 +70,9 @@ def test_images_to_overlays(few_images, tmp_path):
                 "Supernet.layers=2",
                 "Supernet.strides=(4, 8)",
                 "Supernet.blocks=1",
-                "training_batches.crop_size=65",
+                "Supernet.filters=4",
+                "Supernet.operations=('skip', 'sep_conv_3x3', 'atrous_conv_3x3')",
+                "training_batches.crop_size=33",
             )
         ),
     ]
@@ -108,7 +110,7 @@ def test_images_to_overlays(few_images, tmp_path):
         "--gin_param=Retrain.batch_size=2",
         "--gin_param=build_network.filters=4",
         "--gin_param=build_network.batch_norm_momentum=0.5",
-        "--gin_param=training_batches.crop_size=65",
+        "--gin_param=training_batches.crop_size=33",
     )
     losses = [
         json.loads(line)["loss"]

@@ -35,6 +35,8 @@ SMALL_RETRAINING = (
     "Retrain.validation_images = 1",
     "training_batches.crop_size = 33",
     "build_network.filters = 4",
+    "build_network.aspp_filters = 4",
+    "build_network.decoder_filters = 4",
 )
 # Of four examples two are trainA: with a batch of one, an epoch has two steps.
 SMALL_SEARCH = (
@@ -89,7 +91,7 @@ def eager():
     tf.config.run_functions_eagerly(False)
 
 
-def train(name, trained, capsys):
+def train(name, trained, depth, capsys):
     """Runs two steps of a file's job and returns its folder.
 
     Made small, many files are the same, such as those of several numbers of filters: what is
@@ -98,6 +100,7 @@ def train(name, trained, capsys):
     Args:
         name: The gin file's.
         trained: The folder of each training so far, by its configuration.
+        depth: Of the baseline's ResNet.
         capsys: What it prints.
     """
     gin_files.load(name)
@@ -110,9 +113,9 @@ def train(name, trained, capsys):
     if job.has_genotype:
         parameters += ("Retrain.genotype = 'small.json'",)
     elif kind == "Retrain":
-        parameters += ("build_deeplabv3plus.depth = 50",)
+        parameters += (f"build_deeplabv3plus.depth = {depth}",)
     if source := getattr(job, "initial_model_dir", None):
-        source_dir = train(f"{Path(source).name}.gin", trained, capsys)
+        source_dir = train(f"{Path(source).name}.gin", trained, depth, capsys)
         parameters += (f"Retrain.initial_model_dir = '{source_dir.path}'",)
     gin_files.load(name, parameters)
     configuration = gin.config_str()
@@ -126,9 +129,9 @@ def train(name, trained, capsys):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_two_small_steps(name, workplace, trained, monkeypatch, eager, capsys):
+def test_two_small_steps(name, workplace, trained, shallow_resnet, monkeypatch, eager, capsys):
     monkeypatch.chdir(workplace)
-    model_dir = train(name, trained, capsys)
+    model_dir = train(name, trained, shallow_resnet, capsys)
     metrics = model_dir.read_metrics()[-1]
     assert metrics["step"] == 2
     assert np.isfinite(metrics["loss"])

@@ -42,13 +42,13 @@ def test_a_band_keeps_those_that_the_summary_finds_in_it(searched, tmp_path):
     all_of_them = tmp_path / "all"
     done = run(
         f"--output_dir={all_of_them}",
-        "--count=5",
+        "--count=4",
         "--parameters=0-1B",
         "--multiply_adds=0-1B",
         *sizes,
     )
     assert done.returncode == 0, done.stderr
-    drawn = [Genotype.load(all_of_them / f"random_{i}.json") for i in range(1, 6)]
+    drawn = [Genotype.load(all_of_them / f"random_{i}.json") for i in range(1, 5)]
     costs = [genotype.provenance for genotype in drawn]
     assert {op for genotype in drawn for op in (b.op for b in genotype.cell[0])} == {
         "skip",
@@ -67,7 +67,7 @@ def test_a_band_keeps_those_that_the_summary_finds_in_it(searched, tmp_path):
     }
 
     # The same draws within a band are those of all that lie in it.
-    least, most = sorted(cost["parameters"] for cost in costs)[1:4:2]
+    least, most = sorted(cost["parameters"] for cost in costs)[1:3]
     inside = [g for g, c in zip(drawn, costs, strict=True) if least <= c["parameters"] <= most]
     assert 0 < len(inside) < len(drawn)
     some = tmp_path / "some"

@@ -19,8 +19,8 @@ SHORTER = {
     "Search.warm_up_epochs = 3": "Search.warm_up_epochs = 1",
     "Supernet.layers = 4": "Supernet.layers = 2",
     "Supernet.strides = (4, 8, 16)": "Supernet.strides = (4, 8)",
-    "Supernet.blocks = 2": "Supernet.blocks = 1",
-    "Retrain.steps=90": "Retrain.steps=2",
+    "Supernet.blocks = 2": "Supernet.blocks = 1\nSupernet.operations = ('skip', 'sep_conv_3x3')",
+    "Retrain.steps=90": 'Retrain.steps=2" --gin_param="build_network.filters=4',
 }
 
 

@@ -32,6 +32,8 @@ class AutoDeepLabTaskConfig(configs.SemanticSegmentationTask):
 class AutoDeepLabTask(SemanticSegmentationTask):
     """Trains, evaluates and exports as Model Garden does, and advances scheduled drop path."""
 
+    # There is nothing to convert, and converting the layers takes as long as building them.
+    @tf.autograph.experimental.do_not_convert
     def build_model(self) -> tf_keras.Model:
         """Returns the network, if decoder and head fit the end of the genotype's path.
 

@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import tensorflow as tf
 import tf_keras
 from annotated_types import Ge, Lt, Predicate, doc
 from official.vision.modeling.backbones.resnet_deeplab import RESNET_SPECS, DilatedResNet
@@ -36,6 +37,8 @@ Activation = Annotated[
 
 
 @configurable(denylist=["classes"])
+# There is nothing to convert, and converting the layers takes as long as building them.
+@tf.autograph.experimental.do_not_convert
 def build_deeplabv3plus(
     classes: int,
     depth: Depth = 101,

@@ -63,6 +63,8 @@ class RetrainModel(tf_keras.Model):
         network = self.average.averaged if self.average else self.network
         return network(images, training=training)
 
+    # There is nothing to convert, and converting the layers takes as long as tracing them.
+    @tf.autograph.experimental.do_not_convert
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Updates the network.
 

@@ -43,6 +43,7 @@ def test_training_settings_are_those_of_design_section_4(name):
     backbone = config.task.model.backbone.get()
     assert (norm.norm_momentum, norm.norm_epsilon, backbone.norm_epsilon) == (0.9997, 1e-5, 1e-3)
     assert backbone.initializer == "third_fan_in_uniform"
+    assert (backbone.genotype, backbone.filters) == ("published", 20)
     assert config.task.model.decoder.get().dropout_rate == 0.1
     # x / 127.5 - 1
     feature = config.task.train_data.image_feature
@@ -59,10 +60,10 @@ def test_training_settings_are_those_of_design_section_4(name):
     assert not optimizer.get_config()["nesterov"]
 
 
-@pytest.mark.parametrize(
-    ("filters", "expected"),
-    [(20, 10_147_427), pytest.param(48, 44_424_691, marks=pytest.mark.slow)],
-)
+# The quicker tests show that small networks are ours, and those of tests/test_summary.py what the
+# published one of 20 filters has.
+@pytest.mark.slow
+@pytest.mark.parametrize(("filters", "expected"), [(20, 10_147_427), (48, 44_424_691)])
 def test_published_networks_have_their_parameters(filters, expected):
     config = exp_factory.get_exp_config("auto_deeplab_cityscapes")
     config.task.model.backbone.auto_deeplab.filters = filters
@@ -76,6 +77,9 @@ def genotype_file(request, tmp_path):
     path = tmp_path / "genotype.json"
     Genotype("small", request.param, CELL).save(path)
     return str(path)
+
+
+ONE_PATH = pytest.mark.parametrize("genotype_file", [(4, 8, 16)], indirect=True, ids=str)
 
 
 def small_task(genotype_file, **losses):
@@ -131,6 +135,7 @@ def test_the_backbone_is_rebuilt_from_its_config(genotype_file):
     assert backbone.output_specs.keys() == backbone(images).keys()
 
 
+@ONE_PATH
 def test_an_initializer_that_does_not_exist_is_refused(genotype_file):
     task = small_task(genotype_file)
     task.task_config.model.backbone.auto_deeplab.initializer = "he"
@@ -138,6 +143,7 @@ def test_an_initializer_that_does_not_exist_is_refused(genotype_file):
         task.build_model()
 
 
+@ONE_PATH
 def test_kernels_decay_and_nothing_else_does(genotype_file):
     model = small_task(genotype_file, l2_weight_decay=0.1).build_model()
     kernels = [v for v in model.trainable_variables if "kernel" in v.name]
@@ -149,6 +155,7 @@ def test_kernels_decay_and_nothing_else_does(genotype_file):
     assert small_task(genotype_file).build_model().losses == []
 
 
+@ONE_PATH
 def test_a_step_advances_the_drop_path(genotype_file):
     task = small_task(genotype_file)
     model = task.build_model()
@@ -178,6 +185,7 @@ def test_a_decoder_that_does_not_fit_the_path_is_a_user_error():
         task_factory.get_task(config.task).build_model()
 
 
+@ONE_PATH
 def test_another_activation_is_refused(genotype_file):
     task = small_task(genotype_file)
     task.task_config.model.norm_activation.activation = "swish"

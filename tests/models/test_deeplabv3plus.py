@@ -14,15 +14,15 @@ from auto_deeplab.models.counting import count_parameters
 from auto_deeplab.models.deeplabv3plus import build_deeplabv3plus
 
 
-def test_it_is_the_network_of_model_gardens_experiment():
+def test_it_is_the_network_of_model_gardens_experiment(shallow_resnet):
     config = exp_factory.get_exp_config("seg_deeplabv3plus_pascal").task.model
-    config.backbone.dilated_resnet.model_id = 50
+    config.backbone.dilated_resnet.model_id = shallow_resnet
     theirs = build_segmentation_model(
         tf_keras.layers.InputSpec(shape=[None, None, None, 3]), config
     )
     images = tf.constant(np.random.default_rng(0).normal(size=[1, 65, 97, 3]), tf.float32)
     theirs(images)
-    ours = build_deeplabv3plus(config.num_classes, depth=50, activation="swish")
+    ours = build_deeplabv3plus(config.num_classes, depth=shallow_resnet, activation="swish")
     assert count_parameters(ours) == count_parameters(theirs)
     ours.get_layer("resnet").set_weights(theirs.backbone.get_weights())
     ours.get_layer("aspp").set_weights(theirs.decoder.get_weights())
@@ -36,8 +36,8 @@ def test_it_is_the_network_of_model_gardens_experiment():
 
 
 @pytest.mark.parametrize("output_stride", [8, 16])
-def test_strides_and_sizes(output_stride):
-    network = build_deeplabv3plus(3, depth=50, output_stride=output_stride)
+def test_strides_and_sizes(output_stride, shallow_resnet):
+    network = build_deeplabv3plus(3, depth=shallow_resnet, output_stride=output_stride)
     assert (
         network.get_layer("aspp").get_config()["dilation_rates"]
         == {

@@ -11,7 +11,7 @@ DESCRIPTION = DatasetDescription(
 )
 GENOTYPE = Genotype(
     "small",
-    (8, 4, 8),
+    (8, 4),
     (
         (Branch("prev", "sep_conv_3x3"), Branch("prev_prev", "atrous_conv_3x3")),
         (Branch("block1", "max_pool_3x3"), Branch("prev_prev", "skip")),

@@ -8,7 +8,6 @@ import json
 import struct
 
 import numpy as np
-import pytest
 import tensorflow as tf
 
 from auto_deeplab.serving.export.options import ExportOptions
@@ -23,38 +22,40 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2
 
-saved_model, requests_file, answers_file = sys.argv[1:]
-session = tf.compat.v1.Session(graph=tf.Graph())
-with session.graph.as_default():
-    meta_graph = tf.compat.v1.saved_model.load(session, ["serve"], saved_model)
+def answers_of(saved_model, requests):
+    session = tf.compat.v1.Session(graph=tf.Graph())
+    with session.graph.as_default():
+        meta_graph = tf.compat.v1.saved_model.load(session, ["serve"], saved_model)
 
-@functools.cache
-def callable_of(signature):
-    definition = meta_graph.signature_def[signature]
-    (feed,) = [tensor.name for tensor in definition.inputs.values()]
-    fetch = [definition.outputs["class_map"].name]
-    options = config_pb2.CallableOptions(feed=[feed], fetch=fetch)
-    return session._make_callable_from_options(options)
+    @functools.cache
+    def callable_of(signature):
+        definition = meta_graph.signature_def[signature]
+        (feed,) = [tensor.name for tensor in definition.inputs.values()]
+        fetch = [definition.outputs["class_map"].name]
+        options = config_pb2.CallableOptions(feed=[feed], fetch=fetch)
+        return session._make_callable_from_options(options)
 
-def send(signature, value):
-    return callable_of(signature)(value)[0]
+    def send(signature, value):
+        return callable_of(signature)(value)[0]
 
+    good = requests["good"]
+    first = send("serving_default", good)
+    for name in requests.files:
+        if name == "good":
+            continue
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        try:
+            answer = send(name.partition(" ")[0], requests[name])
+            yield name, f"answered {answer.shape}"
+        except tf.errors.OpError as error:
+            yield name, f"{type(error).__name__}: {error.message}"
+        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        assert grown < 300_000, f"{name}: {grown} KB"
+        np.testing.assert_array_equal(send("serving_default", good), first)
+
+requests_file, answers_file, *saved_models = sys.argv[1:]
 requests = np.load(requests_file, allow_pickle=True)
-good = requests["good"]
-first = send("serving_default", good)
-answers = {}
-for name in requests.files:
-    if name == "good":
-        continue
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    try:
-        answer = send(name.partition(" ")[0], requests[name])
-        answers[name] = f"answered {answer.shape}"
-    except tf.errors.OpError as error:
-        answers[name] = f"{type(error).__name__}: {error.message}"
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    assert grown < 300_000, f"{name}: {grown} KB"
-    np.testing.assert_array_equal(send("serving_default", good), first)
+answers = [dict(answers_of(saved_model, requests)) for saved_model in saved_models]
 json.dump(answers, open(answers_file, "w"))
 """
 
@@ -143,27 +144,23 @@ def bad_requests():
     }
 
 
-@pytest.fixture(params=["its own size", "a fixed size"])
-def version(network, exported, tmp_path, request):
-    """The export of a network that runs at each image's own size, or at a fixed one."""
-    if request.param == "its own size":
-        return exported / "1"
+def test_bad_requests_are_errors_and_harm_nothing(network, exported, tmp_path):
+    """They are sent to a network that runs at each image's own size, and at a fixed one."""
     options = ExportOptions(input_size=(33, 33), max_pixels=4000)
-    return export_saved_model(network, DESCRIPTION, GENOTYPE, tmp_path / "fixed", options)
-
-
-def test_bad_requests_are_errors_and_harm_nothing(version, tmp_path):
+    fixed = export_saved_model(network, DESCRIPTION, GENOTYPE, tmp_path / "fixed", options)
     requests = bad_requests()
     good = np.random.default_rng(1).integers(0, 256, [2, 24, 24, 3], np.uint8)
     values = {name: value for name, (value, _) in requests.items()}
     np.savez(tmp_path / "requests.npz", good=good, **values)
-    files = [version, tmp_path / "requests.npz", tmp_path / "answers.json"]
-    output_of(run_elsewhere(tmp_path / "elsewhere", "-c", SEND, *files))
-    answers = json.loads((tmp_path / "answers.json").read_text())
-    assert set(answers) == set(requests)
-    unexpected = {
-        name: answers[name]
-        for name, (_, message) in requests.items()
-        if not answers[name].startswith("InvalidArgumentError") or message not in answers[name]
-    }
-    assert not unexpected
+    files = [tmp_path / "requests.npz", tmp_path / "answers.json"]
+    versions = [exported / "1", fixed]
+    output_of(run_elsewhere(tmp_path / "elsewhere", "-c", SEND, *files, *versions))
+    answers_of_both = json.loads((tmp_path / "answers.json").read_text())
+    for version, answers in zip(versions, answers_of_both, strict=True):
+        assert set(answers) == set(requests)
+        unexpected = {
+            name: answers[name]
+            for name, (_, message) in requests.items()
+            if not answers[name].startswith("InvalidArgumentError") or message not in answers[name]
+        }
+        assert not unexpected, version

@@ -1,6 +1,7 @@
 """Exported networks: the same answers in a process that has TensorFlow and nothing of ours."""
 
 import dataclasses
+import json
 import resource
 import shutil
 
@@ -42,6 +43,20 @@ for name, batch in np.load(images_file).items():
 np.savez(output_file, **answers)
 for package in ("auto_deeplab", "official", "tf_keras"):
     assert package not in sys.modules, package
+"""
+
+SAVED_MODEL_CLI = """
+import json, sys
+from absl import flags
+from tensorflow.python.tools import saved_model_cli
+
+for arguments in json.loads(sys.argv[1]):
+    sys.argv[1:] = arguments
+    flags.FLAGS.unparse_flags()
+    try:
+        saved_model_cli.main()
+    except SystemExit as end:
+        assert not end.code
 """
 
 
@@ -93,29 +108,24 @@ def test_a_fresh_process_without_this_package_answers_the_same(network, tmp_path
 
 
 def check_saved_model_cli(network, version, images, folder):
-    """TensorFlow's own command runs the signatures."""
+    """TensorFlow's own command runs the signatures, in one process."""
     folder.mkdir()
     np.save(folder / "images.npy", images)
     np.save(folder / "files.npy", np.array([tf.io.encode_png(image).numpy() for image in images]))
-    for signature, value in (
-        ("serving_default", f"images={folder / 'images.npy'}"),
-        ("image_bytes", f"image_bytes={folder / 'files.npy'}"),
-    ):
-        output = folder / signature
-        output_of(
-            run_elsewhere(
-                folder,
-                "-m",
-                "tensorflow.python.tools.saved_model_cli",
-                "run",
-                f"--dir={version}",
-                "--tag_set=serve",
-                f"--signature_def={signature}",
-                f"--inputs={value}",
-                f"--outdir={output}",
-            )
-        )
-        outputs = [np.load(output / f"{name}.npy") for name in ("class_map", "probabilities")]
+    calls = {
+        "serving_default": f"--inputs=images={folder / 'images.npy'}",
+        "image_bytes": f"--inputs=image_bytes={folder / 'files.npy'}",
+    }
+    common = ("run", f"--dir={version}", "--tag_set=serve")
+    arguments = [
+        [*common, f"--signature_def={signature}", inputs, f"--outdir={folder / signature}"]
+        for signature, inputs in calls.items()
+    ]
+    output_of(run_elsewhere(folder, "-c", SAVED_MODEL_CLI, json.dumps(arguments)))
+    for signature in calls:
+        outputs = [
+            np.load(folder / signature / f"{name}.npy") for name in ("class_map", "probabilities")
+        ]
         check_answers(network, images, *outputs)
 
 

@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import tensorflow as tf
 import tf_keras
 from annotated_types import Ge, Le, Lt
 
@@ -22,6 +23,8 @@ from auto_deeplab.search_space import STEM, Genotype
 
 
 @configurable(denylist=["genotype", "classes"])
+# There is nothing to convert, and converting the layers takes as long as building them.
+@tf.autograph.experimental.do_not_convert
 def build_network(
     genotype: Genotype,
     classes: int,

@@ -1,5 +1,6 @@
 """The network: shapes, wiring, configuration. tests/models/final/test_any_genotype.py trains it."""
 
+import functools
 import random
 
 import gin
@@ -48,7 +49,7 @@ def random_images(height, width, batch=2):
 
 
 def test_config_and_keras_saved_model_give_the_same_output(tmp_path):
-    network = small_network((4,))
+    network = build_network(genotype((4,), blocks=1), CLASSES, filters=4, aspp_filters=4)
     images = random_images(17, 30)
     again = tf_keras.Model.from_config(network.get_config())
     again.set_weights(network.get_weights())
@@ -58,10 +59,14 @@ def test_config_and_keras_saved_model_give_the_same_output(tmp_path):
     np.testing.assert_allclose(loaded(images), network(images), atol=1e-5)
 
 
+@functools.cache
+def one_block_network(**kwargs):
+    return build_network(genotype((8, 16, 8, 4), blocks=1), CLASSES, filters=4, **kwargs)
+
+
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (5, 64), (32, 32), (33, 33)])
 def test_fixed_and_free_sizes_agree(size):
-    free = small_network((8, 16, 8, 4))
-    fixed = small_network((8, 16, 8, 4), input_size=size)
+    free, fixed = one_block_network(), one_block_network(input_size=size)
     assert fixed.output_shape == (None, *size, CLASSES)
     fixed.set_weights(free.get_weights())
     images = random_images(*size)
