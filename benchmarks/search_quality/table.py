@@ -72,8 +72,8 @@ class Entry(BaseModel):
         """
         if genotype.name == self.name and genotype != self.genotype:
             raise UserError(
-                f"{self.name} is another network in the table than among those to train; expected "
-                "the same draws: the same --gin_file"
+                f"--table: {self.name} is another network there than among those to train; "
+                "expected the table of the same draws, so of the same --gin_file, or a new file"
             )
         return genotype.name == self.name
 

@@ -50,10 +50,10 @@ def parameters(tmp_path_factory):
 def table(parameters, tmp_path_factory):
     """The folder of a finished table, and its file."""
     folder = tmp_path_factory.mktemp("table")
-    done = run_command(COMMAND, "table", f"--folder={folder}", *parameters)
-    assert done.returncode == 0, done.stderr
     file = folder / "table.jsonl"
     flags = [f"--folder={folder}", f"--table={file}"]
+    done = run_command(COMMAND, "table", *flags, *parameters)
+    assert done.returncode == 0, done.stderr
     collected = run_command(COMMAND, "collect", *flags, *parameters)
     assert collected.returncode == 0, collected.stderr
     assert "2 networks with 3 trainings" in collected.stdout
@@ -89,7 +89,7 @@ def test_what_the_table_has_is_not_trained_again(table, parameters, tmp_path):
         COMMAND, "table", *flags, *parameters, "--gin_param=TabularBenchmark.draw_seed = 1"
     )
     assert refused.returncode == 1, refused.stderr
-    assert "random_1 is another network in the table" in refused.stderr
+    assert "random_1 is another network there" in refused.stderr
 
 
 def test_a_method_is_trained_as_the_table_and_compared_with_it(table, parameters, tmp_path):

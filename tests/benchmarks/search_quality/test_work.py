@@ -180,7 +180,7 @@ def test_other_networks_do_not_join_a_table(folder, benchmark_settings, tmp_path
     run(folder, planned, trained)
     table = collect(folder, planned, "table")
     others = dataclasses.replace(benchmark_settings, draw_seed=1).trainings()
-    message = "random_1 is another network in the table"
+    message = "random_1 is another network there"
     with pytest.raises(UserError, match=message):
         table.has(others[0])
     elsewhere = SharedFolder(tmp_path / "elsewhere")
