@@ -184,6 +184,11 @@ def _decode_label(contents: tf.Tensor) -> tf.Tensor:
             (is_palette & (bits <= 8)) | ((color_type == _PNG_GRAY) & (bits == 8)) | ~is_png,
             *("labels: received a PNG file, ", bits, "-bit ", color, expected),
         ),
+        require(
+            (tf.strings.length(contents) >= _PNG_HEADER_END) | ~is_png,
+            "labels: received a PNG file that ends in its header",
+            expected,
+        ),
     ]
     with tf.control_dependencies(checks):
         gray = tf.cond(is_palette, lambda: _palette_as_gray(contents), lambda: contents)

@@ -17,7 +17,8 @@ from auto_deeplab.foundations.errors import UserError, argument
 
 _LABEL_VALUES = 256
 # What a pipeline ends with when a record is corrupt, and when its file cannot be read.
-_CORRUPT = (tf.errors.InvalidArgumentError, tf.errors.DataLossError)
+# TensorFlow quotes in some messages what it was reading; that need not be text.
+_CORRUPT = (tf.errors.InvalidArgumentError, tf.errors.DataLossError, UnicodeDecodeError)
 _UNREADABLE = (
     tf.errors.NotFoundError,
     tf.errors.PermissionDeniedError,
@@ -135,9 +136,14 @@ def _reason(reading: Iterator) -> str:
         next(reading)
     except tf.errors.DataLossError:
         return "has another checksum than when it was written"
-    except tf.errors.OpError as error:
+    except (tf.errors.OpError, UnicodeDecodeError) as error:
+        message = (
+            error.object.decode(errors="backslashreplace")
+            if isinstance(error, UnicodeDecodeError)
+            else error.message
+        )
         # TensorFlow names its nodes and operations around the message.
-        text = re.sub(r"\{\{.*?\}\}|\[Op:.*", "", error.message.partition("\n")[0])
+        text = re.sub(r"\{\{.*?\}\}|\[Op:.*", "", message.partition("\n")[0])
         text = re.sub(r".* transformation with iterator: \S+: ", "", text)
         text = re.sub(r"assertion failed: \[(.*)\]", r"\1", text)
         return " ".join(text.split())
@@ -159,7 +165,7 @@ def read_example(records: SegmentationRecords, number: int) -> tuple[np.ndarray,
     """
     try:
         image, label = records.load(tf.constant(number, tf.int64))
-    except tf.errors.OpError as error:
+    except (tf.errors.OpError, UnicodeDecodeError) as error:
         records.check_files()
         corrupt = survey(records.only([number]), progress=False).corrupt
         if not corrupt:

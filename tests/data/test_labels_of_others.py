@@ -82,6 +82,20 @@ def test_of_a_palette_the_indices_count(tmp_path):
     assert sorted(read.numpy().tolist()) == sorted(label.tolist() for label in labels)
 
 
+def test_a_file_that_ends_in_its_header_is_named(tmp_path):
+    whole = encoded(label_map(CLASSES), palette=True)
+    # Signature, length and name of the header, its 13 bytes, their checksum.
+    header = 8 + 4 + 4 + 13 + 4
+    write(tmp_path, [whole[:length] for length in range(header + 1)])
+    corrupt = survey(SegmentationRecords(tmp_path, "train"), progress=False).corrupt
+    assert sorted(corrupt) == list(range(header + 1))
+    reasons = [corrupt[length].reason for length in range(header + 1)]
+    # From the color type on it is a palette image; what ends after the header is no image, either.
+    assert all("expected a PNG file" in reason for reason in reasons[:header]), reasons
+    assert all("ends in its header" in reason for reason in reasons[26:header]), reasons
+    assert "PNG" in reasons[header]
+
+
 def test_other_kinds_are_refused_by_shard_and_record(tmp_path):
     label = label_map()
     color = np.repeat(label[..., None], 3, axis=-1)
