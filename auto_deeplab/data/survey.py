@@ -137,17 +137,19 @@ def _reason(reading: Iterator) -> str:
     except tf.errors.DataLossError:
         return "has another checksum than when it was written"
     except (tf.errors.OpError, UnicodeDecodeError) as error:
-        message = (
-            error.object.decode(errors="backslashreplace")
-            if isinstance(error, UnicodeDecodeError)
-            else error.message
-        )
         # TensorFlow names its nodes and operations around the message.
-        text = re.sub(r"\{\{.*?\}\}|\[Op:.*", "", message.partition("\n")[0])
+        text = re.sub(r"\{\{.*?\}\}|\[Op:.*", "", _message(error).partition("\n")[0])
         text = re.sub(r".* transformation with iterator: \S+: ", "", text)
         text = re.sub(r"assertion failed: \[(.*)\]", r"\1", text)
         return " ".join(text.split())
     return "was unreadable, but is no longer so: does the storage fail at times?"
+
+
+def _message(error: tf.errors.OpError | UnicodeDecodeError) -> str:
+    """Returns TensorFlow's message, also where Python could not make a text of it."""
+    if isinstance(error, UnicodeDecodeError):
+        return error.object.decode(errors="backslashreplace")
+    return str(error.message)
 
 
 def read_example(records: SegmentationRecords, number: int) -> tuple[np.ndarray, np.ndarray]:
@@ -192,7 +194,7 @@ def naming_corrupt_records(*read: SegmentationRecords) -> Iterator[None]:
         yield
     except _CORRUPT + _UNREADABLE as error:
         # Errors of a pipeline name the operation IteratorGetNext, or the iterator within it.
-        if "Iterator" not in error.message:
+        if "Iterator" not in _message(error):
             raise
         for records in read:
             records.check_files()
