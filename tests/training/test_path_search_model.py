@@ -21,7 +21,7 @@ from auto_deeplab.training.search import Search
 from auto_deeplab.training.shared_weights import evaluate_with_shared_weights
 from auto_deeplab.training.trained import load_trained
 from tests.helpers import skip_unless_computed
-from tests.trainings import newest_values
+from tests.trainings import gradients_named, newest_values
 
 RATE, DECAY, ARCHITECTURE_RATE, ARCHITECTURE_DECAY = 0.1, 3e-4, 0.01, 1e-3
 
@@ -210,8 +210,7 @@ def test_an_interrupted_search_ends_as_if_it_had_not_been(
             search(parts)
     message = str(refusal.value)
     assert message.startswith("step 12: loss is nan\nThe checkpoint of step 11 is kept.")
-    layers = message.split("are those of\n")[1].splitlines()[:5]
-    norms = [float(line.rpartition(": ")[2]) for line in layers]
+    norms = gradients_named(message)
     assert 0 < norms[-1] <= norms[0] < np.inf
 
     configure_search(*PATHS)

@@ -30,7 +30,7 @@ from auto_deeplab.training.shared_weights import evaluate_with_shared_weights
 from auto_deeplab.training.trained import load_trained
 from tests.datasets import write_records
 from tests.helpers import TINY_SEARCH
-from tests.trainings import newest_values
+from tests.trainings import gradients_named, newest_values, prepare
 
 EPOCH_STEPS, EPOCHS = 5, 3
 WITHIN_EPOCHS = "Search.checkpoint_minutes = 0"
@@ -343,8 +343,7 @@ def test_what_follows_a_schedule_goes_on_where_it_was(
         search(folder)
     message = str(refusal.value)
     assert message.startswith("step 7: loss is nan\nThe checkpoint of step 6 is kept.")
-    layers = message.split("are those of\n")[1].splitlines()[:5]
-    norms = [float(line.rpartition(": ")[2]) for line in layers]
+    norms = gradients_named(message)
     assert norms == sorted(norms, reverse=True)
     # The weights are those of step 6: their gradients are finite.
     assert 0 < norms[-1] <= norms[0] < np.inf
@@ -399,11 +398,7 @@ def test_adam_has_the_values_that_it_is_given(
     configure_search, colored_dataset, tmp_path, parameters, expected
 ):
     configure_search(*parameters)
-    training = configured_job().prepare(
-        epochs.SegmentationRecords(str(colored_dataset), "train"),
-        ModelDir(tmp_path),
-        tf.distribute.get_strategy(),
-    )
+    training = prepare(tmp_path, colored_dataset)
     values = training.tracked["architecture_optimizer"].get_config()
     assert (values["beta_1"], values["beta_2"], values["epsilon"]) == pytest.approx(expected)
 
@@ -413,11 +408,7 @@ def test_the_weights_have_the_optimizer_that_is_named(
     configure_search, colored_dataset, tmp_path, name, optimizer
 ):
     configure_search(f"Search.network_optimizer = '{name}'")
-    training = configured_job().prepare(
-        epochs.SegmentationRecords(str(colored_dataset), "train"),
-        ModelDir(tmp_path),
-        tf.distribute.get_strategy(),
-    )
+    training = prepare(tmp_path, colored_dataset)
     assert type(training.tracked["optimizer"]) is optimizer
 
 

@@ -8,7 +8,6 @@ import tensorflow as tf
 from tf_keras.optimizers import legacy
 
 from auto_deeplab.cost import ExpectedCost, cost_bounds
-from auto_deeplab.data.segmentation_records import SegmentationRecords
 from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.models.counting import count_multiply_adds
 from auto_deeplab.models.final.network import build_network
@@ -21,6 +20,7 @@ from auto_deeplab.training.optimization.update import penalty_gradients
 from auto_deeplab.training.path_search_model import PathSearchModel
 from auto_deeplab.training.search_model import SearchModel
 from tests.cost_tables import made_up_table
+from tests.trainings import prepare
 
 COUNTED = (
     "Search.cost = @multiply_adds()",
@@ -30,12 +30,6 @@ COUNTED = (
     "build_network.aspp_filters = 8",
     "build_network.decoder_filters = 8",
 )
-
-
-def prepare(folder, dataset):
-    return configured_job().prepare(
-        SegmentationRecords(str(dataset), "train"), ModelDir(folder), tf.distribute.get_strategy()
-    )
 
 
 def test_counting_leaves_the_search_as_it_is(configure_search, colored_dataset, tmp_path):

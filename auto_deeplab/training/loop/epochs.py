@@ -1,6 +1,7 @@
 """The loop over epochs that search and retraining share: fit, validate, log, save, continue."""
 
 import dataclasses
+import functools
 import gc
 import math
 import time
@@ -253,21 +254,23 @@ class TrainingLoop:
 
     def _measure(self, epoch: int, preemption: Preemption) -> dict[str, float | None]:
         """Validates, where that is due after the epoch; returns the measures."""
+
+        def unless_requested(
+            predict: Predict, batches: Sequence[tf.Tensor]
+        ) -> Sequence[np.ndarray]:
+            # Everything is saved. Other workers, which do not stop to agree, miss this one.
+            if preemption.requested:
+                self._end_early()
+            return predict(batches)
+
         is_last = self._step == self._training.total_steps
         if (epoch + 1) % self._validation.every and not is_last:
             return {}
         measures: dict[str, float | None] = {}
         for prefix, predict in self._predictions.items():
-
-            def predict_unless_requested(
-                batches: Sequence[tf.Tensor], predict: Predict = predict
-            ) -> Sequence[np.ndarray]:
-                # Everything is saved. Other workers, which do not stop to agree, miss this one.
-                if preemption.requested:
-                    self._end_early()
-                return predict(batches)
-
-            measures |= self._validation.measure(predict_unless_requested, self._workers, prefix)
+            measures |= self._validation.measure(
+                functools.partial(unless_requested, predict), self._workers, prefix
+            )
         return measures
 
     def _write(self, epoch: int, values: Mapping[str, float | None]) -> None:
