@@ -14,10 +14,10 @@ from auto_deeplab.search_space import Branch, Genotype, GenotypeError
 
 CANDIDATES_NAME = "candidates.jsonl"
 
-Origin = Literal["given", "shared_weights", "random", "mutation"]
+Origin = Literal["given", "shared_weights", "random", "surrogate"]
 """Where a candidate comes from: a file, a random draw that a supernet's shared weights put first, a
-random draw, or a change of another candidate."""
-ORIGINS: tuple[Origin, ...] = ("given", "shared_weights", "random", "mutation")
+random draw, or what a surrogate expects most of."""
+ORIGINS: tuple[Origin, ...] = ("given", "shared_weights", "random", "surrogate")
 Failure = Literal["", "diverged", "out of memory"]
 State = Literal["waiting", "running", "eliminated", "finished"]
 """What a candidate is: not trained yet; trained, and perhaps once more; not among the survivors of
@@ -58,7 +58,8 @@ class Candidate(BaseModel):
         network: The stride of each layer.
         cell: The (input, operation) of each branch of each block.
         origin: Where it comes from.
-        source: More of that: the file, the number of the draw, or the candidate that was changed.
+        source: More of that: the file, the number of the draw, or of which candidate it is a
+            mutation.
         bracket: In which one it competes; 0, 1, ...
         parameters: Trainable ones.
         multiply_adds: Of its convolutions, for one validation image.

@@ -5,16 +5,13 @@ a layer works. The mutations stay in the space: paths are connected, and the two
 read different states in their order and carry an operation, as what decoding returns.
 """
 
-import random as random_module
 from collections.abc import Iterator
-from typing import Literal
 
 from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.search_space.cell import CellGraph
 from auto_deeplab.search_space.genotype import Branch, Genotype
 from auto_deeplab.search_space.trellis import STEM, TrellisGraph, is_step
 
-Change = Literal["input", "operation", "stride"]
 Cell = tuple[tuple[Branch, Branch], ...]
 Path = tuple[int, ...]
 
@@ -58,8 +55,8 @@ def sorted_branches(cell: Cell) -> Cell:
 
 def mutations(
     genotype: Genotype, cell: CellGraph, trellis: TrellisGraph
-) -> dict[Change, list[tuple[Path, Cell]]]:
-    """Returns all mutations of an architecture, as (path, cell), by what they change.
+) -> list[tuple[Path, Cell]]:
+    """Returns all mutations of an architecture, as (path, cell): paths first, then cells.
 
     Args:
         genotype: One of the space.
@@ -73,45 +70,15 @@ def mutations(
         >>> cell, trellis = CellGraph(1, ("skip", "sep_conv_3x3")), TrellisGraph(2, (4, 8))
         >>> block = Branch("prev_prev", "skip"), Branch("prev", "skip")
         >>> found = mutations(Genotype("two skips", (4, 8), (block,)), cell, trellis)
-        >>> [path for path, _ in found["stride"]]
-        [(8, 8), (4, 4)]
-        >>> {change: len(each) for change, each in found.items()}
-        {'input': 0, 'operation': 2, 'stride': 2}
+        >>> [path for path, _ in found]
+        [(8, 8), (4, 4), (4, 8), (4, 8)]
+        >>> [branch.op for branch in found[-1][1][0]]
+        ['skip', 'sep_conv_3x3']
     """
     require_in_space(genotype, cell, trellis)
-    return {
-        "input": [(genotype.network, found) for found in _other_inputs(genotype.cell, cell)],
-        "operation": [
-            (genotype.network, found) for found in _other_operations(genotype.cell, cell)
-        ],
-        "stride": [(path, genotype.cell) for path in _other_strides(genotype.network, trellis)],
-    }
-
-
-def mutate(
-    name: str,
-    genotype: Genotype,
-    cell: CellGraph,
-    trellis: TrellisGraph,
-    random: random_module.Random,
-) -> Genotype | None:
-    """Returns a mutation of an architecture; None where there is none.
-
-    What to change is drawn first, and then one of the mutations that change it: there are many more
-    operations to change than strides.
-
-    Args:
-        name: Of the mutation.
-        genotype: One of the space.
-        cell: The cells of the space.
-        trellis: The paths of the space.
-        random: A `random.Random`.
-
-    Raises:
-        UserError: The architecture is not in the space.
-    """
-    possible = [each for each in mutations(genotype, cell, trellis).values() if each]
-    return Genotype(name, *random.choice(random.choice(possible))) if possible else None
+    paths = [(path, genotype.cell) for path in _other_strides(genotype.network, trellis)]
+    cells = [*_other_inputs(genotype.cell, cell), *_other_operations(genotype.cell, cell)]
+    return paths + [(genotype.network, found) for found in cells]
 
 
 def _other_inputs(branches: Cell, cell: CellGraph) -> Iterator[Cell]:

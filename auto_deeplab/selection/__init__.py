@@ -7,6 +7,7 @@ In the order in which to read:
 - `proposals`: where candidates come from.
 - `given`: those that come from files.
 - `shared_weights`: those that a supernet puts first.
+- `surrogate`: those of which the results so far make one expect most.
 - `costs`: what a network costs, and bands of that.
 - `budget`: how long it may go on.
 - `study`: the candidates and their results as an Optuna study.

@@ -1,8 +1,8 @@
-"""Where candidates come from: given ones, random draws, and mutations of the best.
+"""Where candidates come from: given ones, random draws, and what a surrogate expects most of.
 
-Each bracket has random draws. So a selection has chance's floor: whatever the given ones, the
-supernet and the mutations are worth, it also chooses among draws of which each architecture of the
-space is as likely as any other.
+Each bracket has random draws, and the first one has nothing else that is not given. So a selection
+has chance's floor: whatever the given ones, the supernet and the surrogate are worth, it also
+chooses among draws of which each architecture of the space is as likely as any other.
 """
 
 import math
@@ -10,16 +10,26 @@ import random as random_module
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+import numpy as np
+
 from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.runs.selection import Candidate, Origin, ranking
-from auto_deeplab.search_space import CellGraph, Genotype, TrellisGraph, numbered_draw
-from auto_deeplab.search_space.mutation import Cell, Path, mutate, sorted_branches
+from auto_deeplab.search_space import (
+    CellGraph,
+    Genotype,
+    TrellisGraph,
+    numbered_draw,
+    sample_genotype,
+)
+from auto_deeplab.search_space.mutation import Cell, Path, mutations, sorted_branches
 from auto_deeplab.selection.given import Given
 from auto_deeplab.selection.settings import Selection
+from auto_deeplab.selection.surrogate import upper_bounds
 
-# Until these many draws, or mutations, in a row are known or miss a band.
+# Until these many draws in a row are known or miss a band.
 MOST_DRAWS = 1000
-MOST_MUTATIONS = 100
+# Of what the surrogate puts in order, at most so many are tried.
+MOST_PROMISING = 100
 
 
 class Costs(Protocol):
@@ -120,9 +130,9 @@ class Proposals:
             return each
         number_of_random = sum(each.origin == "random" for each in members)
         if number_of_random >= math.ceil(size * self._settings.random_share - 1e-9):
-            mutation = self._mutation(candidates, known)
-            if mutation is not None:
-                return mutation
+            promising = self._promising(candidates, known)
+            if promising is not None:
+                return promising
         return self._random(candidates, known)
 
     def _waiting(self, known: set[tuple[Path, Cell]]) -> list[Proposal]:
@@ -165,21 +175,37 @@ class Proposals:
             )
         return None
 
-    def _mutation(
+    def _promising(
         self, candidates: Sequence[Candidate], known: set[tuple[Path, Cell]]
     ) -> Proposal | None:
-        """Returns a change of one of the best; None where there is none that is new."""
+        """Returns what the surrogate puts first; None before the first result.
+
+        It is asked about random draws and about all mutations of the best. Where the first ones are
+        known or miss a band, those behind them are tried in growing steps, since what resembles
+        them costs as much; where all that are tried are, there is none.
+        """
         parents = ranking(candidates)[: self._settings.parents]
-        random = random_module.Random(f"{self._settings.seed} mutation {len(candidates)}")
-        for _ in range(MOST_MUTATIONS if parents else 0):
-            parent = random.choice(parents)
-            name = f"mutation_{len(candidates)}"
-            genotype = mutate(name, parent.genotype, self._cell, self._trellis, random)
-            if genotype is None or signature_of(genotype) in known | self._too_dear:
+        if not parents:
+            return None
+        random = random_module.Random(f"{self._settings.seed} surrogate {len(candidates)}")
+        name = f"surrogate_{len(candidates)}"
+        pool = {
+            sample_genotype(name, self._cell, self._trellis, random): "random draw"
+            for _ in range(self._settings.surrogate_draws)
+        }
+        for parent in parents:
+            for changed in mutations(parent.genotype, self._cell, self._trellis):
+                pool.setdefault(Genotype(name, *changed), f"mutation of {parent.name}")
+        genotypes = list(pool)
+        best_first = np.argsort(-upper_bounds(candidates, genotypes, self._cell), kind="stable")
+        ranks = np.unique(np.geomspace(1, len(genotypes), MOST_PROMISING, dtype=int))
+        for index in best_first[ranks - 1]:
+            genotype = genotypes[index]
+            if signature_of(genotype) in known | self._too_dear:
                 continue
             costs = self._count(genotype)
             if self._costs.are_within(costs):
-                return Proposal(genotype, "mutation", str(parent.number), costs)
+                return Proposal(genotype, "surrogate", pool[genotype], costs)
         return None
 
     def _count(self, genotype: Genotype) -> dict[str, int]:

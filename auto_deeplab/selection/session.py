@@ -85,7 +85,7 @@ def run_session(
         trellis,
         counter,
         [*given, *ranked],
-        first_draw=1 if search is None else settings.shared_weights_draws + 1,
+        first_draw=settings.first_draw + (settings.shared_weights_draws if search else 0),
     )
     outcome = Outcome(
         folder,

@@ -29,12 +29,15 @@ class Selection:
         bracket: How many candidates begin together, if the budget suffices for all that comes of
             them.
         random_share: The share of a bracket that is drawn at random, at least; 1 for random search.
-        parents: Mutations change one of so many candidates, the best.
+        surrogate_draws: The surrogate chooses each of the others among so many random draws ...
+        parents: ... and all mutations of so many candidates, the best.
         shared_weights_draws: How many random draws a supernet measures with its shared weights,
             where one is given.
         shared_weights_taken: How many of these take part, those that it puts first.
         shared_weights_images: On how many validation images; None for all.
-        seed: Of draws and mutations. That of the trainings is `Retrain.seed`.
+        first_draw: The number of the first random draw, from 1, among those of the seed, which are
+            the draws of `random_search`.
+        seed: Of draws. That of the trainings is `Retrain.seed`.
         layers: L, layers of the trellis.
         strides: The strides of the trellis.
         blocks: B, blocks of a cell.
@@ -43,12 +46,14 @@ class Selection:
 
     eta: Annotated[int, Ge(2), Le(100)] = 3
     rungs: Annotated[int, Ge(1), Le(10)] = 3
-    bracket: Annotated[int, Ge(1), Le(10_000)] = 27
-    random_share: Share = 0.5
+    bracket: Annotated[int, Ge(1), Le(10_000)] = 9
+    random_share: Share = 0.25
+    surrogate_draws: Count = 1000
     parents: Count = 3
     shared_weights_draws: Count = 300
     shared_weights_taken: Count = 9
     shared_weights_images: Count | None = 100
+    first_draw: Count = 1
     seed: Seed = 0
     layers: Annotated[int, Ge(1), Le(MOST_LAYERS)] | None = None
     strides: Strides | None = None

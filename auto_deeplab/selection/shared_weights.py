@@ -90,7 +90,7 @@ def best_draws(
 ) -> list[Given]:
     """Returns the draws that a supernet puts first; how many, the settings say.
 
-    They are the draws 1, 2, ... of the seed: those that take part as random ones come after them.
+    They are the first draws of the selection: those that take part as random ones come after them.
 
     Args:
         settings: How many to draw and to take.
@@ -103,26 +103,32 @@ def best_draws(
     Raises:
         UserError: See `SharedWeights.measure`; or the file of the scores is wrong.
     """
-    draws = [
-        numbered_draw(f"random_{number}", cell, trellis, settings.seed, number)
-        for number in range(1, settings.shared_weights_draws + 1)
-    ]
+    numbers = range(settings.first_draw, settings.first_draw + settings.shared_weights_draws)
+    draws = {
+        number: numbered_draw(f"random_{number}", cell, trellis, settings.seed, number)
+        for number in numbers
+    }
     if not path.exists():
-        figures = measure(draws, settings.shared_weights_images)
-        best_first = sorted(range(len(draws)), key=lambda index: (-figures[index], index))
-        affordable = (index for index in best_first if is_affordable(draws[index]))
+        measured = measure(list(draws.values()), settings.shared_weights_images)
+        figures = dict(zip(numbers, measured, strict=True))
+        best_first = sorted(numbers, key=lambda number: (-figures[number], number))
+        affordable = (number for number in best_first if is_affordable(draws[number]))
         taken = set(itertools.islice(affordable, settings.shared_weights_taken))
         document: list[Any] = [
-            _Score(draw=index + 1, mean_iou=figures[index], taken=index in taken).model_dump()
-            for index in best_first
+            _Score(draw=number, mean_iou=figures[number], taken=number in taken).model_dump()
+            for number in best_first
         ]
         json_files.write(path, document)
     scores: list[_Score] = json_files.check(json_files.read(path), list[_Score], str(path))
-    if max(score.draw for score in scores) > len(draws):
-        raise UserError(f"{path}: received scores of more draws than {len(draws)}")
+    for score in scores:
+        if score.draw not in draws:
+            raise UserError(
+                f"{path}: received a score of draw {score.draw}; expected draws {numbers.start} to "
+                f"{numbers.stop - 1}"
+            )
     return [
         Given(
-            draws[score.draw - 1],
+            draws[score.draw],
             "shared_weights",
             f"draw {score.draw}, {score.mean_iou:.2%} with shared weights",
         )

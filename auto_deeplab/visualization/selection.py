@@ -15,7 +15,7 @@ _LABELS: dict[Origin, str] = {
     "given": "given",
     "shared_weights": "ranked by shared weights",
     "random": "random",
-    "mutation": "mutation",
+    "surrogate": "surrogate",
 }
 
 

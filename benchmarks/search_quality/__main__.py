@@ -14,6 +14,9 @@ The steps, in the order in which they are needed (docs/search_quality.md explain
             finished as --output.
   train     Trains the networks of --method, one file of --genotypes for each of its searches, as
             those of the table. Processes share them, too.
+  select    Runs --repetitions of `python -m auto_deeplab.select`, each for --trainings, with random
+            draws that --table has as far as it goes: those are not trained again. The result of
+            each is a genotype for `train --method=select`. Processes share them, too.
   compare   Compares --methods (files that `collect` wrote) with --table: percentiles, regrets, and
             the best of k random networks, where k trainings cost what a search cost.
   rank      Kendall's tau between the trained networks of --table and what --search, the model_dir
@@ -84,6 +87,12 @@ _SEARCH = command_line.define_path("search", None, "The model_dir of the search 
 _COUNT = flags.DEFINE_integer(
     "count", 30, "How many networks of the table to `rank`.", lower_bound=3
 )
+_REPETITIONS = flags.DEFINE_integer(
+    "repetitions", 5, "How many selections `select` runs.", lower_bound=1
+)
+_TRAININGS = flags.DEFINE_float(
+    "trainings", 15, "The budget of each selection, in whole trainings.", lower_bound=1
+)
 _TASKS = flags.DEFINE_list("tasks", [], "Of `planted`; all by default.")
 _SEARCH_GIN_FILE = command_line.define_path(
     "search_gin_file",
@@ -101,6 +110,7 @@ def main(argv: list[str]) -> None:
         "table": _table,
         "collect": _collect,
         "train": _train,
+        "select": _select,
         "compare": _compare,
         "rank": _rank,
         "figure": _figure,
@@ -245,6 +255,21 @@ def _found() -> list["PlannedTraining"]:
             for number, file in enumerate(files)
         ],
         seeds=1,
+    )
+
+
+def _select() -> None:
+    from auto_deeplab.foundations import gin_files
+    from benchmarks.search_quality.selecting import select
+    from benchmarks.search_quality.table import Table
+
+    select(
+        gin_files.find(_GIN_FILE.value),
+        _gin_parameters(),
+        Path(_FOLDER.value),
+        Table.load(_table_path()),
+        _REPETITIONS.value,
+        _TRAININGS.value,
     )
 
 

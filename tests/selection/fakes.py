@@ -74,7 +74,9 @@ class FakeSelection:
 
     def __init__(self, folder, trainings=6.0, given=(), costs=None, spread=0.0, **settings):
         self.folder = folder
-        self.settings = Selection(**{"bracket": 9, "random_share": 1 / 3, **settings})
+        self.settings = Selection(
+            **{"bracket": 9, "random_share": 1 / 3, "surrogate_draws": 100, **settings}
+        )
         self.given, self.costs = given, costs or Costs()
         self.budgets = [TrainingsBudget(trainings)]
         self.spread = spread

@@ -34,7 +34,8 @@ def test_given_ones_that_are_too_dear_are_left_out_and_told_once():
     affordable = [each for each in genotypes if costs.are_within(costs.count(each))]
     assert 0 < len(affordable) < 20
     given = [Given(each, "given", f"{each.name}.json") for each in genotypes]
-    proposals = Proposals(Selection(), CELL, TRELLIS, costs, given, tell=lines.append)
+    settings = Selection(random_share=0.5)
+    proposals = Proposals(settings, CELL, TRELLIS, costs, given, tell=lines.append)
     assert proposals.size([], 9) == max(9, 2 * len(affordable))
     assert proposals.next([], 0, 9).genotype == affordable[0]
     assert len(lines) == 20 - len(affordable)
@@ -112,7 +113,7 @@ def test_what_a_supernet_puts_first_takes_part_and_is_measured_once(tmp_path):
     assert again == found
     assert len(json_files.read(path)) == 30
     path.write_text('[{"draw": 31, "mean_iou": 0.5, "taken": true}]')
-    with pytest.raises(UserError, match="received scores of more draws than 30"):
+    with pytest.raises(UserError, match="received a score of draw 31; expected draws 1 to 30"):
         best_draws(*arguments, measure, is_affordable)
 
 

@@ -45,7 +45,7 @@ CANDIDATES = [
     candidate(0, 3_000_000, 0.2, 0.5),
     candidate(1, 1_000_000, 0.3, 0.4, origin="given"),
     candidate(2, 2_000_000, 0.9),
-    candidate(3, 4_000_000, 0.25, 0.45, origin="mutation"),
+    candidate(3, 4_000_000, 0.25, 0.45, origin="surrogate"),
     candidate(4, 500_000),
 ]
 
@@ -83,7 +83,7 @@ def test_each_training_is_a_point_and_longer_ones_are_connected():
     assert [text.get_text() for text in axes.get_legend().get_texts()] == [
         "given",
         "random",
-        "mutation",
+        "surrogate",
     ]
     figure.canvas.draw()
 

@@ -213,7 +213,7 @@ def _selection(run: Run) -> Section:
     rows = [
         [
             each.name,
-            _origin(each, run.candidates),
+            _origin(each),
             str(each.bracket + 1),
             *(
                 _percent(each.rungs[rung].mean_iou) if rung < len(each.rungs) else _NOTHING
@@ -251,11 +251,9 @@ def _selection(run: Run) -> Section:
     return Section(f"Selection {run.name}", tables, pictures)
 
 
-def _origin(candidate: Candidate, candidates: Sequence[Candidate]) -> str:
-    if candidate.origin != "mutation":
-        return candidate.origin.replace("_", " ")
-    names = {str(each.number): each.name for each in candidates}
-    return f"mutation of {names.get(candidate.source, candidate.source)}"
+def _origin(candidate: Candidate) -> str:
+    origin = candidate.origin.replace("_", " ")
+    return f"{origin}, {candidate.source}" if candidate.origin == "surrogate" else origin
 
 
 def _trainings(runs: Sequence[Run]) -> list[Picture]:

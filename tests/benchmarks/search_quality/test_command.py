@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from auto_deeplab.runs.selection import SelectionDir, best_candidate
 from auto_deeplab.search_space import Branch, Genotype
 from benchmarks.search_quality.table import Table
 from tests.datasets import png_example, write_dataset
@@ -124,6 +125,38 @@ def test_a_method_is_trained_as_the_table_and_compared_with_it(table, parameters
     assert drawn.returncode == 0, drawn.stderr
     assert "percentile among the random networks" not in drawn.stdout
     assert picture.stat().st_size > 5000
+
+
+def test_a_selection_trains_only_what_the_table_does_not_have(table, parameters, tmp_path):
+    _, file = table
+    gin_file = tmp_path / "select.gin"
+    gin_file.write_text(
+        "include 'benchmarks/search_quality/camvid_quarter.gin'\n"
+        "import auto_deeplab.selection.settings\n"
+        "Selection.layers = 1\nSelection.blocks = 1\n"
+        "Selection.rungs = 1\nSelection.bracket = 2\nSelection.random_share = 0.5\n"
+    )
+    flags = [f"--gin_file={gin_file}", f"--folder={tmp_path}", f"--table={file}"]
+    flags += ["--trainings=4", "--repetitions=1", *parameters]
+    done = run_command(COMMAND, "select", *flags)
+    assert done.returncode == 0, done.stderr
+    selection = SelectionDir(tmp_path / "selection_0")
+    candidates = selection.read_candidates()
+    assert [each.origin for each in candidates] == ["random"] * 3 + ["surrogate"]
+    known = {entry.name: entry for entry in Table.load(file).entries}
+    for each in candidates:
+        (result,) = each.rungs
+        entry = known.get(each.name)
+        assert selection.training(each, 2).exists() == (entry is None)
+        if entry is not None:
+            assert (result.mean_iou, result.steps) == (entry.mean_iou, 2)
+    best = max(each.mean_iou for each in candidates)
+    assert f"genotype.json: {best_candidate(candidates).name} with {best:.2%}" in done.stdout
+
+    refused = run_command(COMMAND, "select", *flags, "--gin_param=Retrain.batch_size = 1")
+    assert refused.returncode == 1
+    message = "--table: received trainings with Retrain.batch_size = 2; expected 1"
+    assert message in refused.stderr
 
 
 @pytest.mark.parametrize(
