@@ -6,10 +6,10 @@ r"""Chooses an architecture by real trainings: successive halving, never worse t
   python -m auto_deeplab.report runs/select
 
 The gin file is that of a retraining. Its architecture is left out: candidates are those of
---genotypes, random draws, and mutations of the best so far. A bracket of 27, or fewer where the
-budget is small, is trained for a ninth of Retrain.steps, the best third of it for a third of them,
-and the best third of those for all; then the next bracket begins, as long as --trainings or
---budget lasts. Random draws are always among the candidates, so chance is not left out.
+--genotypes, random draws, and what a model of the results so far expects most of. A bracket of 9 is
+trained for a ninth of Retrain.steps, the best third of it for a third of them, and the best of
+those for all; then the next bracket begins, as long as --trainings or --budget lasts. Random draws
+are always among the candidates, so chance is not left out.
 
 --output_dir gets genotype.json, the best so far; candidates.jsonl, a line for each candidate; and
 trainings/, where each whole training is a model_dir to evaluate or export. The study is Optuna's:

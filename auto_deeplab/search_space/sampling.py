@@ -21,19 +21,15 @@ def path_of_rank(trellis: TrellisGraph, rank: int) -> tuple[int, ...]:
     total = trellis.count_paths()
     if not 0 <= rank < total:
         raise UserError(f"rank: received {rank}; expected 0 to {total - 1}")
-    # How many ways there are from each node to the last layer.
-    ways = {node: 1 for node in trellis.nodes_of(trellis.layers)}
-    for layer in range(trellis.layers - 1, 0, -1):
-        for node in trellis.nodes_of(layer):
-            ways[node] = sum(ways[Node(arc.layer, arc.target)] for arc in trellis.outgoing(*node))
     path: list[int] = []
     node = STEM
     while len(path) < trellis.layers:
         for arc in trellis.outgoing(*node):
             node = Node(arc.layer, arc.target)
-            if rank < ways[node]:
+            ways = trellis.count_paths(node)
+            if rank < ways:
                 break
-            rank -= ways[node]
+            rank -= ways
         path.append(node.stride)
     return tuple(path)
 

@@ -177,12 +177,21 @@ class TrellisGraph:
             )
         return arcs[Node(layer, stride)]
 
-    def count_paths(self) -> int:
-        """Returns the number of paths of `layers` strides that start at the stem."""
-        paths = {STEM.stride: 1}
-        for layer in range(1, self.layers + 1):
-            paths = {
-                node.stride: sum(paths[arc.source] for arc in self.incoming(*node))
-                for node in self.nodes_of(layer)
-            }
-        return sum(paths.values())
+    @cached_property
+    def _ways(self) -> dict[Node, int]:
+        """How many ways there are from each node to the last layer."""
+        ways: dict[Node, int] = {}
+        for node in reversed((STEM, *self.nodes)):
+            targets = [Node(arc.layer, arc.target) for arc in self._outgoing[node]]
+            ways[node] = sum(ways[target] for target in targets) if targets else 1
+        return ways
+
+    def count_paths(self, node: Node = STEM) -> int:
+        """Returns the number of paths from a node to the last layer; from the stem, all there are.
+
+        Raises:
+            UserError: There is no such node.
+        """
+        if node not in self._ways:
+            raise UserError(f"node: received {tuple(node)}; expected a node of {self}")
+        return self._ways[node]

@@ -1,8 +1,8 @@
 """Successive halving: what to do next, as a function of what is known.
 
 A bracket of candidates is trained for a short time; the best third of them goes on to a longer
-training, the best third of those to a whole one (Jamieson and Talwalkar 2016). A bracket of 27
-costs as much as 9 whole trainings, of which 3 are whole ones. Brackets follow each other as long as
+training, the best third of those to a whole one (Jamieson and Talwalkar 2016). A bracket of 9 costs
+as much as 3 whole trainings, of which 1 is a whole one. Brackets follow each other as long as
 the budget lasts, smaller ones where it does not suffice: a selection can end early and be gone on
 with, and later brackets build on the results of earlier ones. Several whole trainings decide, so
 that the luck of one does not.

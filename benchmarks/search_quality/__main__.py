@@ -17,6 +17,8 @@ The steps, in the order in which they are needed (docs/search_quality.md explain
   select    Runs --repetitions of `python -m auto_deeplab.select`, each for --trainings, with random
             draws that --table has as far as it goes: those are not trained again. The result of
             each is a genotype for `train --method=select`. Processes share them, too.
+  simulate  Runs --repetitions of selections for --trainings whose trainings are drawn, to compare
+            settings of `Selection` in minutes.
   compare   Compares --methods (files that `collect` wrote) with --table: percentiles, regrets, and
             the best of k random networks, where k trainings cost what a search cost.
   rank      Kendall's tau between the trained networks of --table and what --search, the model_dir
@@ -88,7 +90,7 @@ _COUNT = flags.DEFINE_integer(
     "count", 30, "How many networks of the table to `rank`.", lower_bound=3
 )
 _REPETITIONS = flags.DEFINE_integer(
-    "repetitions", 5, "How many selections `select` runs.", lower_bound=1
+    "repetitions", 5, "How many selections `select` or `simulate` runs.", lower_bound=1
 )
 _TRAININGS = flags.DEFINE_float(
     "trainings", 15, "The budget of each selection, in whole trainings.", lower_bound=1
@@ -111,6 +113,7 @@ def main(argv: list[str]) -> None:
         "collect": _collect,
         "train": _train,
         "select": _select,
+        "simulate": _simulate,
         "compare": _compare,
         "rank": _rank,
         "figure": _figure,
@@ -271,6 +274,17 @@ def _select() -> None:
         _REPETITIONS.value,
         _TRAININGS.value,
     )
+
+
+def _simulate() -> None:
+    from auto_deeplab.foundations import gin_files
+    from auto_deeplab.selection.settings import Selection
+    from benchmarks.search_quality.simulation import show_percentiles
+
+    gin_files.load(gin_files.find(_GIN_FILE.value), _gin_parameters())
+    with gin_files.explaining_calls():
+        settings = Selection()
+    show_percentiles(settings, _TRAININGS.value, _REPETITIONS.value)
 
 
 def _compare() -> None:

@@ -43,6 +43,9 @@ def test_nodes_arcs_and_paths_are_those_of_the_listed_paths(trellis):
         for layer, (source, target) in enumerate(itertools.pairwise((4, *path)), start=1)
     }
     assert trellis.count_paths() == len(paths)
+    for node in trellis.nodes:
+        ends = {path[node.layer - 1 :] for path in paths if path[node.layer - 1] == node.stride}
+        assert trellis.count_paths(node) == len(ends)
     assert trellis.nodes == tuple(sorted(nodes))
     assert trellis.arcs == tuple(sorted(arcs, key=lambda arc: (arc[0], arc[2], arc[1])))
 
