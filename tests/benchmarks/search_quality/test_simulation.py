@@ -35,8 +35,8 @@ def test_results_that_tell_nothing_find_nothing_and_true_ones_find_the_best():
     seeing = np.mean(percentiles(SETTINGS, 10, [1.0], 8))
     # The mean of 8 even numbers from 0 to 100 has a standard deviation of 10.
     assert abs(blind - 50) < 40
-    # What is expected of the best of 10 random ones is 91.
-    assert seeing > 91
+    # What is expected of the best of 10 random ones is 91; the mean of 8 of those varies by 3.
+    assert seeing > 80
 
 
 def test_three_rungs_are_as_many_as_it_knows(capsys):
