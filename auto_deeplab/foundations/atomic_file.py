@@ -1,6 +1,7 @@
 """Files that appear whole or not at all, so that an interruption leaves no half of one."""
 
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,7 +21,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     path = Path(path)
     if path.name in ("", ".."):
         raise UserError(f"{path}: received a folder; expected the name of a file")
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    # Others may write the same file: threads, and processes of one number on several hosts.
+    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:12]}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -31,6 +31,17 @@ def test_an_error_leaves_what_was_there(tmp_path):
     assert os.listdir(tmp_path) == ["file"]
 
 
+def test_two_at_once_do_not_take_each_other_s_file(tmp_path):
+    path = tmp_path / "file"
+    with replacing(path) as first:
+        first.write_text("first")
+        with replacing(path) as second:
+            second.write_text("second")
+        assert path.read_text() == "second"
+    assert path.read_text() == "first"
+    assert os.listdir(tmp_path) == ["file"]
+
+
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with (
