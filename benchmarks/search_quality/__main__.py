@@ -182,7 +182,8 @@ def _table() -> None:
     table = _earlier_table(SharedFolder(folder))
     if table is not None:
         left = [training for training in planned if not table.has(training)]
-        print(f"{_table_path()} has {len(planned) - len(left)} of {len(planned)} trainings")
+        known = len(planned) - len(left)
+        print(f"{_table_path()} has {known} of {len(planned)} trainings", flush=True)
         planned = left
     _work(folder, planned)
     print(f"done: results are in {folder}; `collect` adds them to {_table_path()}")
@@ -225,13 +226,15 @@ def _earlier_table(folder: "SharedFolder") -> "Table | None":
     """Returns the table to add to, if there is one.
 
     Raises:
-        UserError: The folder has results of another setting.
+        UserError: The table, or the folder, has results of another setting.
     """
     from benchmarks.search_quality.table import Table
+    from benchmarks.search_quality.work import configured_values
 
     if not _table_path().exists():
         return None
     table = Table.load(_table_path())
+    table.require_values(configured_values(), _GIN_FILE.value)
     folder.agree_on(table.header.setting)
     return table
 

@@ -8,7 +8,6 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from auto_deeplab.foundations.errors import UserError
 from auto_deeplab.runs.model_dir import GENOTYPE_NAME
 from auto_deeplab.runs.selection import Candidate, RungResult, SelectionDir, best_candidate
 from auto_deeplab.selection.budget import TrainingsBudget
@@ -35,13 +34,7 @@ class TabulatedRetraining(Retraining):
             UserError: See `Retraining.prepare`; or the table's trainings were others.
         """
         preparation = super().prepare()
-        of_table = self.table.header.setting["values"]
-        for name, value in preparation.setting()["values"].items():
-            if of_table.get(name, value) != value:
-                raise UserError(
-                    f"--table: received trainings with {name} = {of_table[name]}; expected "
-                    f"{value}, as in {self.gin_file}"
-                )
+        self.table.require_values(preparation.setting()["values"], self.gin_file)
         return preparation
 
     def train(self, candidate: Candidate, rung: int, rung_steps: Sequence[int]) -> RungResult:

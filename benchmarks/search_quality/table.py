@@ -5,7 +5,7 @@ A line holds a network with all its trainings, so that a further one changes a s
 
 import dataclasses
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -150,6 +150,24 @@ class Table:
             if entry.is_of(training.genotype)
             for each in entry.trainings
         )
+
+    def require_values(self, values: Mapping[str, str], gin_file: str) -> None:
+        """Looks whether a gin file trains as the table's networks were trained.
+
+        Args:
+            values: What the file sets, see `comparable_values`.
+            gin_file: Its name, for the message.
+
+        Raises:
+            UserError: It does not.
+        """
+        of_table = self.header.setting["values"]
+        for name, value in values.items():
+            if of_table.get(name, value) != value:
+                raise UserError(
+                    f"--table: received trainings with {name} = {of_table[name]}; expected "
+                    f"{value}, as in {gin_file}, or a new file"
+                )
 
     def joined(self, later: "Table") -> "Table":
         """Returns a table with what is here, and what `later` has beyond it.

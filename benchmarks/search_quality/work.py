@@ -31,6 +31,11 @@ _POLL_SECONDS = 5.0
 TrainOne = Callable[[PlannedTraining], TrainedNetwork]
 
 
+def configured_values() -> dict[str, str]:
+    """Returns what the loaded gin files set of that which all trainings of a folder share."""
+    return comparable_values(gin.config_str(), _OWN)
+
+
 def shared_setting(dataset_dir: str | os.PathLike[str]) -> dict[str, Any]:
     """Returns what all trainings of a folder have in common, as JSON values.
 

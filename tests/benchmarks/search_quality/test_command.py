@@ -91,6 +91,12 @@ def test_what_the_table_has_is_not_trained_again(table, parameters, tmp_path):
     )
     assert refused.returncode == 1, refused.stderr
     assert "random_1 is another network there" in refused.stderr
+    trained_otherwise = run_command(
+        COMMAND, "table", *flags, *parameters, "--gin_param=Retrain.batch_size = 1"
+    )
+    assert trained_otherwise.returncode == 1
+    message = "--table: received trainings with Retrain.batch_size = 2; expected 1, as in"
+    assert message in trained_otherwise.stderr
 
 
 def test_a_method_is_trained_as_the_table_and_compared_with_it(table, parameters, tmp_path):
@@ -152,11 +158,6 @@ def test_a_selection_trains_only_what_the_table_does_not_have(table, parameters,
             assert (result.mean_iou, result.steps) == (entry.mean_iou, 2)
     best = max(each.mean_iou for each in candidates)
     assert f"genotype.json: {best_candidate(candidates).name} with {best:.2%}" in done.stdout
-
-    refused = run_command(COMMAND, "select", *flags, "--gin_param=Retrain.batch_size = 1")
-    assert refused.returncode == 1
-    message = "--table: received trainings with Retrain.batch_size = 2; expected 1"
-    assert message in refused.stderr
 
 
 @pytest.mark.parametrize(
