@@ -1,12 +1,12 @@
 """A surrogate of training: a linear model of what architectures are made of.
 
-What a training reaches is regressed on how often each operation is there, how often each kind of
-operation (so that 3x3 and 5x5 kernels learn from each other), and four figures of the path. These
-are few, because there are few trainings: with each choice of the space as a variable of its own
-nothing can be learned from ten of them. The regression is Bayesian (MacKay 1992; scikit-learn's
-`BayesianRidge`): how strongly it shrinks the coefficients, and how uncertain they remain, follows
-from the data. The optimism of an upper confidence bound (Auer 2002) makes up for the uncertainty,
-so that what has hardly been tried is tried.
+What a training reaches is regressed on how often each kind of operation is in the cell, on the mean
+stride of the path, and on how often the stride changes. These variables are few, because there are
+few trainings: with each operation, let alone each choice of the space, as a variable of its own
+less can be learned from ten of them (docs/search_quality.md). The regression is Bayesian (MacKay
+1992; scikit-learn's `BayesianRidge`): how strongly it shrinks the coefficients, and how uncertain
+they remain, follows from the data. The optimism of an upper confidence bound (Auer 2002) makes up
+for the uncertainty, so that what has hardly been tried is tried.
 """
 
 from collections.abc import Sequence
@@ -70,26 +70,17 @@ def _features(genotypes: Sequence[Genotype], operations: Sequence[str]) -> Featu
     kinds = sorted({_kind(operation) for operation in operations})
     rows = []
     for genotype in genotypes:
-        used = [branch.op for block in genotype.cell for branch in block]
-        used_kinds = [_kind(operation) for operation in used]
+        used = [_kind(branch.op) for block in genotype.cell for branch in block]
         levels = np.log2([STEM.stride, *genotype.network])
-        rows.append(
-            [
-                *(used.count(operation) for operation in operations),
-                *(used_kinds.count(kind) for kind in kinds),
-                # How coarse the path is, where it ends, and how often it goes up and down.
-                levels[1:].mean(),
-                levels[-1],
-                np.sum(np.diff(levels) < 0),
-                np.sum(np.diff(levels) > 0),
-            ]
-        )
-    return np.array(rows, np.float64).reshape(len(rows), len(operations) + len(kinds) + 4)
+        path = [levels[1:].mean(), np.count_nonzero(np.diff(levels))]
+        rows.append([*(used.count(kind) for kind in kinds), *path])
+    return np.array(rows, np.float64).reshape(len(rows), len(kinds) + 2)
 
 
 def _kind(operation: str) -> str:
-    """Returns an operation's name without the size of its kernel: "sep_conv" of "sep_conv_3x3"."""
-    return operation.rpartition("_")[0] or operation
+    """Returns an operation's name without its kernel: "sep_conv"; all pools are "pool"."""
+    name = operation.rpartition("_")[0] or operation
+    return "pool" if name.endswith("_pool") else name
 
 
 def _results(trained: Sequence[Candidate]) -> np.ndarray:

@@ -8,12 +8,14 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
+from auto_deeplab.foundations import gin_files
 from auto_deeplab.runs.model_dir import GENOTYPE_NAME
 from auto_deeplab.runs.selection import Candidate, RungResult, SelectionDir, best_candidate
 from auto_deeplab.selection.budget import TrainingsBudget
 from auto_deeplab.selection.proposals import signature_of
 from auto_deeplab.selection.retraining import Preparation, Retraining
 from auto_deeplab.selection.session import run_session
+from auto_deeplab.selection.settings import Selection
 from benchmarks.search_quality.table import Table
 
 
@@ -69,7 +71,7 @@ def select(
     Together with whoever runs the same selections in the same folder; it goes on where it stopped.
 
     Args:
-        gin_file: Of the table, with values of `Selection`.
+        gin_file: Of the table, with values of `Selection`; the draws begin at its `first_draw`.
         gin_parameters: More of these.
         folder: Each selection gets a folder in it.
         table: The table.
@@ -79,10 +81,14 @@ def select(
     Raises:
         UserError: See `TabulatedRetraining.prepare` and `run_session`.
     """
+    gin_files.load(gin_file, gin_parameters)
+    with gin_files.explaining_calls():
+        first = Selection().first_draw
     for repetition in range(repetitions):
         own = SelectionDir(folder / f"selection_{repetition}")
-        first_draw = f"Selection.first_draw = {1 + repetition * round(trainings)}"
-        retraining = TabulatedRetraining(gin_file, [*gin_parameters, first_draw], own, table)
+        first_draw = first + repetition * round(trainings)
+        parameters = [*gin_parameters, f"Selection.first_draw = {first_draw}"]
+        retraining = TabulatedRetraining(gin_file, parameters, own, table)
         run_session(retraining, [], {}, [TrainingsBudget(trainings)], str(own.study))
         best = best_candidate(own.read_candidates())
         if best is not None:
