@@ -26,9 +26,9 @@ def upper_bounds(
 ) -> np.ndarray:
     """Returns what trainings of architectures may be hoped to reach.
 
-    Candidates that wait for their first training count as trained with the expected outcome
-    (Ginsbourger et al. 2010, "kriging believer"): what resembles them is less uncertain then, and
-    those that are chosen together differ.
+    Candidates whose first result is awaited count as trained with the expected outcome (Ginsbourger
+    et al. 2010, "kriging believer"): what resembles them is less uncertain then, and those that are
+    chosen together differ.
 
     Args:
         candidates: All there are; one at least has been trained.
@@ -49,12 +49,12 @@ def upper_bounds(
         return _features([each.genotype for each in others], operations) / scale
 
     trained = [each for each in candidates if each.rungs]
-    waiting = [each for each in candidates if each.state == "waiting"]
+    awaited = [each for each in candidates if not each.rungs and each.state != "eliminated"]
     repeats = [len(each.rungs) for each in trained]
     features, results = np.repeat(scaled(trained), repeats, axis=0), _results(trained)
     model = BayesianRidge().fit(features, results)
-    if waiting:
-        believed = scaled(waiting)
+    if awaited:
+        believed = scaled(awaited)
         features = np.concatenate([features, believed])
         model = BayesianRidge().fit(features, np.concatenate([results, model.predict(believed)]))
     asked /= scale

@@ -108,13 +108,16 @@ def test_what_was_hardly_tried_may_be_hoped_for():
     assert bounds[1] > bounds[0]
 
 
-def test_those_that_wait_make_what_resembles_them_less_promising():
+@pytest.mark.parametrize("state", ["waiting", "running"])
+def test_those_that_are_awaited_make_what_resembles_them_less_promising(state):
     known, asked = trained(sampled(12)), sampled(300, 1)
     before = upper_bounds(known, asked, CELL)
     first = asked[int(np.argmax(before))]
-    after = upper_bounds([*known, candidate(12, first)], asked, CELL)
-    loss = before - after
+    awaited = candidate(12, first).model_copy(update={"state": state})
+    loss = before - upper_bounds([*known, awaited], asked, CELL)
     assert loss[int(np.argmax(before))] > np.median(loss)
+    given_up = awaited.model_copy(update={"state": "eliminated"})
+    np.testing.assert_array_equal(upper_bounds([*known, given_up], asked, CELL), before)
 
 
 def test_a_longer_training_is_compared_with_what_it_gained_on_the_others():
