@@ -24,7 +24,7 @@ from auto_deeplab.search_space import (
 from auto_deeplab.search_space.mutation import Cell, Path, mutations, sorted_branches
 from auto_deeplab.selection.given import Given
 from auto_deeplab.selection.settings import Selection
-from auto_deeplab.selection.surrogate import upper_bounds
+from auto_deeplab.selection.surrogate import Surrogate
 
 # Until these many draws in a row are known or miss a band.
 MOST_DRAWS = 1000
@@ -88,6 +88,7 @@ class Proposals:
     ) -> None:
         self._settings, self._cell, self._trellis = settings, cell, trellis
         self._costs, self._first_draw, self._tell = costs, first_draw, tell
+        self._surrogate = Surrogate(cell, trellis)
         self._given: dict[tuple[Path, Cell], Given] = {}
         for each in given:
             self._given.setdefault(signature_of(each.genotype), each)
@@ -197,7 +198,8 @@ class Proposals:
             for changed in mutations(parent.genotype, self._cell, self._trellis):
                 pool.setdefault(Genotype(name, *changed), f"mutation of {parent.name}")
         genotypes = list(pool)
-        best_first = np.argsort(-upper_bounds(candidates, genotypes, self._cell), kind="stable")
+        bounds = self._surrogate.upper_bounds(candidates, genotypes)
+        best_first = np.argsort(-bounds, kind="stable")
         ranks = np.unique(np.geomspace(1, len(genotypes), MOST_PROMISING, dtype=int))
         for index in best_first[ranks - 1]:
             genotype = genotypes[index]

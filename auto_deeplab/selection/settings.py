@@ -29,8 +29,9 @@ class Selection:
         bracket: How many candidates begin together, if the budget suffices for all that comes of
             them.
         random_share: The share of a bracket that is drawn at random, at least; 1 for random search.
-        surrogate_draws: The surrogate chooses each of the others among so many random draws ...
-        parents: ... and all mutations of so many candidates, the best.
+        surrogate_draws: The surrogate chooses each of the others among so many random draws and all
+            mutations of `parents`. Of many it would choose extremes, where it errs the most.
+        parents: How many candidates' mutations these are, the best ones'.
         shared_weights_draws: How many random draws a supernet measures with its shared weights,
             where one is given.
         shared_weights_taken: How many of these take part, those that it puts first.
@@ -48,7 +49,7 @@ class Selection:
     rungs: Annotated[int, Ge(1), Le(10)] = 3
     bracket: Annotated[int, Ge(1), Le(10_000)] = 9
     random_share: Share = 0.25
-    surrogate_draws: Count = 1000
+    surrogate_draws: Count = 50
     parents: Count = 3
     shared_weights_draws: Count = 300
     shared_weights_taken: Count = 9

@@ -1,68 +1,101 @@
-"""A surrogate of training: a linear model of what architectures are made of.
+"""A surrogate of training: a Gaussian process over a few figures of an architecture.
 
-What a training reaches is regressed on how often each kind of operation is in the cell, on the mean
-stride of the path, and on how often the stride changes. These variables are few, because there are
-few trainings: with each operation, let alone each choice of the space, as a variable of its own
-less can be learned from ten of them (docs/search_quality.md). The regression is Bayesian (MacKay
-1992; scikit-learn's `BayesianRidge`): how strongly it shrinks the coefficients, and how uncertain
-they remain, follows from the data. The optimism of an upper confidence bound (Auer 2002) makes up
-for the uncertainty, so that what has hardly been tried is tried.
+The figures are how often each kind of operation is in the cell, the mean stride of the path, and
+how often the stride changes. They are few, because there are few trainings: with each operation,
+let alone each choice of the space, as a variable of its own less can be learned from ten of them.
+The process (Rasmussen and Williams 2006, algorithm 2.1; scikit-learn's) has a squared exponential
+kernel and takes a part of what it sees for the luck of a training; both follow from the data. Away
+from all that was trained it goes back to the mean, where a linear model goes on to rise and so
+chooses extremes, such as cells of pools alone (docs/search_quality.md).
+
+What is chosen is what has the highest upper confidence bound (Auer 2002): the optimism makes up for
+the uncertainty, so that what has hardly been tried is tried.
 """
 
+import random
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.linear_model import BayesianRidge
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
 from auto_deeplab.runs.selection import Candidate
-from auto_deeplab.search_space import STEM, CellGraph, Genotype
+from auto_deeplab.search_space import STEM, CellGraph, Genotype, TrellisGraph, sample_genotype
 
 Features = np.ndarray
 """float64 `[architectures, features]`."""
 
+# From these draws follows by how much the figures of architectures differ.
+_DRAWS = 200
 
-def upper_bounds(
-    candidates: Sequence[Candidate], genotypes: Sequence[Genotype], cell: CellGraph
-) -> np.ndarray:
-    """Returns what trainings of architectures may be hoped to reach.
 
-    Candidates whose first result is awaited count as trained with the expected outcome (Ginsbourger
-    et al. 2010, "kriging believer"): what resembles them is less uncertain then, and those that are
-    chosen together differ.
+class Surrogate:
+    """A model of what trainings reach, of one search space.
 
     Args:
-        candidates: All there are; one at least has been trained.
-        genotypes: The architectures.
         cell: The cells of the space.
-
-    Returns:
-        float64 `[architectures]`: the expected mean IOU in the first rung plus one standard
-        deviation of the expectation.
+        trellis: The paths of the space.
     """
-    operations = [operation for operation in cell.operations if operation != "none"]
-    asked = _features(genotypes, operations)
-    scale = asked.std(axis=0)
-    # What all have in common tells none from another.
-    scale[scale == 0] = 1
 
-    def scaled(others: Sequence[Candidate]) -> Features:
-        return _features([each.genotype for each in others], operations) / scale
+    def __init__(self, cell: CellGraph, trellis: TrellisGraph) -> None:
+        self._operations = [operation for operation in cell.operations if operation != "none"]
+        generator = random.Random(0)
+        drawn = [sample_genotype("drawn", cell, trellis, generator) for _ in range(_DRAWS)]
+        spread = _features(drawn, self._operations).std(axis=0)
+        # What all have in common tells none from another.
+        self._scale = np.where(spread > 0, spread, 1.0)
 
-    trained = [each for each in candidates if each.rungs]
-    awaited = [each for each in candidates if not each.rungs and each.state != "eliminated"]
-    repeats = [len(each.rungs) for each in trained]
-    features, results = np.repeat(scaled(trained), repeats, axis=0), _results(trained)
-    model = BayesianRidge().fit(features, results)
-    if awaited:
-        believed = scaled(awaited)
-        features = np.concatenate([features, believed])
-        model = BayesianRidge().fit(features, np.concatenate([results, model.predict(believed)]))
-    asked /= scale
-    # Of the expectation: what scikit-learn offers contains the luck of a training, too.
-    apart = asked - features.mean(axis=0)
-    variance = np.einsum("ij,jk,ik->i", apart, model.sigma_, apart)
-    bounds: np.ndarray = model.predict(asked) + np.sqrt(variance)
-    return bounds
+    def upper_bounds(
+        self, candidates: Sequence[Candidate], genotypes: Sequence[Genotype]
+    ) -> np.ndarray:
+        """Returns what trainings of architectures may be hoped to reach.
+
+        Candidates whose first result is awaited count as trained with the expected outcome
+        (Ginsbourger et al. 2010, "kriging believer"): what resembles them is less uncertain then,
+        and those that are chosen together differ.
+
+        Args:
+            candidates: All there are; one at least has been trained.
+            genotypes: The architectures.
+
+        Returns:
+            float64 `[architectures]`: the expected mean IOU in the first rung plus one standard
+            deviation.
+        """
+        trained = [each for each in candidates if each.rungs]
+        awaited = [each for each in candidates if not each.rungs and each.state != "eliminated"]
+        repeats = [len(each.rungs) for each in trained]
+        features = np.repeat(self._scaled_of(trained), repeats, axis=0)
+        results = _results(trained)
+        process = _fitted(features, results)
+        if awaited:
+            believed = self._scaled_of(awaited)
+            process = _fitted(
+                np.concatenate([features, believed]),
+                np.concatenate([results, process.predict(believed)]),
+            )
+        mean, deviation = process.predict(self._scaled(genotypes), return_std=True)
+        bounds: np.ndarray = mean + deviation
+        return bounds
+
+    def _scaled_of(self, candidates: Sequence[Candidate]) -> Features:
+        return self._scaled([each.genotype for each in candidates])
+
+    def _scaled(self, genotypes: Sequence[Genotype]) -> Features:
+        return _features(genotypes, self._operations) / self._scale
+
+
+def _fitted(features: Features, results: np.ndarray) -> GaussianProcessRegressor:
+    """Returns the process whose kernel makes results likeliest, within sensible bounds."""
+    # In standard deviations, of the features and of the results.
+    smooth = ConstantKernel(1.0, (0.1, 10.0)) * RBF(3.0, (1.0, 30.0))
+    process = GaussianProcessRegressor(smooth + WhiteKernel(0.5, (0.05, 2.0)), normalize_y=True)
+    with warnings.catch_warnings():
+        # That a value is at its bound is what bounds are for.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return process.fit(features, results)
 
 
 def _features(genotypes: Sequence[Genotype], operations: Sequence[str]) -> Features:
