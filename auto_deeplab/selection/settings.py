@@ -48,7 +48,7 @@ class Selection:
     eta: Annotated[int, Ge(2), Le(100)] = 3
     rungs: Annotated[int, Ge(1), Le(10)] = 3
     bracket: Annotated[int, Ge(1), Le(10_000)] = 9
-    random_share: Share = 0.25
+    random_share: Share = 0.5
     surrogate_draws: Count = 50
     parents: Count = 3
     shared_weights_draws: Count = 300
