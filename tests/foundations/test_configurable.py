@@ -394,6 +394,8 @@ def test_a_job_is_made_of_any_value_with_its_declared_type_or_not_at_all(
         message = str(error)
     if message is not None:
         assert f"{name}.{parameter}" in message
+    elif made is None:
+        assert default is None
     else:
         kind = OTHERS[parameter] if default in (None, gin.REQUIRED) else type(default)
-        assert type(made) is kind or (made is None and default is None)
+        assert type(made) is kind
