@@ -50,14 +50,13 @@ def _extreme(table: CostTable, choose: Choose) -> int:
 
 def _cell(table: CostTable, arc: Arc, choose: Choose) -> int:
     """Returns what the operations cost of the best cell for a step."""
-    operations = [operation for operation in table.cell.operations if operation != "none"]
     total = 0
     for block in range(1, table.cell.blocks + 1):
         # Of each input, with the best operation on it.
         inputs = [
             choose(
                 table.parts[operation_of(operation, read, arc.source, arc.target)]
-                for operation in operations
+                for operation in table.cell.kept_operations
             )
             for read in table.cell.inputs(block)
         ]

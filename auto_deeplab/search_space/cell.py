@@ -98,6 +98,11 @@ class CellGraph:
             Edge(block, name) for block in range(1, self.blocks + 1) for name in block_inputs(block)
         )
 
+    @property
+    def kept_operations(self) -> tuple[str, ...]:
+        """What the branches of a decoded cell may carry: all operations but `none`."""
+        return tuple(operation for operation in self.operations if operation != "none")
+
     def count_cells(self) -> int:
         """Returns the number of cells: each block picks two (input, operation) pairs, in order."""
         return math.prod(

@@ -36,7 +36,7 @@ def require_in_space(genotype: Genotype, cell: CellGraph, trellis: TrellisGraph)
             raise UserError(
                 f"{where}: received stride {stride}; expected one of {list(trellis.strides)}"
             )
-    known = [operation for operation in cell.operations if operation != "none"]
+    known = list(cell.kept_operations)
     for block in genotype.cell:
         for branch in block:
             if branch.op not in known:

@@ -44,7 +44,7 @@ def sample_cell(cell: CellGraph, random: random_module.Random) -> tuple[tuple[Br
 
     Each block has two different inputs, in their order, each with an operation other than `none`.
     """
-    operations = [operation for operation in cell.operations if operation != "none"]
+    operations = cell.kept_operations
     blocks = []
     for block in range(1, cell.blocks + 1):
         inputs = cell.inputs(block)

@@ -85,7 +85,7 @@ def run_session(
         trellis,
         counter,
         [*given, *ranked],
-        first_draw=settings.first_draw + (settings.shared_weights_draws if search else 0),
+        first_draw=settings.first_draw + (0 if search is None else settings.shared_weights_draws),
     )
     outcome = Outcome(
         folder,

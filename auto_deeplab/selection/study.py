@@ -188,7 +188,6 @@ def _storage(storage: str) -> str | optuna.storages.BaseStorage:
 
 def _distributions(cell: CellGraph, trellis: TrellisGraph) -> dict[str, BaseDistribution]:
     """Returns what each choice chooses from."""
-    operations = [operation for operation in cell.operations if operation != "none"]
     distributions: dict[str, BaseDistribution] = {
         f"layer_{layer}_stride": CategoricalDistribution(trellis.strides)
         for layer in range(1, trellis.layers + 1)
@@ -197,7 +196,7 @@ def _distributions(cell: CellGraph, trellis: TrellisGraph) -> dict[str, BaseDist
         for branch in ("left", "right"):
             name = f"block_{block}_{branch}"
             distributions[f"{name}_input"] = CategoricalDistribution(cell.inputs(block))
-            distributions[f"{name}_operation"] = CategoricalDistribution(operations)
+            distributions[f"{name}_operation"] = CategoricalDistribution(cell.kept_operations)
     return distributions
 
 

@@ -40,7 +40,7 @@ class Surrogate:
     """
 
     def __init__(self, cell: CellGraph, trellis: TrellisGraph) -> None:
-        self._operations = [operation for operation in cell.operations if operation != "none"]
+        self._operations = cell.kept_operations
         generator = random.Random(0)
         drawn = [sample_genotype("drawn", cell, trellis, generator) for _ in range(_DRAWS)]
         spread = _features(drawn, self._operations).std(axis=0)

@@ -24,7 +24,8 @@ def test_figures_have_their_correlation_with_the_truth_and_percentiles_are_even(
         figures = [truth.measured(each, 0, correlation) for each in drawn]
         assert abs(np.corrcoef(figures, truths)[0, 1] - correlation) < 0.08
     # An architecture has one truth, and another seed another one.
-    assert [Truth(CELL, TRELLIS, 0)(each) for each in drawn[:5]] == truths[:5].tolist()
+    again = Truth(CELL, TRELLIS, 0)
+    assert [again(each) for each in drawn[:5]] == truths[:5].tolist()
     assert Truth(CELL, TRELLIS, 1)(drawn[0]) != truths[0]
     shares = [truth.percentile(each) for each in drawn]
     np.testing.assert_allclose(np.quantile(shares, [0.25, 0.5, 0.75]), [25, 50, 75], atol=5)
